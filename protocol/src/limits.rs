@@ -1,0 +1,53 @@
+//! Every limit that both ends of the link, or the API and an agent, must agree on.
+
+use std::time::Duration;
+
+/// A frame on the link, without its four bytes of length.
+pub const FRAME_BYTES: usize = 1024 * 1024;
+/// Rows of one result batch; a row is at most about 3 KiB, and most are 80 bytes.
+pub const BATCH_ROWS: usize = 2_000;
+/// Encoded bytes of one result batch before it is sealed and the next begins.
+pub const BATCH_BYTES: usize = 768 * 1024;
+/// Encoded bytes of one part of an assignment set.
+pub const SET_PART_BYTES: usize = 512 * 1024;
+/// Parts of one assignment set (128 MiB of assignments).
+pub const SET_PARTS: usize = 256;
+/// Capabilities in a Hello.
+pub const CAPABILITIES: usize = 64;
+/// A host name, version or capability on the wire.
+pub const SHORT_TEXT_BYTES: usize = 255;
+
+/// The shortest and longest interval of a monitor.
+pub const INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// See [`INTERVAL_MIN`].
+pub const INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// The shortest timeout of a monitor; the longest is its interval.
+pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// A monitor's or channel's name.
+pub const NAME_BYTES: usize = 63;
+/// A target: URL, host:port or name.
+pub const TARGET_BYTES: usize = 2_048;
+/// Regions one monitor may name.
+pub const REGIONS: usize = 64;
+/// Redirects one check may follow.
+pub const REDIRECTS: u8 = 10;
+/// Headers a monitor may set, and the bytes of all of them together.
+pub const HEADERS: usize = 64;
+/// See [`HEADERS`].
+pub const HEADER_BYTES: usize = 16 * 1024;
+/// A request body a monitor may send.
+pub const REQUEST_BODY_BYTES: usize = 64 * 1024;
+/// An answer's body that is read before the rest is cut off.
+pub const RESPONSE_BODY_BYTES: usize = 1024 * 1024;
+/// Source text of a regular expression or substring in `expect`.
+pub const PATTERN_BYTES: usize = 1_024;
+/// The sample of an answer that a failure keeps.
+pub const SAMPLE_BYTES: usize = 1_024;
+/// A message for people in a result row.
+pub const MESSAGE_BYTES: usize = 512;
+/// Labels of one monitor, channels it notifies, monitors it depends on.
+pub const LABELS: usize = 32;
+/// Streak thresholds (`fail_after`, `recover_after`).
+pub const STREAK_MAX: u32 = 100;
+/// An expected status range list.
+pub const STATUS_RANGES: usize = 32;

@@ -1,0 +1,265 @@
+//! Step 1: what somebody wants watched.
+//!
+//! One schema serves REST JSON, YAML files, the console and the agents.
+//! Unknown fields are refused everywhere: a misspelt `timeuot` must not turn
+//! into a default that nobody chose. Shape is judged by serde, meaning by
+//! [`MonitorSpec::check`], which names every broken rule at once.
+//!
+//! To add a kind: a variant of [`Kind`], a section with its options beside
+//! `http`, its rules in `check.rs`, and a probe of the same name under
+//! `agent/src/probe/`.
+
+mod check;
+mod status;
+
+use crate::duration::Span;
+use crate::problem::FieldProblem;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+pub use check::is_slug;
+pub use status::StatusRange;
+
+/// A monitor as people write it. Every field but `name` and `target` has a default.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct MonitorSpec {
+    /// Slug, unique in the organisation: `a-z 0-9 -`, at most 63.
+    pub name: String,
+    #[serde(default)]
+    pub kind: Kind,
+    /// URL, host:port or name, as the kind wants.
+    pub target: String,
+    /// 1s to 24h.
+    #[serde(default = "default_interval")]
+    pub interval: Span,
+    /// At most the interval; 10s, or the interval where that is shorter.
+    #[serde(default)]
+    pub timeout: Option<Span>,
+    /// Names of regions, or `["*"]`.
+    #[serde(default = "every_region")]
+    pub regions: Vec<String>,
+    #[serde(default)]
+    pub http: HttpOptions,
+    #[serde(default)]
+    pub expect: Expect,
+    #[serde(default)]
+    pub warn: Warn,
+    /// A success is what `expect` calls a failure.
+    #[serde(default)]
+    pub invert: bool,
+    #[serde(default)]
+    pub policy: Policy,
+    /// Channels by name; empty means the organisation's default channels.
+    #[serde(default)]
+    pub notify: Vec<String>,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default = "yes")]
+    pub enabled: bool,
+}
+
+/// What is probed. More kinds follow; an agent says which it can.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Kind {
+    #[default]
+    Http,
+}
+
+impl Kind {
+    /// The capability an agent needs for this kind.
+    pub fn capability(self) -> &'static str {
+        match self {
+            Self::Http => "probe:http",
+        }
+    }
+}
+
+/// Options of `kind: http`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HttpOptions {
+    pub method: Method,
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<String>,
+    /// Redirects that are followed; 0 takes the first answer as it is.
+    pub redirects: u8,
+    /// Whether certificates must verify.
+    pub verify: bool,
+}
+
+/// Methods a check may use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Method {
+    #[default]
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+    Options,
+}
+
+impl Method {
+    /// The word in the request line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+        }
+    }
+}
+
+/// What must be seen; missed is a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Expect {
+    /// `"204"` or `"200-299"`.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["200-299"])))]
+    pub status: Vec<StatusRange>,
+    /// The whole check, all phases together, must not take longer.
+    pub latency: Option<Span>,
+    /// A substring of the answer's body.
+    pub body: Option<String>,
+    /// The leaf certificate must be good for at least this many days.
+    pub certificate_days: Option<u32>,
+}
+
+/// What should not be crossed; crossed is `degraded`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Warn {
+    pub latency: Option<Span>,
+    pub certificate_days: Option<u32>,
+}
+
+/// How observations become a verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Policy {
+    pub quorum: Quorum,
+    /// Failures in a row before a region is down.
+    pub fail_after: u32,
+    /// Successes in a row before it is up again.
+    pub recover_after: u32,
+    /// How old a region's last observation may be and still vote; absent:
+    /// three intervals, at least 90 s.
+    pub stale_after: Option<Span>,
+}
+
+/// Votes needed, out of the regions the specification names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Quorum {
+    Any,
+    /// More than half.
+    #[default]
+    Majority,
+    All,
+    /// `{ count: 2 }`.
+    Count(u32),
+}
+
+impl Quorum {
+    /// The number of votes out of `regions`; never 0, never more than `regions`
+    /// (a count above the regions there are is refused by [`MonitorSpec::check`]
+    /// where they are listed, and capped where the list is `*`).
+    pub fn votes(self, regions: u32) -> u32 {
+        let wanted = match self {
+            Self::Any => 1,
+            Self::Majority => regions / 2 + 1,
+            Self::All => regions,
+            Self::Count(count) => count,
+        };
+        wanted.clamp(1, regions.max(1))
+    }
+}
+
+impl MonitorSpec {
+    /// Every broken rule of meaning; empty when the specification may be used.
+    pub fn check(&self) -> Vec<FieldProblem> {
+        check::check(self)
+    }
+
+    /// Reads JSON and judges it. A shape error names its field too.
+    pub fn from_json(json: &[u8]) -> Result<Self, Vec<FieldProblem>> {
+        let spec: Self = check::shape(json).map_err(|problem| vec![problem])?;
+        let problems = spec.check();
+        if problems.is_empty() { Ok(spec) } else { Err(problems) }
+    }
+
+    /// The timeout in force.
+    pub fn timeout(&self) -> Span {
+        self.timeout.unwrap_or_else(|| DEFAULT_TIMEOUT.min(self.interval))
+    }
+
+    /// How old a vote may be and still count.
+    pub fn stale_after(&self) -> Span {
+        self.policy.stale_after.unwrap_or_else(|| Span(self.interval.0 * 3).max(STALE_AFTER_MIN))
+    }
+
+    /// Whether the monitor runs in every region there is.
+    pub fn every_region(&self) -> bool {
+        self.regions.iter().any(|region| region == "*")
+    }
+}
+
+const DEFAULT_TIMEOUT: Span = Span::from_secs(10);
+const STALE_AFTER_MIN: Span = Span::from_secs(90);
+
+fn default_interval() -> Span {
+    Span::from_secs(60)
+}
+
+fn every_region() -> Vec<String> {
+    vec!["*".to_owned()]
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            method: Method::default(),
+            headers: BTreeMap::new(),
+            body: None,
+            redirects: 5,
+            verify: true,
+        }
+    }
+}
+
+impl Default for Expect {
+    fn default() -> Self {
+        Self {
+            status: vec![StatusRange { first: 200, last: 299 }],
+            latency: None,
+            body: None,
+            certificate_days: None,
+        }
+    }
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { quorum: Quorum::default(), fail_after: 2, recover_after: 2, stale_after: None }
+    }
+}
