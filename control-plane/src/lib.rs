@@ -1,1 +1,7 @@
-//! (being written)
+//! The control plane: API, gateway, scheduler and notifier.
+//!
+//! A shell around `hyperverge-control-core`, which decides. The modules follow
+//! the seven steps of ARCHITECTURE.md.
+
+pub mod clock;
+pub mod store;

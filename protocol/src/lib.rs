@@ -28,7 +28,6 @@ pub mod token;
 
 /// The protobuf messages of the link, generated from `proto/link.proto`.
 pub mod wire {
-    #![expect(clippy::use_self, reason = "generated code")]
     include!(concat!(env!("OUT_DIR"), "/hyperverge.v1.rs"));
 }
 
