@@ -1,29 +1,10 @@
 //! The rules a monitor must keep, each named with its field.
 
-use super::{Method, MonitorSpec, Quorum};
-use crate::egress;
+use super::{HttpOptions, Method, MonitorSpec, Quorum};
+use crate::egress::{self, AddressRule};
 use crate::limits;
 use crate::problem::FieldProblem;
-
-/// Parses JSON, naming the field where serde knows it.
-pub(super) fn shape(json: &[u8]) -> Result<MonitorSpec, FieldProblem> {
-    serde_json::from_slice(json).map_err(|error| shape_problem(&error))
-}
-
-/// Turns serde's sentence into a field and a rule. Serde puts the field's name
-/// between backquotes where it knows one.
-fn shape_problem(error: &serde_json::Error) -> FieldProblem {
-    let text = error.to_string();
-    let field = text
-        .strip_prefix("unknown field `")
-        .or_else(|| text.strip_prefix("missing field `"))
-        .or_else(|| text.strip_prefix("duplicate field `"))
-        .and_then(|rest| rest.split('`').next());
-    match field {
-        Some(field) => FieldProblem::new(field, text.clone()),
-        None => FieldProblem::new("", text),
-    }
-}
+use std::collections::BTreeSet;
 
 pub(super) fn check(spec: &MonitorSpec) -> Vec<FieldProblem> {
     let mut found = Problems::default();
@@ -69,8 +50,16 @@ fn check_target(spec: &MonitorSpec, found: &mut Problems) {
     if spec.target.len() > limits::TARGET_BYTES {
         return found.unless(false, "target", "must be at most 2048 bytes");
     }
-    if let Err(rule) = egress::parse_url(&spec.target) {
-        found.unless(false, "target", rule.to_string());
+    match egress::parse_url(&spec.target) {
+        Err(rule) => found.unless(false, "target", rule.to_string()),
+        Ok(url) => {
+            // Private addresses are each host's own affair; metadata is nobody's.
+            let reachable = match egress::EgressPolicy::default().judge_url_host(&url) {
+                Err(AddressRule::Metadata(_) | AddressRule::MetadataName(_)) => false,
+                Err(AddressRule::NotPublic(_)) | Ok(_) => true,
+            };
+            found.unless(reachable, "target", "must not be a cloud metadata service");
+        }
     }
 }
 
@@ -90,11 +79,9 @@ fn check_times(spec: &MonitorSpec, found: &mut Problems) {
 
 fn check_regions(spec: &MonitorSpec, found: &mut Problems) {
     let count = spec.regions.len();
-    found.unless(
-        (1..=limits::REGIONS).contains(&count),
-        "regions",
-        "must name 1 to 64 regions, or [\"*\"]",
-    );
+    if !(1..=limits::REGIONS).contains(&count) {
+        return found.unless(false, "regions", "must name 1 to 64 regions, or [\"*\"]");
+    }
     found.unless(
         !spec.every_region() || count == 1,
         "regions",
@@ -110,20 +97,7 @@ fn check_regions(spec: &MonitorSpec, found: &mut Problems) {
 fn check_http(spec: &MonitorSpec, found: &mut Problems) {
     let http = &spec.http;
     found.unless(http.redirects <= limits::REDIRECTS, "http.redirects", "must be at most 10");
-    found.unless(
-        http.headers.len() <= limits::HEADERS,
-        "http.headers",
-        "must be at most 64 headers",
-    );
-    let bytes: usize = http.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
-    found.unless(
-        bytes <= limits::HEADER_BYTES,
-        "http.headers",
-        "must be at most 16384 bytes together",
-    );
-    for (name, value) in &http.headers {
-        check_header(name, value, found);
-    }
+    check_headers(http, found);
     if let Some(body) = &http.body {
         found.unless(
             body.len() <= limits::REQUEST_BODY_BYTES,
@@ -139,16 +113,41 @@ fn check_http(spec: &MonitorSpec, found: &mut Problems) {
 }
 
 /// Headers that decide how a message is framed or routed are ours alone.
-const FRAMING_HEADERS: [&str; 8] = [
+const FRAMING_HEADERS: [&str; 13] = [
     "connection",
     "content-length",
+    "expect",
+    "host",
+    "http2-settings",
     "keep-alive",
+    "proxy-authenticate",
     "proxy-authorization",
+    "proxy-connection",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
 ];
+
+fn check_headers(http: &HttpOptions, found: &mut Problems) {
+    let field = "http.headers";
+    if http.headers.len() > limits::HEADERS {
+        return found.unless(false, field, "must be at most 64 headers");
+    }
+    let bytes: usize = http.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > limits::HEADER_BYTES {
+        return found.unless(false, field, "must be at most 16384 bytes together");
+    }
+    let mut seen = BTreeSet::new();
+    for (name, value) in &http.headers {
+        check_header(name, value, found);
+        found.unless(
+            seen.insert(name.to_ascii_lowercase()),
+            &format!("{field}.{name}"),
+            "must not repeat a header in other letters",
+        );
+    }
+}
 
 fn check_header(name: &str, value: &str, found: &mut Problems) {
     let field = format!("http.headers.{name}");
@@ -227,11 +226,18 @@ fn check_policy(spec: &MonitorSpec, found: &mut Problems) {
 }
 
 fn check_lists(spec: &MonitorSpec, found: &mut Problems) {
-    found.unless(spec.notify.len() <= limits::LABELS, "notify", "must be at most 32 channels");
-    for (index, channel) in spec.notify.iter().enumerate() {
-        found.unless(is_slug(channel), &format!("notify[{index}]"), SLUG_RULE);
+    if spec.notify.len() > limits::LABELS {
+        found.unless(false, "notify", "must be at most 32 channels");
+    } else {
+        for (index, channel) in spec.notify.iter().enumerate() {
+            let field = format!("notify[{index}]");
+            found.unless(is_slug(channel), &field, SLUG_RULE);
+            found.unless(!spec.notify[..index].contains(channel), &field, "must not repeat");
+        }
     }
-    found.unless(spec.labels.len() <= limits::LABELS, "labels", "must be at most 32 labels");
+    if spec.labels.len() > limits::LABELS {
+        return found.unless(false, "labels", "must be at most 32 labels");
+    }
     for (name, value) in &spec.labels {
         let field = format!("labels.{name}");
         let fits = |text: &str| {

@@ -10,6 +10,7 @@
 //! `agent/src/probe/`.
 
 mod check;
+mod shape;
 mod status;
 
 use crate::duration::Span;
@@ -40,16 +41,16 @@ pub struct MonitorSpec {
     /// Names of regions, or `["*"]`.
     #[serde(default = "every_region")]
     pub regions: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shape::object")]
     pub http: HttpOptions,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shape::object")]
     pub expect: Expect,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shape::object")]
     pub warn: Warn,
     /// A success is what `expect` calls a failure.
     #[serde(default)]
     pub invert: bool,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "shape::object")]
     pub policy: Policy,
     /// Channels by name; empty means the organisation's default channels.
     #[serde(default)]
@@ -199,7 +200,7 @@ impl MonitorSpec {
 
     /// Reads JSON and judges it. A shape error names its field too.
     pub fn from_json(json: &[u8]) -> Result<Self, Vec<FieldProblem>> {
-        let spec: Self = check::shape(json).map_err(|problem| vec![problem])?;
+        let spec: Self = shape::read(json).map_err(|problem| vec![problem])?;
         let problems = spec.check();
         if problems.is_empty() { Ok(spec) } else { Err(problems) }
     }

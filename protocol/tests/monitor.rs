@@ -1,0 +1,329 @@
+//! Monitors as people write them, and every mistake with the field and the rule it breaks.
+
+use hyperverge_protocol::duration::Span;
+use hyperverge_protocol::monitor::{MonitorSpec, Quorum};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn minimal() -> Value {
+    json!({ "name": "checkout-api", "target": "https://api.example.com/health" })
+}
+
+/// The minimal monitor with `value` laid over it at a JSON pointer's place.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut spec = minimal();
+    let mut place = &mut spec;
+    for key in pointer.split('/') {
+        place = &mut place[key];
+    }
+    *place = value;
+    spec
+}
+
+/// What is wrong with a monitor, as `field rule` sentences.
+fn problems(spec: &Value) -> Vec<String> {
+    match MonitorSpec::from_json(&serde_json::to_vec(spec).expect("JSON")) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn refused(pointer: &str, value: Value, sentence: &str) {
+    let found = problems(&with(pointer, value.clone()));
+    assert!(
+        found.iter().any(|problem| problem == sentence),
+        "{pointer} = {value}: wanted {sentence:?}, found {found:?}"
+    );
+}
+
+fn accepted(pointer: &str, value: Value) {
+    let found = problems(&with(pointer, value.clone()));
+    assert!(found.is_empty(), "{pointer} = {value}: {found:?}");
+}
+
+#[test]
+fn a_name_and_a_target_are_enough() {
+    let spec = MonitorSpec::from_json(minimal().to_string().as_bytes()).expect("good");
+    assert_eq!(spec.interval, Span::from_secs(60));
+    assert_eq!(spec.timeout(), Span::from_secs(10));
+    assert_eq!(spec.stale_after(), Span::from_secs(180));
+    assert_eq!(spec.policy.quorum, Quorum::Majority);
+    assert!(spec.every_region() && spec.enabled && spec.http.verify);
+    let again = MonitorSpec::from_json(&serde_json::to_vec(&spec).expect("JSON")).expect("good");
+    assert_eq!(again, spec);
+}
+
+#[test]
+fn a_full_monitor_is_taken_as_written() {
+    let spec = json!({
+        "name": "checkout-api", "kind": "http", "target": "https://api.example.com/health",
+        "interval": "30s", "timeout": "10s", "regions": ["eu-west", "us-east"],
+        "http": { "method": "POST", "headers": { "Accept": "text/html", "User-Agent": "" },
+                  "body": "{}", "redirects": 0, "verify": false },
+        "expect": { "status": ["200-299", "404"], "latency": "2s", "body": "ok", "certificate_days": 7 },
+        "warn": { "latency": "800ms", "certificate_days": 30 },
+        "invert": true,
+        "policy": { "quorum": { "count": 2 }, "fail_after": 3, "recover_after": 1, "stale_after": "5m" },
+        "notify": ["payments-oncall"], "labels": { "team": "payments" }, "enabled": false
+    });
+    assert_eq!(problems(&spec), Vec::<String>::new());
+}
+
+#[test]
+fn a_wrong_shape_names_its_dotted_field() {
+    refused("timeuot", json!("10s"), "timeuot is not a known field; did you mean `timeout`?");
+    refused("zzz", json!(1), "zzz is not a known field");
+    refused("http/metod", json!("GET"), "http.metod is not a known field; did you mean `method`?");
+    refused(
+        "policy/fail_after",
+        json!("two"),
+        "policy.fail_after must be a whole number of 0 to 4294967295, not string \"two\"",
+    );
+    refused(
+        "policy/fail_after",
+        json!(-1),
+        "policy.fail_after must be a whole number of 0 to 4294967295",
+    );
+    refused(
+        "policy/quorum",
+        json!("most"),
+        "policy.quorum must be one of `any`, `majority`, `all`, `count`",
+    );
+    refused("http/redirects", json!(300), "http.redirects must be a whole number of 0 to 255");
+    refused(
+        "http/method",
+        json!("BREW"),
+        "http.method must be one of `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS`",
+    );
+    refused("regions", json!("eu-west"), "regions must be a list, not string \"eu-west\"");
+    refused("regions", json!(["eu-west", 7]), "regions[1] must be a string, not integer `7`");
+    refused("labels", json!({ "team": null }), "labels.team must be a string, not null");
+    refused("labels", json!([]), "labels must be an object, not sequence");
+    refused("http", json!([]), "http must be an object, not sequence");
+    refused("enabled", json!("yes"), "enabled must be a boolean, not string \"yes\"");
+    refused("kind", json!("telepathy"), "kind must be `http`");
+    refused("target", json!(null), "target must be a string, not null");
+    refused(
+        "expect/status",
+        json!(["2xx"]),
+        "expect.status[0] must be a status such as 204 or a range such as 200-299, within 100-599",
+    );
+    assert_eq!(problems(&json!({ "target": "https://example.com" })), ["name must be given"]);
+    assert_eq!(problems(&json!([])), [" must be an object, not sequence"]);
+}
+
+#[test]
+fn a_text_that_is_no_json_says_where_it_breaks() {
+    let first = |text: &[u8]| MonitorSpec::from_json(text).expect_err("refused").remove(0);
+    let double = first(br#"{"name": "a", "name": "b", "target": "https://example.com"}"#);
+    assert_eq!((double.field.as_str(), double.rule.as_str()), ("name", "must be given once"));
+    let deep = [b"{\"labels\":".to_vec(), vec![b'['; 100_000]].concat();
+    for (text, words) in [
+        (&b"{"[..], "must be JSON: EOF while parsing an object at line 1 column 1"),
+        (b"", "must be JSON: EOF"),
+        (b"{} x", "must be given"),
+        (
+            b"{\"name\": \"a\", \"target\": \"https://example.com\"} x",
+            "must be JSON: trailing characters",
+        ),
+        (b"\xff", "must be JSON"),
+        (b"{\"interval\": 1e400}", "must be JSON: number out of range"),
+        (b"{\"interval\": NaN}", "must be JSON"),
+        (&deep, "must be"),
+    ] {
+        assert!(first(text).rule.contains(words), "{}", first(text));
+    }
+}
+
+#[test]
+fn times_have_a_floor_and_a_ceiling() {
+    let unit = "must be a whole number and a unit (ms, s, m, h or d), such as 500ms or 30s";
+    for value in ["", "30", "-1s", "1.5s", "NaN", "1e400s", "inf", "99999999999999999999s"] {
+        refused("interval", json!(value), &format!("interval {unit}"));
+        refused("timeout", json!(value), &format!("timeout {unit}"));
+    }
+    refused("interval", json!(30), "interval must be a string, not integer `30`");
+    refused("interval", json!("999ms"), "interval must be at least 1s");
+    refused("interval", json!("0s"), "interval must be at least 1s");
+    refused("interval", json!("1441m"), "interval must be at most 24h");
+    refused("timeout", json!("99ms"), "timeout must be at least 100ms");
+    refused("timeout", json!("61s"), "timeout must be at most the interval (1m)");
+    refused("expect/latency", json!("11s"), "expect.latency must be at most the timeout (10s)");
+    refused("warn/latency", json!("0ms"), "warn.latency must be more than 0");
+    refused(
+        "policy/stale_after",
+        json!("119s"),
+        "policy.stale_after must be at least two intervals and at most 7d",
+    );
+    for interval in ["1s", "24h", "1d", "1000ms"] {
+        accepted("interval", json!(interval));
+    }
+    accepted("timeout", json!("60s"));
+    accepted("timeout", json!("100ms"));
+}
+
+#[test]
+fn targets_that_nothing_may_reach() {
+    for (target, rule) in [
+        ("not a url", "must not contain control characters, white space or %00"),
+        (
+            "example.com",
+            "must be an absolute http or https URL, such as https://example.com/health",
+        ),
+        ("file:///etc/passwd", "must have the scheme http or https"),
+        ("gopher://example.com/", "must have the scheme http or https"),
+        ("https://user:secret@example.com/", "must not carry a user name or password"),
+        ("https:///path", "must name a host right after the two slashes"),
+        ("http://169.254.169.254/latest/meta-data/", "must not be a cloud metadata service"),
+        ("http://2852039166/", "must not be a cloud metadata service"),
+        ("http://[::ffff:a9fe:a9fe]/", "must not be a cloud metadata service"),
+        ("http://metadata.google.internal/", "must not be a cloud metadata service"),
+    ] {
+        refused("target", json!(target), &format!("target {rule}"));
+    }
+    refused(
+        "target",
+        json!(format!("https://example.com/{}", "a".repeat(2_048))),
+        "target must be at most 2048 bytes",
+    );
+    // Whether a private address may be reached is the agent's host's own rule.
+    accepted("target", json!("http://10.0.0.1:8080/health"));
+    accepted("target", json!("http://localhost:8080/"));
+}
+
+#[test]
+fn names_and_lists() {
+    let slug =
+        "must be 1 to 63 of a-z, 0-9 and hyphens, neither beginning nor ending with a hyphen";
+    for name in ["", "-a", "a-", "Checkout", "a b", "a/b", "é", "a\n", &"a".repeat(64)] {
+        refused("name", json!(name), &format!("name {slug}"));
+    }
+    accepted("name", json!("a".repeat(63)));
+    refused("regions", json!([]), "regions must name 1 to 64 regions, or [\"*\"]");
+    refused("regions", json!(vec!["a"; 65]), "regions must name 1 to 64 regions, or [\"*\"]");
+    refused(
+        "regions",
+        json!(["*", "eu"]),
+        "regions must be [\"*\"] alone when it means every region",
+    );
+    refused("regions", json!(["eu", "eu"]), "regions[1] must not repeat");
+    refused("regions", json!(["EU"]), &format!("regions[0] {slug}"));
+    refused("notify", json!(["a", "a"]), "notify[1] must not repeat");
+    refused("notify", json!(["A"]), &format!("notify[0] {slug}"));
+    refused("notify", json!(vec!["a"; 33]), "notify must be at most 32 channels");
+    refused(
+        "labels",
+        json!({ "team": "" }),
+        "labels.team must have a name and a value of 1 to 63 bytes without control characters",
+    );
+    refused(
+        "policy/quorum",
+        json!({ "count": 0 }),
+        "policy.quorum must count at least 1 and at most the regions named",
+    );
+    refused("policy/fail_after", json!(0), "policy.fail_after must be 1 to 100");
+    refused("policy/recover_after", json!(101), "policy.recover_after must be 1 to 100");
+    let mut two = with("policy/quorum", json!({ "count": 3 }));
+    two["regions"] = json!(["a", "b"]);
+    assert_eq!(
+        problems(&two),
+        ["policy.quorum must count at least 1 and at most the regions named"]
+    );
+}
+
+#[test]
+fn headers_cannot_split_frame_or_route_the_request() {
+    for name in [
+        "Host",
+        "host",
+        "Transfer-Encoding",
+        "Content-Length",
+        "Proxy-Authorization",
+        "Connection",
+        "TE",
+        "Upgrade",
+        "Expect",
+    ] {
+        refused(
+            "http/headers",
+            json!({ name: "x" }),
+            &format!("http.headers.{name} must not be a header that frames or routes the message"),
+        );
+    }
+    for name in ["", "a b", "a:b", "a\r\nb", "ü", "a\0"] {
+        refused(
+            "http/headers",
+            json!({ name: "x" }),
+            &format!("http.headers.{name} must be a header name (RFC 9110 token)"),
+        );
+    }
+    for value in ["a\r\nHost: internal", "a\nb", "\0", "\u{7f}"] {
+        refused(
+            "http/headers",
+            json!({ "X-A": value }),
+            "http.headers.X-A must have a value without control characters",
+        );
+    }
+    refused(
+        "http/headers",
+        json!({ "X-A": "1", "x-a": "2" }),
+        "http.headers.x-a must not repeat a header in other letters",
+    );
+    refused(
+        "http/headers",
+        json!({ "X-A": "a".repeat(1_000_000) }),
+        "http.headers must be at most 16384 bytes together",
+    );
+    let many: serde_json::Map<String, Value> =
+        (0..10_000).map(|n| (format!("x-{n}"), json!("1"))).collect();
+    assert_eq!(
+        problems(&with("http/headers", json!(many))),
+        ["http.headers must be at most 64 headers"],
+        "one problem, not ten thousand"
+    );
+    accepted("http/headers", json!({ "User-Agent": "", "Accept": "a,\tb", "X-Emoji": "é" }));
+}
+
+#[test]
+fn bodies_and_expectations() {
+    refused("http/body", json!("x"), "http.body must be absent with GET and HEAD");
+    let mut post = with("http/body", json!("x".repeat(64 * 1024 + 1)));
+    post["http"]["method"] = json!("POST");
+    assert_eq!(problems(&post), ["http.body must be at most 65536 bytes"]);
+    refused("http/redirects", json!(11), "http.redirects must be at most 10");
+    refused("expect/status", json!([]), "expect.status must hold 1 to 32 ranges");
+    refused("expect/body", json!(""), "expect.body must be 1 to 1024 bytes");
+    refused("expect/certificate_days", json!(0), "expect.certificate_days must be 1 to 3650");
+    refused("warn/certificate_days", json!(3651), "warn.certificate_days must be 1 to 3650");
+}
+
+#[test]
+fn every_broken_rule_is_named_at_once() {
+    let found =
+        problems(&json!({ "name": "A", "target": "ftp://x", "interval": "1ms", "regions": [] }));
+    for field in ["name ", "target ", "interval ", "regions "] {
+        assert!(found.iter().any(|p| p.starts_with(field)), "{field}: {found:?}");
+    }
+}
+
+proptest! {
+    /// Whatever arrives, the answer is a monitor or a list of problems.
+    #[test]
+    fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..256)) {
+        if let Err(problems) = MonitorSpec::from_json(&bytes) {
+            prop_assert!(!problems.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_accepted_monitor_survives_its_own_text(interval in 1u64..86_400, redirects in 0u8..=10, status in 100u16..600, tail in "[a-z0-9/?=&.-]{0,20}") {
+        let spec = json!({
+            "name": "a", "target": format!("https://example.com/{tail}"), "interval": format!("{interval}s"),
+            "http": { "redirects": redirects }, "expect": { "status": [status.to_string()] },
+        });
+        let read = MonitorSpec::from_json(spec.to_string().as_bytes());
+        let read = read.map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
+        let again = MonitorSpec::from_json(&serde_json::to_vec(&read).expect("JSON"));
+        prop_assert_eq!(again, Ok(read));
+    }
+}
