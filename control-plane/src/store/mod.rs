@@ -17,6 +17,10 @@
 //!
 //! **Time** is the database's: [`Tx::now`].
 
+pub mod channels;
+pub mod deliveries;
+pub mod intents;
+
 mod error;
 mod postgres;
 mod sqlite;
@@ -104,4 +108,10 @@ impl Store {
             Backend::Postgres(database) => database.close().await,
         }
     }
+}
+
+/// A value as the JSON text that `column` holds.
+fn json_text<T: serde::Serialize>(column: &'static str, value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Column { column, source: Box::new(error) })
 }

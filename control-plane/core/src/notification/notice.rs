@@ -1,0 +1,123 @@
+//! What a delivery says.
+//!
+//! A notice is written into its delivery's row in the transaction that makes it,
+//! and never changes there: a retry, days later, says what was true then. Words
+//! such as the verdict are kept as text, so that a notice made by one version is
+//! readable by every other. Times are ms in control-plane time.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Why people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeKind {
+    /// An incident began.
+    Opened,
+    /// It hurts in more regions than the last notice said.
+    Widened,
+    /// It is over.
+    Resolved,
+}
+
+/// A word that is no kind of notice.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a kind of notice")]
+pub struct UnknownNoticeKind(pub String);
+
+impl NoticeKind {
+    /// The word in the database, and after `incident.` in a webhook's `type`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Widened => "widened",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+impl std::fmt::Display for NoticeKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for NoticeKind {
+    type Err = UnknownNoticeKind;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        [Self::Opened, Self::Widened, Self::Resolved]
+            .into_iter()
+            .find(|kind| kind.as_str() == word)
+            .ok_or_else(|| UnknownNoticeKind(word.to_owned()))
+    }
+}
+
+/// What the incident is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeSubject {
+    /// `monitor`, `agent` or `region`.
+    pub kind: String,
+    pub id: String,
+    pub name: String,
+}
+
+/// One region as the incident saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeRegion {
+    pub region: String,
+    /// `up`, `degraded`, `down` or `unknown`.
+    pub state: String,
+    pub since_ms: Option<i64>,
+    /// A word of `protocol::outcome::Reason`.
+    pub reason: Option<String>,
+    /// One sentence for people.
+    pub message: Option<String>,
+}
+
+/// What happened, as far as people have to know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    pub kind: NoticeKind,
+    pub incident_id: Uuid,
+    /// The event of the incident's timeline that this tells.
+    pub event_number: i64,
+    pub subject: NoticeSubject,
+    /// What is watched, when the subject is a monitor.
+    pub target: Option<String>,
+    /// `down` or `degraded`; of a resolved incident the last such verdict.
+    pub verdict: String,
+    /// `local`, `regional` or `global`.
+    pub scope: String,
+    /// `critical`, `warning` or `info`.
+    pub severity: String,
+    /// One sentence for people.
+    pub summary: String,
+    /// The reason most regions give.
+    pub cause: Option<String>,
+    pub regions: Vec<NoticeRegion>,
+    /// When the target began to hurt.
+    pub started_at_ms: i64,
+    /// When we knew.
+    pub opened_at_ms: i64,
+    pub resolved_at_ms: Option<i64>,
+    /// The opening never arrived, so this resolved notice tells all of it.
+    #[serde(default)]
+    pub opening_included: bool,
+    /// Where the incident can be read.
+    pub incident_url: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_read_back_from_its_word() {
+        for kind in [NoticeKind::Opened, NoticeKind::Widened, NoticeKind::Resolved] {
+            assert_eq!(kind.to_string().parse(), Ok(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
+        }
+        assert_eq!("Opened".parse::<NoticeKind>(), Err(UnknownNoticeKind("Opened".into())));
+    }
+}
