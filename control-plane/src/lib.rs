@@ -4,4 +4,9 @@
 //! the seven steps of ARCHITECTURE.md.
 
 pub mod clock;
+pub mod keys;
+pub mod limits;
+pub mod metrics;
+pub mod settings;
+pub mod shared;
 pub mod store;

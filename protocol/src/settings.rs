@@ -62,7 +62,7 @@ where
         for key in dotted_keys(&table) {
             require_known(&key, &known, "configuration file")?;
         }
-        overlay(&mut merged, table);
+        overlay(&mut merged, table, "")?;
     }
     for over in overrides {
         require_known(&over.key, &known, &over.source_name)?;
@@ -105,14 +105,33 @@ fn dotted_keys(table: &Table) -> Vec<String> {
     keys
 }
 
-fn overlay(base: &mut Table, over: Table) {
+fn overlay(base: &mut Table, over: Table, section: &str) -> Result<(), SettingsError> {
     for (name, value) in over {
         match (base.get_mut(&name), value) {
-            (Some(Value::Table(inner)), Value::Table(over)) => overlay(inner, over),
+            (Some(Value::Table(inner)), Value::Table(over)) => {
+                overlay(inner, over, &format!("{section}{name}."))?
+            }
+            (Some(old), value) if old.type_str() != value.type_str() => {
+                let rule = rule_of_type(old);
+                return Err(SettingsError::Value(format!(
+                    "configuration file: {section}{name} {rule}"
+                )));
+            }
             (_, value) => {
                 base.insert(name, value);
             }
         }
+    }
+    Ok(())
+}
+
+fn rule_of_type(value: &Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "must be a whole number",
+        Value::Boolean(_) => "must be true or false",
+        Value::Array(_) => "must be a list",
+        Value::Table(_) => "must be a section",
+        _ => "must be text in quotes",
     }
 }
 
@@ -203,6 +222,14 @@ mod tests {
         let over = Override::from_env("HYPERVERGE_SERVER__WORKERS", "many").expect("ours");
         let error = layered::<Settings>(None, &[over]).expect_err("not a number");
         assert!(error.to_string().contains("server.workers must be a whole number"), "{error}");
+        for (file, rule) in [
+            ("[server]\nworkers = \"two\"", "server.workers must be a whole number"),
+            ("[server]\nlisten = 4", "server.listen must be text in quotes"),
+            ("[server]\nallow = \"x\"", "server.allow must be a list"),
+        ] {
+            let error = layered::<Settings>(Some(file), &[]).expect_err("a wrong type").to_string();
+            assert!(error.contains(rule), "{error}");
+        }
         assert!(matches!(
             layered::<Settings>(Some("server = 3 ="), &[]),
             Err(SettingsError::Syntax(_))

@@ -1,0 +1,138 @@
+//! The catalogue of metrics: every name this process exposes, once.
+//!
+//! Alerts and dashboards may use only names from here; `docs/metrics.md` is
+//! generated from it (`cargo test -p hyperverge-control-plane metrics` says how).
+//! To add one: a field and a line in [`Metrics::new`], with the unit in the
+//! name. Labels take few values: a monitor or an agent is never a label.
+
+mod catalogue;
+
+pub use catalogue::Entry;
+
+use catalogue::Catalogue;
+use prometheus::{
+    Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    TextEncoder,
+};
+
+/// Seconds of an HTTP request.
+const REQUEST_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Seconds from arrival to commit, or to an accepted delivery.
+const WORK_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+/// Seconds from a target's first failure to the accepted notice.
+const PAGE_SECONDS: &[f64] = &[1.0, 2.5, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0];
+
+/// Every metric of the control plane.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    entries: Vec<Entry>,
+
+    /// Labels: status.
+    pub http_requests_total: IntCounterVec,
+    pub http_request_duration_seconds: Histogram,
+
+    /// Labels: outcome (ok degraded fail policy unsupported).
+    pub monitor_checks_executed_total: IntCounterVec,
+    pub ingest_batches_total: IntCounterVec,
+    pub ingest_rows_total: IntCounterVec,
+    pub ingest_commit_duration_seconds: Histogram,
+    pub ingest_queue_batches: IntGauge,
+    pub missed_slots_total: IntCounterVec,
+
+    pub link_handshakes_total: IntCounterVec,
+    pub link_agents_connected: IntGauge,
+    pub link_refusals_total: IntCounterVec,
+    pub link_sets_sent_total: IntCounter,
+    pub enrollments_total: IntCounterVec,
+
+    pub agents: IntGaugeVec,
+    pub scheduler_jobs_scheduled_total: IntCounter,
+    pub planner_runs_total: IntCounterVec,
+    pub planner_duration_seconds: Histogram,
+    pub retention_rows_deleted_total: IntCounterVec,
+
+    pub incidents_created_total: IntCounterVec,
+    pub incidents_open: IntGaugeVec,
+    pub correlator_duration_seconds: Histogram,
+    pub page_intents_settled_total: IntCounterVec,
+
+    pub notifier_notifications_sent_total: IntCounterVec,
+    pub notifier_attempt_duration_seconds: HistogramVec,
+    pub notifier_page_delay_seconds: Histogram,
+    pub deliveries_pending: IntGauge,
+    pub deliveries_dead: IntGauge,
+
+    pub task_last_success_timestamp_seconds: prometheus::GaugeVec,
+    pub store_transactions_retried_total: IntCounterVec,
+    pub start_timestamp_seconds: Gauge,
+    pub build_info: IntGaugeVec,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// A registry of its own with everything in it, at zero.
+    #[rustfmt::skip] // one metric a line is the catalogue's form
+    pub fn new() -> Self {
+        let mut c = Catalogue::default();
+        Self {
+            http_requests_total: c.counters("http_requests_total", "HTTP requests answered, by status code.", &["status"]),
+            http_request_duration_seconds: c.histogram("http_request_duration_seconds", "Time from a request's head to its answer's head.", REQUEST_SECONDS),
+
+            monitor_checks_executed_total: c.counters("monitor_checks_executed_total", "Checks whose result was stored, by outcome.", &["outcome"]),
+            ingest_batches_total: c.counters("hyperverge_ingest_batches_total", "Result batches judged: stored, duplicate, or refused and why.", &["outcome"]),
+            ingest_rows_total: c.counters("hyperverge_ingest_rows_total", "Result rows judged: stored, duplicate or refused.", &["outcome"]),
+            ingest_commit_duration_seconds: c.histogram("hyperverge_ingest_commit_duration_seconds", "Time from a batch's arrival to the commit that stored it.", WORK_SECONDS),
+            ingest_queue_batches: c.gauge("hyperverge_ingest_queue_batches", "Batches that wait for a commit."),
+            missed_slots_total: c.counters("hyperverge_missed_slots_total", "Slots that agents reported as missed, by reason.", &["reason"]),
+
+            link_handshakes_total: c.counters("hyperverge_link_handshakes_total", "Incoming connections on the link, by result.", &["result"]),
+            link_agents_connected: c.gauge("hyperverge_link_agents_connected", "Agents with a session on this gateway."),
+            link_refusals_total: c.counters("hyperverge_link_refusals_total", "Refusals sent to agents, by code.", &["code"]),
+            link_sets_sent_total: c.counter("hyperverge_link_sets_sent_total", "Assignment sets sent to agents."),
+            enrollments_total: c.counters("hyperverge_enrollments_total", "Enrolment requests, by result.", &["result"]),
+
+            agents: c.gauges("hyperverge_agents", "Agents of this installation, by state.", &["state"]),
+            scheduler_jobs_scheduled_total: c.counter("scheduler_jobs_scheduled_total", "Assignments made or moved."),
+            planner_runs_total: c.counters("hyperverge_planner_runs_total", "Runs of the assignment planner, by result.", &["result"]),
+            planner_duration_seconds: c.histogram("hyperverge_planner_duration_seconds", "Duration of one planner run.", WORK_SECONDS),
+            retention_rows_deleted_total: c.counters("hyperverge_retention_rows_deleted_total", "Rows that were older than the retention allows, by table.", &["table"]),
+
+            incidents_created_total: c.counters("incidents_created_total", "Incidents opened, by scope.", &["scope"]),
+            incidents_open: c.gauges("hyperverge_incidents_open", "Incidents not resolved, by scope.", &["scope"]),
+            correlator_duration_seconds: c.histogram("hyperverge_correlator_duration_seconds", "Duration of one correlator run.", WORK_SECONDS),
+            page_intents_settled_total: c.counters("hyperverge_page_intents_settled_total", "Page intents settled, by what became of them.", &["outcome"]),
+
+            notifier_notifications_sent_total: c.counters("notifier_notifications_sent_total", "Delivery attempts, by channel kind and result.", &["kind", "result"]),
+            notifier_attempt_duration_seconds: c.histograms("hyperverge_notifier_attempt_duration_seconds", "Duration of one delivery attempt.", &["kind"], WORK_SECONDS),
+            notifier_page_delay_seconds: c.histogram("hyperverge_notifier_page_delay_seconds", "Time from an outbox row to its acceptance.", PAGE_SECONDS),
+            deliveries_pending: c.gauge("hyperverge_deliveries_pending", "Outbox rows not yet settled."),
+            deliveries_dead: c.gauge("hyperverge_deliveries_dead", "Dead letters nobody replayed or discarded."),
+
+            task_last_success_timestamp_seconds: c.float_gauges("hyperverge_task_last_success_timestamp_seconds", "When a background task last finished a run well, Unix time.", &["task"]),
+            store_transactions_retried_total: c.counters("hyperverge_store_transactions_retried_total", "Transactions that met another and were tried again, by part.", &["part"]),
+            start_timestamp_seconds: c.float_gauge("hyperverge_start_timestamp_seconds", "When this process started, Unix time."),
+            build_info: c.gauges("hyperverge_build_info", "Always 1; the labels say what runs here.", &["version", "roles"]),
+
+            registry: c.registry,
+            entries: c.entries,
+        }
+    }
+
+    /// The exposition text of `/metrics`.
+    pub fn render(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+
+    /// What there is, in the order of the catalogue.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}
