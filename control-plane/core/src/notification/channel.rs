@@ -1,14 +1,10 @@
 //! Where notices go: the kinds of channel and what each must be told.
 
+use super::limits::{EMAIL_BYTES, EMAIL_RECIPIENTS};
 use hyperverge_protocol::egress;
 use hyperverge_protocol::limits::TARGET_BYTES;
 use hyperverge_protocol::problem::FieldProblem;
 use serde::{Deserialize, Serialize};
-
-/// Recipients of one e-mail channel.
-const EMAIL_RECIPIENTS: usize = 20;
-/// An e-mail address (RFC 5321: 64 of local part, `@`, 255 of domain, within a path of 256).
-const EMAIL_BYTES: usize = 254;
 
 /// How a channel speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -4,13 +4,25 @@
 //!
 //! - [`Notice`] is what a delivery says, frozen in its row when it is made.
 //! - [`ChannelConfig`] is where it goes.
+//! - [`plan_lane`] says whose turn it is, [`after_attempt`] what follows.
+//! - [`compose`] puts a notice into words, which every channel shares.
 //!
 //! To add a kind of channel: a variant of [`ChannelKind`] and [`ChannelConfig`]
 //! with its rules in `channel.rs`, and a sender of the same name under
 //! `control-plane/src/notify/`.
 
-mod channel;
-mod notice;
+pub mod limits;
 
+mod attempt;
+mod channel;
+mod lane;
+mod message;
+mod notice;
+mod reasons;
+
+pub use attempt::{AfterAttempt, AttemptResult, Next, after_attempt};
 pub use channel::{ChannelConfig, ChannelKind, EmailConfig, UnknownChannelKind, WebhookConfig};
+pub use lane::{DeliveryState, LanePlan, LaneRow, UnknownDeliveryState, plan_lane};
+pub use message::{Circumstances, Fact, Message, Standing, compose, elapsed, utc};
 pub use notice::{Notice, NoticeKind, NoticeRegion, NoticeSubject, UnknownNoticeKind};
+pub use reasons::in_words;

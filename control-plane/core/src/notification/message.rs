@@ -1,0 +1,360 @@
+//! A notice in words: what, since when, where, why, and how long it lasted.
+//!
+//! For somebody who is woken by it and has never heard of us: short, true, and
+//! with a link to the rest. Every channel takes its words from here. Texts that
+//! came from outside (a region's message may quote a target's answer) lose
+//! their control characters and their length here, once for all channels.
+
+use super::limits::{LATE_AFTER_MS, MESSAGE_TEXT_CHARS};
+use super::{Notice, NoticeKind, NoticeRegion, in_words};
+
+/// How an incident stands at the moment of sending.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// `open`, `acknowledged` or `resolved`.
+    pub state: String,
+    pub verdict: String,
+    pub resolved_at_ms: Option<i64>,
+}
+
+/// What an attempt knows beside the notice. Times in ms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Circumstances {
+    /// When the delivery was made.
+    pub made_at: i64,
+    /// When this attempt is made.
+    pub now: i64,
+    /// Somebody replayed it from the dead letters.
+    pub replayed: bool,
+    /// `None` when the incident is no longer stored.
+    pub standing: Option<Standing>,
+}
+
+impl Circumstances {
+    /// How late the message is, ms, if that is worth saying.
+    pub fn late_by(&self) -> Option<i64> {
+        let late = self.now.saturating_sub(self.made_at).max(0);
+        (self.replayed || late >= LATE_AFTER_MS).then_some(late)
+    }
+}
+
+/// A line of a message: `Since: 2026-01-02 03:04:05 UTC`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    pub label: &'static str,
+    pub text: String,
+}
+
+/// A notice in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// `[DOWN] checkout-api: down in 3 of 3 regions`; a single line.
+    pub headline: String,
+    /// One sentence.
+    pub lead: String,
+    /// That it is late, and how the incident stands now.
+    pub notes: Vec<String>,
+    pub facts: Vec<Fact>,
+    /// `eu-west: down, it refused the connection`.
+    pub regions: Vec<String>,
+    /// Where the incident can be read.
+    pub link: String,
+}
+
+/// Puts a notice into words.
+pub fn compose(notice: &Notice, circumstances: &Circumstances) -> Message {
+    Message {
+        headline: headline(notice),
+        lead: clean(&notice.summary),
+        notes: notes(notice, circumstances),
+        facts: facts(notice),
+        regions: notice.regions.iter().map(region_line).collect(),
+        link: clean(&notice.incident_url),
+    }
+}
+
+fn headline(notice: &Notice) -> String {
+    let name = clean(&notice.subject.name);
+    let verdict = clean(&notice.verdict);
+    let tag = match notice.kind {
+        NoticeKind::Resolved => "RESOLVED".to_owned(),
+        NoticeKind::Opened | NoticeKind::Widened => verdict.to_uppercase(),
+    };
+    let news = match (notice.kind, extent(notice)) {
+        (NoticeKind::Resolved, _) => match lasted(notice) {
+            Some(lasted) => format!("over after {lasted}"),
+            None => "over".to_owned(),
+        },
+        (NoticeKind::Widened, Some(extent)) => format!("now {verdict} in {extent}"),
+        (NoticeKind::Opened, Some(extent)) => format!("{verdict} in {extent}"),
+        (_, None) => clean(&notice.summary),
+    };
+    format!("[{tag}] {name}: {news}")
+}
+
+/// `2 of 3 regions`, where the notice says how regions see it.
+fn extent(notice: &Notice) -> Option<String> {
+    let hurt = notice.regions.iter().filter(|region| hurts(&notice.verdict, &region.state)).count();
+    let all = notice.regions.len();
+    let noun = if all == 1 { "region" } else { "regions" };
+    (notice.subject.kind == "monitor" && hurt > 0).then(|| format!("{hurt} of {all} {noun}"))
+}
+
+fn hurts(verdict: &str, state: &str) -> bool {
+    state == "down" || (verdict == "degraded" && state == "degraded")
+}
+
+fn facts(notice: &Notice) -> Vec<Fact> {
+    let mut facts = Vec::new();
+    let mut add = |label, text: Option<String>| {
+        facts.extend(text.map(|text| Fact { label, text }));
+    };
+    add("What", Some(what(notice)));
+    add("Since", Some(utc(notice.started_at_ms)));
+    add("Until", notice.resolved_at_ms.map(utc));
+    add("Lasted", lasted(notice));
+    if notice.kind != NoticeKind::Resolved {
+        add(
+            "Where",
+            extent(notice).map(|extent| format!("{} in {extent}", clean(&notice.verdict))),
+        );
+    }
+    add("Why", notice.cause.as_deref().map(|cause| clean(in_words(cause))));
+    add("Severity", Some(clean(&notice.severity)));
+    facts
+}
+
+fn what(notice: &Notice) -> String {
+    let name = clean(&notice.subject.name);
+    match &notice.target {
+        Some(target) => format!("{name}, {}", clean(target)),
+        None => format!("{} {name}", clean(&notice.subject.kind)),
+    }
+}
+
+fn lasted(notice: &Notice) -> Option<String> {
+    let resolved_at = notice.resolved_at_ms?;
+    Some(elapsed(resolved_at.saturating_sub(notice.started_at_ms)))
+}
+
+fn notes(notice: &Notice, circumstances: &Circumstances) -> Vec<String> {
+    let mut notes = Vec::new();
+    if notice.kind == NoticeKind::Resolved && notice.opening_included {
+        notes.push(
+            "No message about its beginning reached you before; this one tells all of it."
+                .to_owned(),
+        );
+    }
+    if let Some(late) = circumstances.late_by() {
+        let replayed = if circumstances.replayed { " and was sent again by hand" } else { "" };
+        notes.push(format!(
+            "This message was made at {}; it is {} late{replayed}.",
+            utc(circumstances.made_at),
+            elapsed(late)
+        ));
+        notes.extend(circumstances.standing.as_ref().map(standing_line));
+    }
+    notes
+}
+
+fn standing_line(standing: &Standing) -> String {
+    match standing.resolved_at_ms {
+        Some(at) => format!("The incident has been over since {}.", utc(at)),
+        None => {
+            let state = clean(&standing.state);
+            format!(
+                "The incident is still {state}; the verdict now is {}.",
+                clean(&standing.verdict)
+            )
+        }
+    }
+}
+
+fn region_line(region: &NoticeRegion) -> String {
+    let mut line = format!("{}: {}", clean(&region.region), clean(&region.state));
+    if let Some(reason) = &region.reason {
+        line.push_str(&format!(", {}", clean(in_words(reason))));
+    }
+    if let Some(message) = region.message.as_deref().map(clean).filter(|text| !text.is_empty()) {
+        line.push_str(&format!(" ({message})"));
+    }
+    line
+}
+
+/// A text from outside: one line, no control characters, not too long.
+pub(super) fn clean(text: &str) -> String {
+    let printable = |c: char| if c.is_control() || is_invisible(c) { ' ' } else { c };
+    let mut line: String = text.chars().take(MESSAGE_TEXT_CHARS).map(printable).collect();
+    if text.chars().nth(MESSAGE_TEXT_CHARS).is_some() {
+        line.push('…');
+    }
+    line.trim().to_owned()
+}
+
+/// Line and paragraph separators, and what turns the direction of a text around.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// `2026-01-02 03:04:05 UTC`.
+pub fn utc(ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(ms)
+        .map_or_else(|| format!("{ms} ms"), |at| at.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}
+
+/// `45s`, `12m 5s`, `3h 20m`, `2d 4h`: the two largest units.
+pub fn elapsed(ms: i64) -> String {
+    let seconds = (ms / 1_000).max(0);
+    let parts = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let largest = parts.iter().position(|(count, _)| *count > 0).unwrap_or(3);
+    let words: Vec<String> = parts[largest..]
+        .iter()
+        .take(2)
+        .filter(|(count, unit)| *count > 0 || largest == 3 && *unit == "s")
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notification::NoticeSubject;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn region(name: &str, state: &str, reason: Option<&str>) -> NoticeRegion {
+        NoticeRegion {
+            region: name.into(),
+            state: state.into(),
+            since_ms: Some(0),
+            reason: reason.map(str::to_owned),
+            message: None,
+        }
+    }
+
+    fn notice(kind: NoticeKind) -> Notice {
+        Notice {
+            kind,
+            incident_id: Uuid::nil(),
+            event_number: 1,
+            subject: NoticeSubject {
+                kind: "monitor".into(),
+                id: Uuid::nil().to_string(),
+                name: "checkout-api".into(),
+            },
+            target: Some("https://api.example.com/health".into()),
+            verdict: "down".into(),
+            scope: "regional".into(),
+            severity: "critical".into(),
+            summary: "checkout-api is down in 2 of 3 regions".into(),
+            cause: Some("connect_refused".into()),
+            regions: vec![
+                region("eu-west", "down", Some("connect_refused")),
+                region("us-east", "up", None),
+                region("ap-south", "down", Some("tls_expired")),
+            ],
+            started_at_ms: 1_767_323_045_000,
+            opened_at_ms: 1_767_323_050_000,
+            resolved_at_ms: (kind == NoticeKind::Resolved).then_some(1_767_323_770_000),
+            opening_included: false,
+            incident_url: "https://hv.example.com/incidents/1".into(),
+        }
+    }
+
+    fn in_time(notice: &Notice) -> Circumstances {
+        let now = notice.opened_at_ms;
+        Circumstances { made_at: now, now, replayed: false, standing: None }
+    }
+
+    #[test]
+    fn the_headline_says_what_and_where() {
+        let headline = |kind| compose(&notice(kind), &in_time(&notice(kind))).headline;
+        assert_eq!(headline(NoticeKind::Opened), "[DOWN] checkout-api: down in 2 of 3 regions");
+        assert_eq!(
+            headline(NoticeKind::Widened),
+            "[DOWN] checkout-api: now down in 2 of 3 regions"
+        );
+        assert_eq!(headline(NoticeKind::Resolved), "[RESOLVED] checkout-api: over after 12m 5s");
+    }
+
+    #[test]
+    fn the_facts_answer_what_since_where_why() {
+        let opened = notice(NoticeKind::Opened);
+        let message = compose(&opened, &in_time(&opened));
+        let fact = |label| {
+            message.facts.iter().find(|fact| fact.label == label).map(|fact| fact.text.as_str())
+        };
+        assert_eq!(fact("What"), Some("checkout-api, https://api.example.com/health"));
+        assert_eq!(fact("Since"), Some("2026-01-02 03:04:05 UTC"));
+        assert_eq!(fact("Where"), Some("down in 2 of 3 regions"));
+        assert_eq!(fact("Why"), Some("it refused the connection"));
+        assert_eq!(fact("Lasted"), None);
+        assert_eq!(message.regions[2], "ap-south: down, its certificate has expired");
+        assert!(message.notes.is_empty());
+    }
+
+    #[test]
+    fn a_late_message_says_so_and_how_the_incident_stands_now() {
+        let opened = notice(NoticeKind::Opened);
+        let late = Circumstances {
+            now: opened.opened_at_ms + 3_600_000,
+            standing: Some(Standing {
+                state: "resolved".into(),
+                verdict: "up".into(),
+                resolved_at_ms: Some(1_767_323_770_000),
+            }),
+            ..in_time(&opened)
+        };
+        assert_eq!(
+            compose(&opened, &late).notes,
+            [
+                "This message was made at 2026-01-02 03:04:10 UTC; it is 1h late.",
+                "The incident has been over since 2026-01-02 03:16:10 UTC.",
+            ]
+        );
+        let replayed = Circumstances { replayed: true, ..in_time(&opened) };
+        assert_eq!(replayed.late_by(), Some(0), "a replay always says so");
+    }
+
+    #[test]
+    fn spans_in_two_units() {
+        for (ms, text) in [
+            (0, "0s"),
+            (999, "0s"),
+            (45_000, "45s"),
+            (725_000, "12m 5s"),
+            (3_600_000, "1h"),
+            (3_605_000, "1h"),
+            (12_000_000, "3h 20m"),
+            (187_200_000, "2d 4h"),
+            (-5, "0s"),
+        ] {
+            assert_eq!(elapsed(ms), text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_from_outside_breaks_a_line(text in "\\PC*|(?s).{0,600}") {
+            let mut hostile = notice(NoticeKind::Opened);
+            hostile.subject.name = text.clone();
+            hostile.summary = text.clone();
+            hostile.target = Some(text.clone());
+            hostile.regions[0].message = Some(text);
+            let message = compose(&hostile, &in_time(&hostile));
+            let lines = [message.headline, message.lead].into_iter()
+                .chain(message.facts.into_iter().map(|fact| fact.text))
+                .chain(message.regions);
+            for line in lines {
+                prop_assert!(!line.chars().any(char::is_control), "{line:?}");
+                prop_assert!(line.chars().count() < 1_000);
+            }
+        }
+    }
+}
