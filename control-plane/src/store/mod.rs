@@ -17,9 +17,12 @@
 //!
 //! **Time** is the database's: [`Tx::now`].
 
+pub mod agents;
+pub mod assignments;
 pub mod channels;
 pub mod deliveries;
 pub mod intents;
+pub mod leases;
 
 mod error;
 mod postgres;
@@ -35,6 +38,29 @@ pub use value::{Column, Row, Value};
 #[macro_export]
 macro_rules! params {
     ($($value:expr),* $(,)?) => { vec![$($crate::store::Value::from($value)),*] };
+}
+
+/// A statement that compares with a list, which the two back ends write apart:
+/// `among!(tx, "SELECT … WHERE id ", uuids "$2", " AND …")`, with a parameter
+/// that is a `Vec<Uuid>` (or, after `texts`, a `Vec<String>`).
+#[macro_export]
+macro_rules! among {
+    ($tx:expr, $before:literal, uuids $list:literal, $after:literal) => {
+        match $tx.dialect() {
+            $crate::store::Dialect::Sqlite => {
+                concat!($before, "IN (SELECT unhex(value) FROM json_each(", $list, "))", $after)
+            }
+            $crate::store::Dialect::Postgres => concat!($before, "= ANY(", $list, ")", $after),
+        }
+    };
+    ($tx:expr, $before:literal, texts $list:literal, $after:literal) => {
+        match $tx.dialect() {
+            $crate::store::Dialect::Sqlite => {
+                concat!($before, "IN (SELECT value FROM json_each(", $list, "))", $after)
+            }
+            $crate::store::Dialect::Postgres => concat!($before, "= ANY(", $list, ")", $after),
+        }
+    };
 }
 
 /// Which back end a store runs on.

@@ -13,6 +13,10 @@ pub enum Value {
     Text(Option<String>),
     Bytes(Option<Vec<u8>>),
     Uuid(Option<Uuid>),
+    /// For [`crate::among!`].
+    Uuids(Vec<Uuid>),
+    /// For [`crate::among!`].
+    Texts(Vec<String>),
 }
 
 macro_rules! from {
@@ -43,6 +47,18 @@ from! {
     &[u8] => Bytes, <[u8]>::to_vec;
     Uuid => Uuid, |v| v;
     &Uuid => Uuid, |v: &Uuid| *v;
+}
+
+impl From<Vec<Uuid>> for Value {
+    fn from(values: Vec<Uuid>) -> Self {
+        Self::Uuids(values)
+    }
+}
+
+impl From<Vec<String>> for Value {
+    fn from(values: Vec<String>) -> Self {
+        Self::Texts(values)
+    }
 }
 
 /// A type that a column of either back end can be read as.

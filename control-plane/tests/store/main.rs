@@ -7,5 +7,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod agents;
+mod assignments;
 mod back_ends;
+mod fleet;
+mod leases;
 mod schema;

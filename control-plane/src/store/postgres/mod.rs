@@ -113,6 +113,8 @@ fn bind(params: Vec<Value>) -> Result<PgArguments, StoreError> {
             Value::Text(v) => arguments.add(v),
             Value::Bytes(v) => arguments.add(v),
             Value::Uuid(v) => arguments.add(v),
+            Value::Uuids(v) => arguments.add(v),
+            Value::Texts(v) => arguments.add(v),
         }
         .map_err(|error| StoreError::Database(sqlx::Error::Encode(error)))?;
     }

@@ -132,8 +132,22 @@ fn bind(params: Vec<Value>) -> Result<SqliteArguments, StoreError> {
             Value::Text(v) => arguments.add(v),
             Value::Bytes(v) => arguments.add(v),
             Value::Uuid(v) => arguments.add(v),
+            Value::Uuids(v) => arguments.add(json_list(v.iter().map(|id| id.simple()))),
+            Value::Texts(v) => arguments.add(serde_json::Value::from(v).to_string()),
         }
         .map_err(|error| StoreError::Database(sqlx::Error::Encode(error)))?;
     }
     Ok(arguments)
+}
+
+/// A JSON list of words that need no escaping.
+fn json_list<T: std::fmt::Display>(words: impl Iterator<Item = T>) -> String {
+    let mut list = String::from("[");
+    for word in words {
+        list.push_str(if list.len() == 1 { "\"" } else { ",\"" });
+        list.push_str(&word.to_string());
+        list.push('"');
+    }
+    list.push(']');
+    list
 }

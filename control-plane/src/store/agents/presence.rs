@@ -1,0 +1,108 @@
+//! What a session says about its agent. Each write names the session, so that an
+//! older one that still runs somewhere cannot speak for the newer.
+
+use crate::params;
+use crate::store::{StoreError, Tx, json_text};
+use uuid::Uuid;
+
+/// What an agent said when its session began.
+#[derive(Debug, Clone)]
+pub struct Hello<'a> {
+    pub session_id: Uuid,
+    pub version: &'a str,
+    pub host_name: &'a str,
+    pub capabilities: &'a [String],
+    /// The agent's wall clock less ours; shown to people, used for nothing.
+    pub wall_skew_ms: i64,
+}
+
+/// Makes this session the agent's newest, and counts as a heartbeat; false when
+/// the agent may not take part.
+pub async fn begin_session(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_id: &str,
+    hello: &Hello<'_>,
+    now: i64,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "UPDATE agents SET session_id = $3, version = $4, host_name = $5,
+            capabilities = $6, wall_skew_ms = $7, last_heartbeat_at = $8
+        WHERE organisation_id = $1 AND id = $2 AND state = 'enrolled'";
+    let capabilities = json_text("capabilities", &hello.capabilities)?;
+    let values = params![
+        organisation_id,
+        agent_id,
+        hello.session_id,
+        hello.version,
+        hello.host_name,
+        capabilities,
+        hello.wall_skew_ms,
+        now
+    ];
+    Ok(tx.execute(SQL, values).await? == 1)
+}
+
+/// Notes that the agent was heard; false when the session is not its newest, or
+/// the agent may not take part, and the session has to end.
+pub async fn heartbeat(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_id: &str,
+    session_id: Uuid,
+    wall_skew_ms: i64,
+    now: i64,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "UPDATE agents SET last_heartbeat_at = $4, wall_skew_ms = $5
+        WHERE organisation_id = $1 AND id = $2 AND session_id = $3 AND state = 'enrolled'";
+    let values = params![organisation_id, agent_id, session_id, now, wall_skew_ms];
+    Ok(tx.execute(SQL, values).await? == 1)
+}
+
+/// Notes which set the agent works from.
+pub async fn accept_set(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_id: &str,
+    session_id: Uuid,
+    version: i64,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "UPDATE agents SET accepted_version = $4
+        WHERE organisation_id = $1 AND id = $2 AND session_id = $3";
+    Ok(tx.execute(SQL, params![organisation_id, agent_id, session_id, version]).await? == 1)
+}
+
+/// All the agent's slots up to `through` are known; never lowered.
+pub async fn raise_complete_through(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_id: &str,
+    through: i64,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "UPDATE agents SET complete_through = $3
+        WHERE organisation_id = $1 AND id = $2
+            AND (complete_through IS NULL OR complete_through < $3)";
+    Ok(tx.execute(SQL, params![organisation_id, agent_id, through]).await? == 1)
+}
+
+/// The agent is considered lost from `now` on.
+pub async fn mark_lost(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_id: &str,
+    now: i64,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "UPDATE agents SET lost_at = $3
+        WHERE organisation_id = $1 AND id = $2 AND lost_at IS NULL";
+    Ok(tx.execute(SQL, params![organisation_id, agent_id, now]).await? == 1)
+}
+
+/// The agent is there again.
+pub async fn mark_found(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_id: &str,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "UPDATE agents SET lost_at = NULL
+        WHERE organisation_id = $1 AND id = $2 AND lost_at IS NOT NULL";
+    Ok(tx.execute(SQL, params![organisation_id, agent_id]).await? == 1)
+}
