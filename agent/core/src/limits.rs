@@ -1,0 +1,56 @@
+//! Every limit of the agent's decisions.
+
+/// A slot started later than this after it was due counts as late and is paced.
+pub const LATE_MS: i64 = 1_000;
+/// Late slots that may start in a second, so that waking up is no storm.
+pub const LATE_PER_SECOND: i64 = 50;
+/// A step of control-plane time between two looks that means the host slept or
+/// a clock jumped, rather than that it was busy.
+pub const JUMP_MS: i64 = 3_000;
+
+/// Clock samples that are remembered.
+pub const CLOCK_SAMPLES: usize = 64;
+/// How old a clock sample may be while a younger one exists.
+pub const CLOCK_SAMPLE_AGE_US: i64 = 10 * 60 * 1_000_000;
+/// How fast two hosts' clocks may drift apart, in parts per million.
+pub const CLOCK_DRIFT_PPM: i64 = 100;
+/// What millisecond time stamps lose on both sides of one sample.
+pub const CLOCK_ROUNDING_US: i64 = 2_000;
+
+/// Results wait at most this long for their batch to be sealed.
+pub const SEAL_EVERY_MS: i64 = 1_000;
+/// An empty batch is sealed after this long, so that `complete_through` moves.
+pub const SEAL_EMPTY_EVERY_MS: i64 = 10_000;
+/// Missed ranges in one batch.
+pub const BATCH_MISSED: usize = 5_000;
+/// Missed ranges that wait for a batch; past that the oldest are forgotten and counted.
+pub const MISSED_RANGES: usize = 100_000;
+
+/// Unacknowledged batches in the live lane before new ones become backlog.
+pub const LIVE_WAITING: usize = 8;
+/// Batches of the live lane under way without acknowledgement.
+pub const LIVE_WINDOW: usize = 8;
+/// Backlog batches under way, whatever credit the control plane grants.
+pub const BACKLOG_WINDOW: usize = 32;
+/// Numbers that are filled with empty batches when their own were lost on disk.
+pub const FILL_NUMBERS: u64 = 10_000;
+/// The share of the spool that new plain successes may use: 7 of 8 parts. The
+/// rest is kept for failures and gap records.
+pub const SPOOL_PLAIN_EIGHTHS: u64 = 7;
+/// A segment file is closed when it has grown to this.
+pub const SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Heartbeats go out this often unless the control plane asks otherwise.
+pub const HEARTBEAT_MS: i64 = 10_000;
+/// The shortest and longest heartbeat interval that is accepted.
+pub const HEARTBEAT_RANGE_MS: (i64, i64) = (500, 60_000);
+/// Heartbeats without an answer before a session counts as dead.
+pub const HEARTBEATS_UNANSWERED: usize = 3;
+/// How long a Hello may go unanswered.
+pub const WELCOME_WITHIN_MS: i64 = 10_000;
+/// How long a lane rests after a batch that was refused for good.
+pub const REFUSED_PAUSE_MS: i64 = 60_000;
+/// The longest rest a busy control plane may ask for.
+pub const BUSY_PAUSE_MAX_MS: i64 = 60_000;
+/// How long a lane rests after a number that was not the expected one.
+pub const WRONG_NUMBER_PAUSE_MS: i64 = 200;

@@ -1,0 +1,444 @@
+//! Step 3: which slot starts when.
+//!
+//! Slot k of an assignment is due at anchor + k × interval in control-plane
+//! time. Every slot this agent owns is either started exactly once or reported
+//! missed exactly once:
+//!
+//! - A slot may start until the next one is due; then it is missed. Nothing
+//!   piles up: a monitor has at most one probe in flight and one slot waiting.
+//! - A slot that cannot start at once (the monitor's last probe still runs, or
+//!   the agent is at its cap) waits in a queue and keeps its place there even
+//!   when a newer slot of the same monitor takes over, so under overload every
+//!   monitor gets its turn.
+//! - A slot found late (the host slept, the clock jumped, the process was away)
+//!   waits in a queue of its own that is let go at a fixed pace: waking up is
+//!   no storm, and a monitor of one check a day still gets its check.
+//! - Replacing the set keeps the phase of every assignment that stays.
+//!
+//! Call [`Schedule::handle_timeout`] at [`Schedule::next_wakeup`], then drain
+//! [`Schedule::poll_effect`]. `now` may step either way; a slot is never run twice.
+
+mod entry;
+#[cfg(test)]
+mod tests;
+
+use crate::limits::{JUMP_MS, LATE_MS, LATE_PER_SECOND};
+use crate::missed::{Missed, MissedReason};
+use entry::{Entry, Queue, Waiting};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use uuid::Uuid;
+
+/// One monitor this agent probes. `check` is whatever the shell needs to do it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assigned<C> {
+    pub monitor: Uuid,
+    pub revision: u64,
+    pub anchor_ms: i64,
+    /// At least 1.
+    pub interval_ms: i64,
+    /// The first slot this agent owns.
+    pub first_slot: i64,
+    pub check: C,
+}
+
+impl<C> Assigned<C> {
+    /// When `slot` is due, control-plane time.
+    pub fn due_ms(&self, slot: i64) -> i64 {
+        self.anchor_ms.saturating_add(slot.saturating_mul(self.interval_ms.max(1)))
+    }
+
+    /// The newest slot due at or before `control_ms`.
+    pub fn slot_at(&self, control_ms: i64) -> i64 {
+        control_ms.saturating_sub(self.anchor_ms).div_euclid(self.interval_ms.max(1))
+    }
+}
+
+/// Both clocks at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Now {
+    pub control_ms: i64,
+    pub boot_ms: i64,
+}
+
+/// What an earlier process had already accounted for.
+#[derive(Debug, Clone, Default)]
+pub struct Resume {
+    /// Slots due up to here are sealed or listed as missed.
+    pub complete_through_ms: Option<i64>,
+    /// Later slots that are sealed all the same.
+    pub sealed: BTreeSet<(Uuid, u64, i64)>,
+}
+
+/// Names one started slot until it is finished or abandoned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(u64);
+
+/// A slot to start now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due<C> {
+    pub ticket: Ticket,
+    pub monitor: Uuid,
+    pub revision: u64,
+    pub slot: i64,
+    pub due_ms: i64,
+    pub check: C,
+}
+
+/// What the shell has to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect<C> {
+    Start(Due<C>),
+    Missed(Missed),
+}
+
+#[derive(Debug)]
+struct Running {
+    monitor: Uuid,
+    revision: u64,
+    slot: i64,
+    due_ms: i64,
+    /// Position of the monitor's entry, while the set still holds it.
+    entry: Option<usize>,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Schedule<C> {
+    entries: Vec<Entry<C>>,
+    /// (due, entry) of the next slot of every entry.
+    heap: BinaryHeap<Reverse<(i64, usize)>>,
+    ready: VecDeque<usize>,
+    late: VecDeque<usize>,
+    /// When the late queue may let its next slot go.
+    late_next_ms: i64,
+    running: BTreeMap<Ticket, Running>,
+    /// (due, ticket) of every slot that is due and neither finished nor missed.
+    open: BTreeSet<(i64, Ticket)>,
+    effects: VecDeque<Effect<C>>,
+    resume: Resume,
+    max_in_flight: usize,
+    next_ticket: u64,
+    last_look_ms: Option<i64>,
+    /// Slots due up to here have been opened.
+    frontier_ms: Option<i64>,
+    complete_ms: Option<i64>,
+    expires_boot_ms: i64,
+    idle: bool,
+    stopped: bool,
+}
+
+impl<C: Clone> Schedule<C> {
+    /// An idle schedule; at most `max_in_flight` probes (at least 1) run at once.
+    pub fn new(max_in_flight: usize, resume: Resume) -> Self {
+        Self {
+            entries: Vec::new(),
+            heap: BinaryHeap::new(),
+            ready: VecDeque::new(),
+            late: VecDeque::new(),
+            late_next_ms: i64::MIN,
+            running: BTreeMap::new(),
+            open: BTreeSet::new(),
+            effects: VecDeque::new(),
+            resume,
+            max_in_flight: max_in_flight.max(1),
+            next_ticket: 0,
+            last_look_ms: None,
+            frontier_ms: None,
+            complete_ms: None,
+            expires_boot_ms: i64::MIN,
+            idle: true,
+            stopped: false,
+        }
+    }
+
+    /// Takes a new set, valid until `expires_boot_ms`. An assignment that stays
+    /// (same revision, anchor and interval) keeps its place.
+    pub fn replace(&mut self, set: Vec<Assigned<C>>, expires_boot_ms: i64, now: Now) {
+        if self.stopped {
+            return;
+        }
+        let was_idle = std::mem::replace(&mut self.idle, false);
+        self.expires_boot_ms = expires_boot_ms;
+        let mut old: BTreeMap<Uuid, Entry<C>> =
+            self.entries.drain(..).map(|entry| (entry.assigned.monitor, entry)).collect();
+        self.heap.clear();
+        self.ready.clear();
+        self.late.clear();
+        let mut positions = BTreeMap::new();
+        for assigned in set {
+            if positions.contains_key(&assigned.monitor) {
+                continue;
+            }
+            let mut entry = match old.remove(&assigned.monitor) {
+                Some(entry) if entry.assigned.is_same_series(&assigned) => {
+                    entry.renewed(assigned, was_idle)
+                }
+                Some(entry) => {
+                    self.miss_waiting(&entry, MissedReason::Stopped);
+                    Entry::fresh(assigned, &self.resume).never_before(&entry)
+                }
+                None => Entry::fresh(assigned, &self.resume),
+            };
+            entry.busy = false;
+            let position = self.entries.len();
+            positions.insert(entry.assigned.monitor, position);
+            self.heap.push(Reverse((entry.next_due_ms(), position)));
+            self.entries.push(entry);
+        }
+        for entry in old.into_values() {
+            self.miss_waiting(&entry, MissedReason::Stopped);
+        }
+        for running in self.running.values_mut() {
+            running.entry = positions.get(&running.monitor).copied();
+            if let Some(position) = running.entry {
+                self.entries[position].busy = true;
+            }
+        }
+        for position in 0..self.entries.len() {
+            self.enqueue(position);
+        }
+        self.handle_timeout(now);
+    }
+
+    /// Opens every slot that is due, and starts what may start.
+    pub fn handle_timeout(&mut self, now: Now) {
+        let jumped = self.last_look_ms.is_some_and(|last| now.control_ms - last > JUMP_MS);
+        self.last_look_ms = Some(now.control_ms);
+        if now.boot_ms >= self.expires_boot_ms && !self.idle {
+            self.go_idle();
+        }
+        if self.idle || self.stopped {
+            return;
+        }
+        let reason = if jumped { MissedReason::Suspend } else { MissedReason::Overload };
+        while let Some(&Reverse((due_ms, position))) = self.heap.peek() {
+            if due_ms > now.control_ms {
+                break;
+            }
+            self.heap.pop();
+            self.open_slots(position, now.control_ms, reason);
+        }
+        self.frontier_ms = self.frontier_ms.max(Some(now.control_ms));
+        self.release(now.control_ms);
+    }
+
+    /// A started slot's row is in the batch being filled (or was given up and
+    /// is listed as missed there).
+    pub fn handle_finished(&mut self, ticket: Ticket, now: Now) {
+        let Some(running) = self.running.remove(&ticket) else { return };
+        self.open.remove(&(running.due_ms, ticket));
+        if let Some(position) = running.entry {
+            self.entries[position].busy = false;
+            self.enqueue(position);
+        }
+        if !self.stopped {
+            self.release(now.control_ms);
+        }
+    }
+
+    /// A started slot will never have a row.
+    pub fn handle_abandoned(&mut self, ticket: Ticket, reason: MissedReason, now: Now) {
+        if let Some(running) = self.running.get(&ticket) {
+            let missed = Missed::one(running.monitor, running.revision, running.slot, reason);
+            self.effects.push_back(Effect::Missed(missed));
+        }
+        self.handle_finished(ticket, now);
+    }
+
+    /// Starts nothing more. What runs may still finish.
+    pub fn stop(&mut self) {
+        if !self.stopped {
+            self.go_idle();
+            self.stopped = true;
+        }
+    }
+
+    /// Forgets every assignment without a word about its slots: for the moment
+    /// when the clock that dated them is replaced by another. What runs may
+    /// still finish.
+    pub fn reset(&mut self, resume: Resume) {
+        let running = std::mem::take(&mut self.running);
+        let ticket = self.next_ticket;
+        let stopped = self.stopped;
+        *self = Self::new(self.max_in_flight, resume);
+        self.next_ticket = ticket;
+        self.stopped = stopped;
+        self.running = running;
+        for running in self.running.values_mut() {
+            running.entry = None;
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll_effect(&mut self) -> Option<Effect<C>> {
+        self.effects.pop_front()
+    }
+
+    /// When to call [`Self::handle_timeout`] next, control-plane time.
+    pub fn next_wakeup(&self) -> Option<i64> {
+        if self.idle || self.stopped {
+            return None;
+        }
+        let due = self.heap.peek().map(|Reverse((due_ms, _))| *due_ms);
+        let paced = !self.late.is_empty() && self.running.len() < self.max_in_flight;
+        let late = paced.then_some(self.late_next_ms);
+        match (due, late) {
+            (Some(due), Some(late)) => Some(due.min(late)),
+            (due, late) => due.or(late),
+        }
+    }
+
+    /// The greatest control-plane time such that every slot due at or before it
+    /// is finished or was reported missed; never falls. `None` before the first set.
+    pub fn complete_through(&mut self) -> Option<i64> {
+        let frontier = self.frontier_ms?;
+        let held_back = self.open.first().map(|(due_ms, _)| due_ms.saturating_sub(1));
+        let complete = held_back.map_or(frontier, |held| held.min(frontier));
+        self.complete_ms = self.complete_ms.max(Some(complete));
+        self.complete_ms
+    }
+
+    /// Tickets of the probes that run.
+    pub fn in_flight(&self) -> impl ExactSizeIterator<Item = Ticket> + '_ {
+        self.running.keys().copied()
+    }
+
+    /// Whether the set has expired or never came.
+    pub fn is_idle(&self) -> bool {
+        self.idle
+    }
+
+    /// Assignments held.
+    pub fn assignments(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn go_idle(&mut self) {
+        self.idle = true;
+        self.ready.clear();
+        self.late.clear();
+        for position in 0..self.entries.len() {
+            self.entries[position].leave_queue();
+            if let Some(waiting) = self.entries[position].waiting.take() {
+                self.close(position, waiting, MissedReason::Stopped);
+            }
+        }
+    }
+
+    fn miss_waiting(&mut self, entry: &Entry<C>, reason: MissedReason) {
+        if let Some(waiting) = entry.waiting {
+            let missed = entry.missed(waiting.slot, waiting.slot, reason);
+            self.effects.push_back(Effect::Missed(missed));
+            self.open.remove(&(waiting.due_ms, waiting.ticket));
+        }
+    }
+
+    fn close(&mut self, position: usize, waiting: Waiting, reason: MissedReason) {
+        self.open.remove(&(waiting.due_ms, waiting.ticket));
+        let missed = self.entries[position].missed(waiting.slot, waiting.slot, reason);
+        self.effects.push_back(Effect::Missed(missed));
+    }
+
+    /// Everything of one entry up to `now`: older slots are missed, the newest waits.
+    fn open_slots(&mut self, position: usize, now_ms: i64, reason: MissedReason) {
+        if let Some(waiting) = self.entries[position].waiting.take() {
+            self.close(position, waiting, reason);
+        }
+        let entry = &mut self.entries[position];
+        let reason =
+            if std::mem::take(&mut entry.was_away) { MissedReason::Stopped } else { reason };
+        let latest = entry.assigned.slot_at(now_ms);
+        let first = std::mem::replace(&mut entry.next_slot, latest.saturating_add(1));
+        self.miss_range(position, first, latest - 1, reason);
+        let entry = &mut self.entries[position];
+        self.heap.push(Reverse((entry.next_due_ms(), position)));
+        let key = (entry.assigned.monitor, entry.assigned.revision, latest);
+        if self.resume.sealed.remove(&key) {
+            return;
+        }
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        let due_ms = entry.assigned.due_ms(latest);
+        let late = now_ms.saturating_sub(due_ms) > LATE_MS;
+        entry.waiting = Some(Waiting { slot: latest, due_ms, ticket, late });
+        self.open.insert((due_ms, ticket));
+        self.enqueue(position);
+    }
+
+    /// Reports `first..=last`, leaving out what an earlier process had sealed.
+    fn miss_range(&mut self, position: usize, mut first: i64, last: i64, reason: MissedReason) {
+        if first > last {
+            return;
+        }
+        let assigned = &self.entries[position].assigned;
+        let key = |slot| (assigned.monitor, assigned.revision, slot);
+        let sealed: Vec<_> = self.resume.sealed.range(key(first)..=key(last)).copied().collect();
+        for done in sealed {
+            if first < done.2 {
+                let missed = self.entries[position].missed(first, done.2 - 1, reason);
+                self.effects.push_back(Effect::Missed(missed));
+            }
+            first = done.2 + 1;
+            self.resume.sealed.remove(&done);
+        }
+        if first <= last {
+            let missed = self.entries[position].missed(first, last, reason);
+            self.effects.push_back(Effect::Missed(missed));
+        }
+    }
+
+    /// Puts an entry with a waiting slot into the queue it belongs to.
+    fn enqueue(&mut self, position: usize) {
+        let entry = &mut self.entries[position];
+        let Some(waiting) = entry.waiting else { return };
+        if entry.busy {
+            return;
+        }
+        let wanted = if waiting.late { Queue::Late } else { Queue::Ready };
+        if entry.join_queue(wanted) {
+            match wanted {
+                Queue::Ready => self.ready.push_back(position),
+                Queue::Late => self.late.push_back(position),
+            }
+        }
+    }
+
+    fn release(&mut self, now_ms: i64) {
+        while self.running.len() < self.max_in_flight {
+            let Some(position) = self.ready.pop_front() else { break };
+            if let Some(waiting) = self.entries[position].leave(Queue::Ready) {
+                self.start(position, waiting);
+            }
+        }
+        // A stopped or stepped clock must neither hoard permits nor wait for ages.
+        let pace = 1_000 / LATE_PER_SECOND;
+        self.late_next_ms = self.late_next_ms.clamp(now_ms - pace, now_ms + pace);
+        while self.running.len() < self.max_in_flight && self.late_next_ms <= now_ms {
+            let Some(position) = self.late.pop_front() else { break };
+            if let Some(waiting) = self.entries[position].leave(Queue::Late) {
+                self.start(position, waiting);
+                self.late_next_ms += pace;
+            }
+        }
+    }
+
+    fn start(&mut self, position: usize, waiting: Waiting) {
+        let entry = &mut self.entries[position];
+        entry.waiting = None;
+        entry.busy = true;
+        let Waiting { slot, due_ms, ticket, .. } = waiting;
+        let (monitor, revision) = (entry.assigned.monitor, entry.assigned.revision);
+        let check = entry.assigned.check.clone();
+        self.running
+            .insert(ticket, Running { monitor, revision, slot, due_ms, entry: Some(position) });
+        self.effects.push_back(Effect::Start(Due {
+            ticket,
+            monitor,
+            revision,
+            slot,
+            due_ms,
+            check,
+        }));
+    }
+}
