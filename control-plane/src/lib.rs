@@ -3,6 +3,8 @@
 //! A shell around `hyperverge-control-core`, which decides. The modules follow
 //! the seven steps of ARCHITECTURE.md.
 
+pub mod api;
+pub mod auth;
 pub mod clock;
 pub mod keys;
 pub mod limits;

@@ -31,3 +31,33 @@ pub const RETRY_ABOVE: usize = 256;
 pub const UNKNOWN_TOKENS_PER_MINUTE: u32 = 10;
 /// Addresses that are remembered for that.
 pub const UNKNOWN_TOKEN_ADDRESSES: usize = 4_096;
+/// How long a request may take before it is given up.
+pub const REQUEST: Duration = Duration::from_secs(30);
+/// Items on a page of a list, when nobody says, and at most.
+pub const PAGE_DEFAULT: i64 = 50;
+/// See [`PAGE_DEFAULT`].
+pub const PAGE_MAX: i64 = 200;
+/// The longest cursor that is looked at.
+pub const CURSOR_BYTES: usize = 512;
+/// A password, from and to.
+pub const PASSWORD_MIN_CHARS: usize = 8;
+/// See [`PASSWORD_MIN_CHARS`].
+pub const PASSWORD_MAX_BYTES: usize = 1_024;
+/// Password hashes at once, each 19 MiB and a core.
+pub const PARALLEL_PASSWORD_HASHES: usize = 4;
+/// How long a sign-in waits for its turn to be hashed.
+pub const PASSWORD_HASH_WAIT: Duration = Duration::from_secs(5);
+/// Accounts, and networks, whose failed sign-ins are remembered.
+pub const THROTTLE_ENTRIES: usize = 10_000;
+/// How long somebody stays signed in without coming back.
+pub const REFRESH_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3_600);
+/// Regions of one organisation.
+pub const REGIONS_PER_ORGANISATION: i64 = 256;
+/// Enrolment tokens of one organisation that could still be used.
+pub const OPEN_ENROLLMENT_TOKENS: i64 = 1_000;
+/// An enrolment token's life, when nobody says, at least and at most.
+pub const ENROLLMENT_TOKEN_DEFAULT: Duration = Duration::from_secs(3_600);
+/// See [`ENROLLMENT_TOKEN_DEFAULT`].
+pub const ENROLLMENT_TOKEN_MIN: Duration = Duration::from_secs(60);
+/// See [`ENROLLMENT_TOKEN_DEFAULT`].
+pub const ENROLLMENT_TOKEN_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);

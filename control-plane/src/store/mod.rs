@@ -21,8 +21,15 @@ pub mod agents;
 pub mod assignments;
 pub mod channels;
 pub mod deliveries;
+pub mod idempotency;
 pub mod intents;
 pub mod leases;
+pub mod login_sessions;
+pub mod monitors;
+pub mod organisations;
+pub mod regions;
+pub mod tokens;
+pub mod users;
 
 mod error;
 mod postgres;

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use check::is_slug;
+pub use shape::read as read_shape;
 pub use status::StatusRange;
 
 /// A monitor as people write it. Every field but `name` and `target` has a default.

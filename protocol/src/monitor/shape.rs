@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 
 /// Reads JSON. The problem names the field by its dotted path (empty: the
 /// document itself) and the rule it broke.
-pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, FieldProblem> {
+pub fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, FieldProblem> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let mut track = serde_path_to_error::Track::new();
     let tracked = serde_path_to_error::Deserializer::new(&mut reader, &mut track);

@@ -1,0 +1,29 @@
+//! Times as clients see them: RFC 3339, UTC, milliseconds.
+
+use chrono::{DateTime, SecondsFormat};
+use serde::{Serialize, Serializer};
+
+/// Milliseconds since the Unix epoch, written as `2026-01-31T12:00:00.000Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, utoipa::ToSchema)]
+#[schema(value_type = String, format = DateTime, example = "2026-01-31T12:00:00.000Z")]
+pub struct Timestamp(pub i64);
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // What lies outside chrono's 262 000 years cannot have been stored by us.
+        let time = DateTime::from_timestamp_millis(self.0).unwrap_or_default();
+        serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn milliseconds_are_always_written() {
+        let json = |ms| serde_json::to_string(&Timestamp(ms)).expect("serialises");
+        assert_eq!(json(1_769_860_800_000), "\"2026-01-31T12:00:00.000Z\"");
+        assert_eq!(json(1), "\"1970-01-01T00:00:00.001Z\"");
+    }
+}

@@ -1,0 +1,156 @@
+//! Step 1: monitors, and every specification they ever had.
+//!
+//! A monitor is made together with its first revision and its row in
+//! `monitor_states`, which is the lock under which verdicts change.
+
+use super::{Row, StoreError, Tx};
+use crate::params;
+use hyperverge_protocol::monitor::MonitorSpec;
+use uuid::Uuid;
+
+/// A monitor as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Monitor {
+    pub id: Uuid,
+    /// 1 upward; raised by each change.
+    pub revision: i64,
+    pub spec: MonitorSpec,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub verdict: String,
+    /// `None` while nothing hurts.
+    pub scope: Option<String>,
+}
+
+const INSERT: &str = "INSERT INTO monitors
+        (organisation_id, id, name, revision, spec, enabled, created_at, updated_at)
+    VALUES ($1, $2, $3, 1, $4, $5, $6, $6)";
+const INSERT_STATE: &str = "INSERT INTO monitor_states
+        (organisation_id, monitor_id, generation, verdict, scope, since)
+    VALUES ($1, $2, 1, 'unknown', NULL, $3)";
+const INSERT_REVISION: &str = "INSERT INTO monitor_revisions
+        (organisation_id, monitor_id, revision, spec, created_at, deleted)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+
+/// Stores a new monitor; [`StoreError::Conflict`] when the name is taken.
+pub async fn insert(
+    tx: &mut Tx,
+    organisation: Uuid,
+    id: Uuid,
+    spec: &MonitorSpec,
+    now: i64,
+) -> Result<(), StoreError> {
+    let text = spec_text(spec)?;
+    let values = params![organisation, id, &spec.name, &text, spec.enabled, now];
+    tx.execute(INSERT, values).await?;
+    tx.execute(INSERT_STATE, params![organisation, id, now]).await?;
+    tx.execute(INSERT_REVISION, params![organisation, id, 1i64, &text, now, false]).await?;
+    Ok(())
+}
+
+/// One monitor.
+pub async fn get(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<Option<Monitor>, StoreError> {
+    const SQL: &str =
+        "SELECT m.id, m.revision, m.spec, m.created_at, m.updated_at, s.verdict, s.scope
+        FROM monitors m JOIN monitor_states s
+            ON s.organisation_id = m.organisation_id AND s.monitor_id = m.id
+        WHERE m.organisation_id = $1 AND m.id = $2";
+    let row = tx.fetch_optional(SQL, params![organisation, id]).await?;
+    row.map(|row| read(&row)).transpose()
+}
+
+/// Locks a monitor's row until the commit, so that a change is made to what was read.
+pub async fn lock(
+    tx: &mut Tx,
+    organisation: Uuid,
+    id: Uuid,
+) -> Result<Option<Monitor>, StoreError> {
+    const PLAIN: &str = "SELECT id FROM monitors WHERE organisation_id = $1 AND id = $2";
+    const LOCKING: &str =
+        "SELECT id FROM monitors WHERE organisation_id = $1 AND id = $2 FOR UPDATE";
+    let sql = tx.for_update(PLAIN, LOCKING);
+    if tx.fetch_optional(sql, params![organisation, id]).await?.is_none() {
+        return Ok(None);
+    }
+    get(tx, organisation, id).await
+}
+
+/// A page of monitors by name, after `after`.
+pub async fn page(
+    tx: &mut Tx,
+    organisation: Uuid,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<Monitor>, StoreError> {
+    const SQL: &str =
+        "SELECT m.id, m.revision, m.spec, m.created_at, m.updated_at, s.verdict, s.scope
+        FROM monitors m JOIN monitor_states s
+            ON s.organisation_id = m.organisation_id AND s.monitor_id = m.id
+        WHERE m.organisation_id = $1 AND m.name > $2 ORDER BY m.name LIMIT $3";
+    let rows = tx.fetch_all(SQL, params![organisation, after, limit]).await?;
+    rows.iter().map(read).collect()
+}
+
+/// How many monitors an organisation has.
+pub async fn count(tx: &mut Tx, organisation: Uuid) -> Result<i64, StoreError> {
+    const SQL: &str = "SELECT COUNT(*) AS monitors FROM monitors WHERE organisation_id = $1";
+    let row = tx.fetch_optional(SQL, params![organisation]).await?;
+    row.map_or(Ok(0), |row| row.get("monitors"))
+}
+
+/// Gives a monitor its next revision; [`StoreError::Conflict`] when the new name is taken.
+pub async fn replace(
+    tx: &mut Tx,
+    organisation: Uuid,
+    id: Uuid,
+    revision: i64,
+    spec: &MonitorSpec,
+    now: i64,
+) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE monitors
+        SET name = $3, revision = $4, spec = $5, enabled = $6, updated_at = $7
+        WHERE organisation_id = $1 AND id = $2";
+    let text = spec_text(spec)?;
+    let values = params![organisation, id, &spec.name, revision, &text, spec.enabled, now];
+    tx.execute(SQL, values).await?;
+    tx.execute(INSERT_REVISION, params![organisation, id, revision, &text, now, false]).await?;
+    Ok(())
+}
+
+/// Deletes a monitor and its present state. Results, incidents and revisions
+/// stay for those who ask what happened.
+pub async fn delete(
+    tx: &mut Tx,
+    organisation: Uuid,
+    monitor: &Monitor,
+    now: i64,
+) -> Result<(), StoreError> {
+    let text = spec_text(&monitor.spec)?;
+    let last = monitor.revision + 1;
+    for sql in [
+        "DELETE FROM monitors WHERE organisation_id = $1 AND id = $2",
+        "DELETE FROM monitor_states WHERE organisation_id = $1 AND monitor_id = $2",
+        "DELETE FROM region_states WHERE organisation_id = $1 AND monitor_id = $2",
+    ] {
+        tx.execute(sql, params![organisation, monitor.id]).await?;
+    }
+    let values = params![organisation, monitor.id, last, text, now, true];
+    tx.execute(INSERT_REVISION, values).await.map(drop)
+}
+
+fn spec_text(spec: &MonitorSpec) -> Result<String, StoreError> {
+    serde_json::to_string(spec)
+        .map_err(|error| StoreError::Column { column: "spec", source: Box::new(error) })
+}
+
+fn read(row: &Row) -> Result<Monitor, StoreError> {
+    Ok(Monitor {
+        id: row.get("id")?,
+        revision: row.get("revision")?,
+        spec: row.json("spec")?,
+        created_at: row.get("created_at")?,
+        updated_at: row.get("updated_at")?,
+        verdict: row.get("verdict")?,
+        scope: row.get("scope")?,
+    })
+}

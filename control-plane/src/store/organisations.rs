@@ -1,0 +1,37 @@
+//! Organisations: the tenants, and the installation's one first owner.
+
+use super::{StoreError, Tx};
+use crate::params;
+use uuid::Uuid;
+
+/// Stores a new organisation.
+pub async fn insert(tx: &mut Tx, id: Uuid, name: &str, now: i64) -> Result<(), StoreError> {
+    const SQL: &str =
+        "INSERT INTO organisations (organisation_id, name, created_at) VALUES ($1, $2, $3)";
+    tx.execute(SQL, params![id, name, now]).await.map(drop)
+}
+
+/// The name of an organisation.
+pub async fn name(tx: &mut Tx, id: Uuid) -> Result<Option<String>, StoreError> {
+    const SQL: &str = "SELECT name FROM organisations WHERE organisation_id = $1";
+    tx.fetch_optional(SQL, params![id]).await?.map(|row| row.get("name")).transpose()
+}
+
+/// Whether somebody has registered.
+pub async fn is_installed(tx: &mut Tx) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT singleton FROM installation";
+    Ok(tx.fetch_optional(SQL, params![]).await?.is_some())
+}
+
+/// Makes `owner` the one who registered first. `false`: somebody else was
+/// faster; on PostgreSQL the answer waits for that one's commit.
+pub async fn claim_installation(
+    tx: &mut Tx,
+    organisation: Uuid,
+    owner: Uuid,
+    now: i64,
+) -> Result<bool, StoreError> {
+    const SQL: &str = "INSERT INTO installation (singleton, organisation_id, owner_id, created_at)
+        VALUES (1, $1, $2, $3) ON CONFLICT DO NOTHING";
+    Ok(tx.execute(SQL, params![organisation, owner, now]).await? == 1)
+}

@@ -1,0 +1,11 @@
+//! The API as a client sees it: the real router over a real store.
+//!
+//! Each test has a database of its own ([`app::App`]); requests go through every
+//! layer. To add a story: a module here. A new route also wants its row in
+//! `tenancy.rs`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod app;
+mod auth;
+mod skeleton;
