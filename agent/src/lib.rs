@@ -1,1 +1,4 @@
 //! (being written)
+
+pub mod clock;
+pub mod probe;

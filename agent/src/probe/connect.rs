@@ -1,0 +1,152 @@
+//! Judged addresses to one established connection.
+//!
+//! Addresses are tried one after another, IPv6 first, each with its share of
+//! the time that is left. That is happy eyeballs without the race: a race would
+//! make the connect phase depend on which attempt won, and a check should say
+//! what an ordinary client of the first working address sees.
+
+use super::deadline::{Deadline, Phase};
+use super::failure::Failure;
+use super::limits;
+use crate::clock;
+use hyperverge_protocol::egress::EgressPolicy;
+use hyperverge_protocol::outcome::{Outcome, Reason};
+use rustix::io::Errno;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use tokio::net::TcpStream;
+
+/// A failed connect, with the address that was tried last.
+#[derive(Debug)]
+pub struct ConnectFailure {
+    pub failure: Failure,
+    pub address: Option<SocketAddr>,
+}
+
+/// Judges every address, then connects to the first that answers.
+pub async fn connect(
+    egress: &EgressPolicy,
+    addresses: &[IpAddr],
+    port: u16,
+    deadline: &mut Deadline<'_>,
+) -> Result<(TcpStream, SocketAddr), ConnectFailure> {
+    if let Err(rule) = egress.judge_all(addresses) {
+        let failure = Failure::policy(Reason::PolicyAddress, rule.to_string());
+        return Err(ConnectFailure { failure, address: None });
+    }
+    let mut left = addresses.len().min(limits::CONNECT_ADDRESSES);
+    let mut worst: Option<ConnectFailure> = None;
+    let (v6, v4) =
+        (addresses.iter().filter(|a| a.is_ipv6()), addresses.iter().filter(|a| a.is_ipv4()));
+    for address in interleave(v6, v4).take(limits::CONNECT_ADDRESSES) {
+        let address = SocketAddr::new(*address, port);
+        match attempt(address, left, deadline).await {
+            Ok(stream) => return judge_peer(egress, stream, address),
+            Err(failure) => {
+                worst = Some(weigh(worst, ConnectFailure { failure, address: Some(address) }))
+            }
+        }
+        left -= 1;
+    }
+    Err(worst.unwrap_or_else(|| ConnectFailure {
+        failure: Failure::target(Reason::DnsNoAddress, "the name has no address"),
+        address: None,
+    }))
+}
+
+/// One of each in turn, so that a name with many unreachable IPv6 addresses
+/// still has an IPv4 one among those tried.
+fn interleave<T>(
+    a: impl Iterator<Item = T>,
+    b: impl Iterator<Item = T>,
+) -> impl Iterator<Item = T> {
+    let (mut a, mut b) = (a, b);
+    let mut turn = false;
+    std::iter::from_fn(move || {
+        turn = !turn;
+        if turn { a.next().or_else(|| b.next()) } else { b.next().or_else(|| a.next()) }
+    })
+}
+
+async fn attempt(
+    address: SocketAddr,
+    attempts_left: usize,
+    deadline: &mut Deadline<'_>,
+) -> Result<TcpStream, Failure> {
+    let dial = TcpStream::connect(address);
+    let dialled = if attempts_left > 1 {
+        let share =
+            deadline.remaining(clock::monotonic()) / u32::try_from(attempts_left).unwrap_or(1);
+        let shared = tokio::time::timeout(share, dial);
+        match deadline.within(Phase::Connect, shared).await? {
+            Ok(dialled) => dialled,
+            Err(_) => return Err(deadline.struck(Phase::Connect)),
+        }
+    } else {
+        deadline.within(Phase::Connect, dial).await?
+    };
+    let stream = dialled.map_err(|error| judge_error(address, &error))?;
+    // Requests are written whole; a delay before the last segment would be ours.
+    stream.set_nodelay(true).map_err(|error| judge_error(address, &error))?;
+    Ok(stream)
+}
+
+/// The connection must have ended at the address that was judged.
+fn judge_peer(
+    egress: &EgressPolicy,
+    stream: TcpStream,
+    address: SocketAddr,
+) -> Result<(TcpStream, SocketAddr), ConnectFailure> {
+    let wrong = |failure| ConnectFailure { failure, address: Some(address) };
+    let peer = stream.peer_addr().map_err(|error| wrong(judge_error(address, &error)))?;
+    if peer.ip().to_canonical() == address.ip().to_canonical() || egress.judge(peer.ip()).is_ok() {
+        return Ok((stream, peer));
+    }
+    let message = format!("dialled {address}, but reached {peer}, which was not judged");
+    Err(wrong(Failure::policy(Reason::PolicyAddress, message)))
+}
+
+fn judge_error(address: SocketAddr, error: &io::Error) -> Failure {
+    if let Some(failure) = Failure::of_this_host(error) {
+        return failure;
+    }
+    let (reason, what) = match Errno::from_io_error(error) {
+        Some(Errno::CONNREFUSED) => (Reason::ConnectRefused, "refused the connection"),
+        Some(Errno::CONNRESET) => (Reason::ConnectReset, "reset the connection"),
+        Some(Errno::NETUNREACH | Errno::HOSTUNREACH) if !has_route(address) => {
+            let message = format!("the agent's host has no route to {address}");
+            return Failure::unsupported(Reason::UnsupportedFamily, message);
+        }
+        Some(Errno::NETUNREACH | Errno::HOSTUNREACH) => {
+            (Reason::ConnectUnreachable, "could not be reached")
+        }
+        Some(Errno::TIMEDOUT) => (Reason::TimeoutConnect, "did not answer"),
+        _ => (Reason::ConnectError, "could not be connected to"),
+    };
+    Failure::target(reason, format!("{address} {what}"))
+}
+
+/// Whether this host itself knows a way to `address`. Connecting a datagram
+/// socket sends nothing; it only asks the routing table, and so tells our own
+/// missing route from one that a router on the way reported.
+fn has_route(address: SocketAddr) -> bool {
+    let local: SocketAddr =
+        if address.is_ipv6() { ([0u16; 8], 0).into() } else { ([0u8; 4], 0).into() };
+    UdpSocket::bind(local).and_then(|socket| socket.connect(address)).is_ok()
+}
+
+/// Of two failed attempts, the one that decides. Trouble of our own outweighs
+/// the target's, since the address it hit was not tried at all; a family that
+/// this host simply lacks weighs nothing while there is another one.
+fn weigh(before: Option<ConnectFailure>, now: ConnectFailure) -> ConnectFailure {
+    let weight = |failed: &ConnectFailure| match (failed.failure.outcome, failed.failure.reason) {
+        (_, Reason::UnsupportedFamily) => 0,
+        (Outcome::Fail, Reason::ConnectUnreachable) => 1,
+        (Outcome::Fail, _) => 2,
+        _ => 3,
+    };
+    match before {
+        Some(before) if weight(&before) > weight(&now) => before,
+        _ => now,
+    }
+}

@@ -1,0 +1,72 @@
+//! One deadline for a whole check, which knows in which phase it struck.
+
+use super::failure::Failure;
+use hyperverge_protocol::duration::Span;
+use hyperverge_protocol::outcome::Reason;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::time::Sleep;
+
+/// What a check is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Resolve,
+    Connect,
+    Tls,
+    Processing,
+    Transfer,
+}
+
+impl Phase {
+    fn timeout(self) -> (Reason, &'static str) {
+        match self {
+            Self::Resolve => (Reason::TimeoutResolve, "resolving the name"),
+            Self::Connect => (Reason::TimeoutConnect, "connecting"),
+            Self::Tls => (Reason::TimeoutTls, "shaking hands in TLS"),
+            Self::Processing => (Reason::TimeoutProcessing, "waiting for the first byte"),
+            Self::Transfer => (Reason::TimeoutTransfer, "reading the answer"),
+        }
+    }
+}
+
+/// The end of a check's time. Holds the one timer a check needs.
+#[derive(Debug)]
+pub struct Deadline<'a> {
+    at: Instant,
+    timeout: Span,
+    timer: Pin<&'a mut Sleep>,
+}
+
+impl<'a> Deadline<'a> {
+    /// `timer` must end at `at`, which is `timeout` after the check's start.
+    pub fn new(at: Instant, timeout: Span, timer: Pin<&'a mut Sleep>) -> Self {
+        Self { at, timeout, timer }
+    }
+
+    /// What is left at `now`.
+    pub fn remaining(&self, now: Instant) -> Duration {
+        self.at.saturating_duration_since(now)
+    }
+
+    /// Runs one phase. A result that is there counts even if the time is just over.
+    pub async fn within<F: Future>(&mut self, phase: Phase, work: F) -> Result<F::Output, Failure> {
+        let mut work = pin!(work);
+        let timer = &mut self.timer;
+        let done = poll_fn(|cx| match work.as_mut().poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => timer.as_mut().poll(cx).map(|()| None),
+        });
+        done.await.ok_or_else(|| self.struck(phase))
+    }
+
+    /// The failure of running out of time in `phase`.
+    pub fn struck(&self, phase: Phase) -> Failure {
+        let (reason, doing) = phase.timeout();
+        Failure::target(
+            reason,
+            format!("not done within {}: the time ran out while {doing}", self.timeout),
+        )
+    }
+}

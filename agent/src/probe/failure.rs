@@ -1,0 +1,100 @@
+//! Why a check did not go through, and whose fault that is.
+//!
+//! Everything below a probe answers with a [`Failure`]. Its outcome matters
+//! more than its reason: `Fail` is a statement about the target and may end in
+//! a page, so an error counts as the target's only if this host cannot have
+//! caused it.
+
+use hyperverge_protocol::limits::MESSAGE_BYTES;
+use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
+use rustix::io::Errno;
+use std::io;
+
+/// An outcome other than `ok`, with its reason and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    pub outcome: Outcome,
+    pub reason: Reason,
+    pub message: String,
+}
+
+impl Failure {
+    fn new(outcome: Outcome, reason: Reason, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+        Self { outcome, reason, message }
+    }
+
+    /// The target did not do what was expected.
+    pub fn target(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Outcome::Fail, reason, message)
+    }
+
+    /// A warning threshold was crossed.
+    pub fn degraded(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Outcome::Degraded, reason, message)
+    }
+
+    /// The host's own policy forbade it.
+    pub fn policy(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Outcome::Policy, reason, message)
+    }
+
+    /// This agent cannot make the check.
+    pub fn unsupported(reason: Reason, message: impl Into<String>) -> Self {
+        Self::new(Outcome::Unsupported, reason, message)
+    }
+
+    /// What the operating system refused for reasons of its own, if it did:
+    /// no descriptors, ports, memory or permission say nothing about a target.
+    pub fn of_this_host(error: &io::Error) -> Option<Self> {
+        let (reason, what) = match Errno::from_io_error(error)? {
+            Errno::MFILE | Errno::NFILE => (Reason::AgentFault, "has no file descriptor left"),
+            Errno::ADDRNOTAVAIL => (Reason::AgentFault, "has no local address or port left"),
+            Errno::NOBUFS | Errno::NOMEM => (Reason::AgentFault, "has no memory left"),
+            Errno::NETDOWN => (Reason::AgentFault, "has its network down"),
+            Errno::AFNOSUPPORT => (Reason::UnsupportedFamily, "does not have this address family"),
+            Errno::PERM | Errno::ACCESS => {
+                (Reason::UnsupportedPermission, "may not open this connection")
+            }
+            _ => return None,
+        };
+        Some(Self::unsupported(reason, format!("the agent's host {what}")))
+    }
+
+    /// As an observation without anything measured.
+    pub fn bare(self) -> Observation {
+        Observation::bare(self.outcome, Some(self.reason), self.message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_host_lacks_is_never_the_targets_fault() {
+        for (errno, reason) in [
+            (Errno::MFILE, Reason::AgentFault),
+            (Errno::NFILE, Reason::AgentFault),
+            (Errno::ADDRNOTAVAIL, Reason::AgentFault),
+            (Errno::NOBUFS, Reason::AgentFault),
+            (Errno::PERM, Reason::UnsupportedPermission),
+            (Errno::AFNOSUPPORT, Reason::UnsupportedFamily),
+        ] {
+            let failure = Failure::of_this_host(&errno.into()).expect("ours");
+            assert_eq!((failure.outcome, failure.reason), (Outcome::Unsupported, reason));
+        }
+        for errno in [Errno::CONNREFUSED, Errno::CONNRESET, Errno::TIMEDOUT, Errno::HOSTUNREACH] {
+            assert_eq!(Failure::of_this_host(&errno.into()), None, "{errno:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_cut_between_characters() {
+        let failure = Failure::target(Reason::Status, "é".repeat(MESSAGE_BYTES));
+        assert_eq!(failure.message.len(), MESSAGE_BYTES);
+        let failure = Failure::target(Reason::Status, format!("a{}", "é".repeat(MESSAGE_BYTES)));
+        assert_eq!(failure.message.len(), MESSAGE_BYTES - 1);
+    }
+}

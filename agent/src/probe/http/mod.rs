@@ -1,0 +1,212 @@
+//! `kind: http`: one request, its redirects, and what the answer must be.
+//!
+//! Each hop is a connection of its own, made and measured by this crate:
+//! resolve, connect, TLS, then one exchange in `exchange.rs`. HTTP/1.1 is what
+//! is spoken today; another version is another module beside `exchange.rs`,
+//! chosen by what ALPN agreed on, and nothing above it changes.
+
+mod body;
+mod exchange;
+mod expect;
+mod meter;
+mod redirect;
+mod request;
+mod target;
+
+use super::connect::connect;
+use super::deadline::{Deadline, Phase};
+use super::failure::Failure;
+use super::tls;
+use super::{CheckId, Probe, ProbeContext};
+use crate::clock;
+use exchange::Exchange;
+use expect::Expectations;
+use hyperverge_protocol::duration::Span;
+use hyperverge_protocol::egress::{Destination, parse_url};
+use hyperverge_protocol::limits::RESPONSE_BODY_BYTES;
+use hyperverge_protocol::monitor::MonitorSpec;
+use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
+use meter::Stream;
+use redirect::Hop;
+use request::Template;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use target::Target;
+
+/// A monitor of this kind, ready to be checked.
+#[derive(Debug)]
+pub struct HttpProbe {
+    first: Hop,
+    template: Template,
+    expectations: Expectations,
+    timeout: Span,
+    redirects: u8,
+    verify: bool,
+}
+
+impl Probe for HttpProbe {
+    fn prepare(context: &ProbeContext, spec: &MonitorSpec) -> Result<Self, Failure> {
+        let refuse =
+            |rule: String| Failure::unsupported(Reason::UnsupportedSpec, format!("target {rule}"));
+        let url = parse_url(&spec.target).map_err(|rule| refuse(rule.to_string()))?;
+        let target = Target::new(url, &context.0.egress)
+            .map_err(|error| error.into_failure(|rule| refuse(rule.to_owned())))?;
+        Ok(Self {
+            first: Hop::first(Arc::new(target), spec.http.method),
+            template: Template::new(&spec.http, &context.0.user_agent),
+            expectations: Expectations::new(spec),
+            timeout: spec.timeout(),
+            redirects: spec.http.redirects,
+            verify: spec.http.verify,
+        })
+    }
+
+    async fn run(&self, context: &ProbeContext, check: &CheckId) -> Observation {
+        let started = clock::monotonic();
+        let end = started + self.timeout.0;
+        let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
+        let mut deadline = Deadline::new(end, self.timeout, timer);
+        let mut seen = Observation::bare(Outcome::Ok, None, "");
+        let went = self.follow(context, check, &mut deadline, &mut seen).await;
+        let judged = went.and_then(|()| {
+            let took = clock::monotonic().saturating_duration_since(started);
+            self.expectations.judge_whole(took, seen.certificate_expires_s)
+        });
+        match judged {
+            Ok(()) => seen.sample = Vec::new(),
+            Err(failure) => {
+                seen.outcome = failure.outcome;
+                seen.reason = Some(failure.reason);
+                seen.message = failure.message;
+            }
+        }
+        seen
+    }
+}
+
+impl HttpProbe {
+    /// Goes from hop to hop until an answer is no redirect, and judges that one.
+    async fn follow(
+        &self,
+        context: &ProbeContext,
+        check: &CheckId,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<(), Failure> {
+        let mut hop = self.first.clone();
+        loop {
+            let stream = self.dial(context, &hop.target, deadline, seen).await?;
+            let request = self.template.request(&hop, check);
+            let mut exchange = Exchange::new(stream, &hop.target.shown);
+            let sent = exchange.send(request, deadline).await;
+            add(&mut seen.phases.processing, exchange.processing());
+            let head = sent?;
+            seen.status = Some(head.status.as_u16());
+            let next = match self.redirects {
+                0 => None,
+                _ => redirect::next(&hop, &head, !self.template.body.is_empty())?,
+            };
+            let Some(next) = next else {
+                return self.finish(exchange, deadline, seen).await;
+            };
+            if seen.redirects >= self.redirects {
+                let message = format!("redirected more than {} times", self.redirects);
+                return Err(Failure::target(Reason::RedirectLimit, message));
+            }
+            hop = next.judged(&context.0.egress)?;
+            seen.redirects += 1;
+        }
+    }
+
+    /// From a target to a stream that speaks to it, phase by phase.
+    async fn dial(
+        &self,
+        context: &ProbeContext,
+        target: &Target,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<Stream, Failure> {
+        let began = clock::monotonic();
+        let resolved: Vec<IpAddr>;
+        let addresses = match &target.destination {
+            Destination::Addresses(addresses) => addresses,
+            Destination::Name(name) => {
+                let looked_up =
+                    deadline.within(Phase::Resolve, context.0.resolver.resolve(name)).await;
+                add(&mut seen.phases.resolve, since(began));
+                resolved = looked_up??;
+                &resolved
+            }
+        };
+        let began = clock::monotonic();
+        let connected = connect(&context.0.egress, addresses, target.port, deadline).await;
+        let stream = match connected {
+            Ok((stream, address)) => {
+                add(&mut seen.phases.connect, since(began));
+                seen.address = Some(address);
+                stream
+            }
+            Err(failed) => {
+                if failed.address.is_some() {
+                    add(&mut seen.phases.connect, since(began));
+                    seen.address = failed.address;
+                }
+                return Err(failed.failure);
+            }
+        };
+        let Some(name) = &target.server_name else { return Ok(Stream::Plain(stream)) };
+        let began = clock::monotonic();
+        let handshake = Box::pin(context.0.tls.handshake(self.verify, name.clone(), stream));
+        let shaken = deadline.within(Phase::Tls, handshake).await;
+        add(&mut seen.phases.tls, since(began));
+        let (stream, expires) = match shaken? {
+            Ok(stream) => {
+                let expires = tls::certificate_expires_s(&stream);
+                (Ok(Stream::Tls(Box::new(stream))), expires)
+            }
+            Err(error) => {
+                let (failure, expires) = tls::judge_handshake(&target.shown, &error);
+                (Err(failure), expires)
+            }
+        };
+        // Over redirects the certificate that expires first is the one to know about.
+        seen.certificate_expires_s =
+            [seen.certificate_expires_s, expires].into_iter().flatten().min();
+        stream
+    }
+
+    /// Reads and judges the answer that was no redirect.
+    async fn finish(
+        &self,
+        mut exchange: Exchange<'_>,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<(), Failure> {
+        if let Err(failure) = self.expectations.judge_status(seen.status.unwrap_or_default()) {
+            seen.sample = exchange.sample(deadline).await;
+            return Err(failure);
+        }
+        let mut reader = self.expectations.reader();
+        let read = exchange.read(&mut reader, RESPONSE_BODY_BYTES, deadline).await;
+        add(&mut seen.phases.transfer, exchange.transfer());
+        seen.body_bytes = reader.bytes;
+        let found = reader.found();
+        let cut = reader.cut;
+        seen.sample = reader.sample;
+        read?;
+        self.expectations.judge_body(found, cut)
+    }
+}
+
+fn since(began: Instant) -> Duration {
+    clock::monotonic().saturating_duration_since(began)
+}
+
+/// Phases of several hops add up.
+fn add(phase: &mut Option<Duration>, took: impl Into<Option<Duration>>) {
+    if let Some(took) = took.into() {
+        *phase = Some(phase.unwrap_or_default() + took);
+    }
+}

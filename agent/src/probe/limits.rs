@@ -1,0 +1,17 @@
+//! Bounds on what one check may cost this host, beside those that the
+//! protocol crate shares with the API.
+
+use std::time::Duration;
+
+/// Addresses of one name that are tried; more are judged, but not dialled.
+pub const CONNECT_ADDRESSES: usize = 6;
+/// Bytes of one answer's head. Common servers send below 16 KiB.
+pub const HEAD_BYTES: usize = 64 * 1024;
+/// Bytes read before an answer's head is complete. Above [`HEAD_BYTES`] by
+/// interim (1xx) answers and by what of the body comes with the head, so it
+/// bounds a flood of either.
+pub const HEAD_PHASE_BYTES: u64 = 2 * HEAD_BYTES as u64;
+/// How long the beginning of an answer that failed already is waited for, as a sample.
+pub const SAMPLE_PATIENCE: Duration = Duration::from_millis(500);
+/// Certificates of an additional CA file.
+pub const CA_CERTIFICATES: usize = 1_024;

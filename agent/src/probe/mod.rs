@@ -1,0 +1,192 @@
+//! Step 3: probes. One check in, one observation out.
+//!
+//! A probe connects through [`connect`], [`resolve`] and [`tls`], so that every
+//! one of them is held to the host's egress policy, measures its phases on the
+//! monotonic clock and ends at one deadline. It keeps nothing between checks:
+//! what can be worked out ahead is, in [`Prepared`], once per assignment.
+//!
+//! To add a kind: a folder of the kind's name with a type that implements
+//! [`Probe`], a variant in [`Prepared`]'s `Plan` and its two arms below, the
+//! kind's capability in `hyperverge_protocol::monitor::Kind`, and tests against
+//! a real server that misbehaves (`tests/probe_<kind>.rs`). An error that this
+//! host may have caused is never `fail`; see [`failure::Failure`].
+
+pub mod connect;
+pub mod deadline;
+pub mod failure;
+pub mod http;
+pub mod limits;
+pub mod resolve;
+pub mod tls;
+
+use failure::Failure;
+use hyperverge_protocol::egress::EgressPolicy;
+use hyperverge_protocol::monitor::{Kind, MonitorSpec};
+use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
+use resolve::{Resolve, SystemResolver};
+use std::sync::Arc;
+
+/// What an agent's configuration says about probing.
+#[derive(Debug)]
+pub struct ProbeSettings {
+    /// Where this host lets its probes go.
+    pub egress: EgressPolicy,
+    /// Certificates (PEM) trusted beside the public roots.
+    pub ca_pem: Option<Vec<u8>>,
+    /// The agent's version, for `User-Agent`.
+    pub version: String,
+    /// Who looks names up; `None` is the host's own resolver configuration.
+    pub resolver: Option<Arc<dyn Resolve>>,
+}
+
+impl Default for ProbeSettings {
+    fn default() -> Self {
+        Self {
+            egress: EgressPolicy::default(),
+            ca_pem: None,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            resolver: None,
+        }
+    }
+}
+
+/// Why probing cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeSetupError {
+    #[error(transparent)]
+    Tls(#[from] tls::TlsSetupError),
+    #[error("the agent's version must be usable in a header: {0:?}")]
+    Version(String),
+}
+
+/// What all checks of this process share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ProbeContext(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    egress: EgressPolicy,
+    resolver: Arc<dyn Resolve>,
+    tls: tls::TlsClients,
+    user_agent: ::http::HeaderValue,
+}
+
+impl ProbeContext {
+    /// Builds everything that is built once: TLS configurations, resolver, headers.
+    pub fn new(settings: ProbeSettings) -> Result<Self, ProbeSetupError> {
+        let user_agent = format!("hyperverge-agent/{}", settings.version);
+        let user_agent = ::http::HeaderValue::try_from(user_agent)
+            .map_err(|_| ProbeSetupError::Version(settings.version))?;
+        Ok(Self(Arc::new(Shared {
+            egress: settings.egress,
+            resolver: settings.resolver.unwrap_or_else(|| Arc::new(SystemResolver::new())),
+            tls: tls::TlsClients::new(settings.ca_pem.as_deref())?,
+            user_agent,
+        })))
+    }
+}
+
+/// Which check this is; shown to the target, so that its operators can find us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckId {
+    /// The monitor's name.
+    pub monitor_name: String,
+    pub region: String,
+    pub slot: i64,
+}
+
+/// How one kind of monitor is checked.
+pub trait Probe: Sized {
+    /// Works out what does not change from check to check. A refusal becomes
+    /// the observation of every check.
+    fn prepare(context: &ProbeContext, spec: &MonitorSpec) -> Result<Self, Failure>;
+
+    /// Makes one check. Must end by the monitor's timeout, and must not panic
+    /// whatever the target sends.
+    fn run(
+        &self,
+        context: &ProbeContext,
+        check: &CheckId,
+    ) -> impl Future<Output = Observation> + Send;
+}
+
+/// A monitor made ready for checks by this process.
+#[derive(Debug)]
+pub struct Prepared {
+    plan: Result<Plan, Failure>,
+    invert: bool,
+}
+
+#[derive(Debug)]
+enum Plan {
+    Http(Box<http::HttpProbe>),
+}
+
+impl Prepared {
+    /// Works out what every check of `spec` shares. Never fails: a
+    /// specification that cannot be checked makes every check `unsupported`.
+    pub fn new(context: &ProbeContext, spec: &MonitorSpec) -> Self {
+        let plan = match spec.check().into_iter().next() {
+            Some(problem) => {
+                Err(Failure::unsupported(Reason::UnsupportedSpec, problem.to_string()))
+            }
+            None => match spec.kind {
+                Kind::Http => http::HttpProbe::prepare(context, spec).map(Box::new).map(Plan::Http),
+            },
+        };
+        Self { plan, invert: spec.invert }
+    }
+
+    /// Makes one check. Ends by the monitor's timeout.
+    pub async fn run(&self, context: &ProbeContext, check: &CheckId) -> Observation {
+        let observation = match &self.plan {
+            Err(failure) => failure.clone().bare(),
+            Ok(Plan::Http(probe)) => probe.run(context, check).await,
+        };
+        if self.invert { inverted(observation) } else { observation }
+    }
+}
+
+/// Prepares and makes one check. Who checks again and again keeps a [`Prepared`].
+pub async fn run(context: &ProbeContext, spec: &MonitorSpec, check: &CheckId) -> Observation {
+    Prepared::new(context, spec).run(context, check).await
+}
+
+/// `invert: true`: the target is expected to fail. What says something about
+/// us rather than the target stays as it is.
+fn inverted(mut seen: Observation) -> Observation {
+    match seen.outcome {
+        Outcome::Policy | Outcome::Unsupported => {}
+        Outcome::Fail => {
+            seen.outcome = Outcome::Ok;
+            seen.reason = None;
+            seen.message = String::new();
+            seen.sample = Vec::new();
+        }
+        Outcome::Ok | Outcome::Degraded => {
+            seen.outcome = Outcome::Fail;
+            seen.reason = Some(Reason::Inverted);
+            seen.message = "succeeded, though it is expected to fail".to_owned();
+        }
+    }
+    seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inverting_turns_only_what_the_target_did() {
+        let of = |outcome, reason| inverted(Observation::bare(outcome, reason, "x"));
+        let ok = of(Outcome::Fail, Some(Reason::ConnectRefused));
+        assert_eq!((ok.outcome, ok.reason), (Outcome::Ok, None));
+        for outcome in [Outcome::Ok, Outcome::Degraded] {
+            let failed = of(outcome, None);
+            assert_eq!((failed.outcome, failed.reason), (Outcome::Fail, Some(Reason::Inverted)));
+        }
+        for outcome in [Outcome::Policy, Outcome::Unsupported] {
+            assert_eq!(of(outcome, Some(Reason::AgentFault)).outcome, outcome);
+        }
+    }
+}

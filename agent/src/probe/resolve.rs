@@ -1,0 +1,141 @@
+//! Names to addresses, fresh on every check.
+//!
+//! Nothing is cached: the time a lookup takes is one of the phases a check
+//! measures, and an outage of the target's name servers has to be seen when it
+//! happens. The host's configuration (resolv.conf, hosts file) is read once.
+
+use super::failure::Failure;
+use futures_util::future::BoxFuture;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::net::{DnsError, NetError};
+use hickory_resolver::proto::op::ResponseCode;
+use hyperverge_protocol::outcome::Reason;
+use std::net::IpAddr;
+
+/// Looks names up. A trait so that tests can answer what no name server would.
+pub trait Resolve: std::fmt::Debug + Send + Sync {
+    /// All addresses of `name`, in no particular order; never an empty list.
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
+}
+
+/// The host's own resolver configuration, by way of hickory.
+pub struct SystemResolver(Result<TokioResolver, String>);
+
+impl std::fmt::Debug for SystemResolver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("SystemResolver").field(&self.0.as_ref().map(|_| "…")).finish()
+    }
+}
+
+impl SystemResolver {
+    /// Reads the host's configuration. A host without one can still check
+    /// addresses; every name is then `agent_fault`.
+    pub fn new() -> Self {
+        let build = || {
+            let mut builder = TokioResolver::builder_tokio()?;
+            builder.options_mut().cache_size = 0;
+            builder.build()
+        };
+        Self(build().map_err(|error| error.to_string()))
+    }
+}
+
+impl Default for SystemResolver {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Resolve for SystemResolver {
+    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+        Box::pin(async move {
+            let resolver = self.0.as_ref().map_err(|error| {
+                let message =
+                    format!("the agent's host has no usable resolver configuration: {error}");
+                Failure::unsupported(Reason::AgentFault, message)
+            })?;
+            let found = resolver.lookup_ip(name).await.map_err(|error| judge(name, &error))?;
+            let addresses: Vec<IpAddr> = found.iter().collect();
+            if addresses.is_empty() { Err(no_address(name)) } else { Ok(addresses) }
+        })
+    }
+}
+
+fn no_address(name: &str) -> Failure {
+    Failure::target(Reason::DnsNoAddress, format!("{name} has no A or AAAA record"))
+}
+
+/// What an error of the resolver says about `name`.
+fn judge(name: &str, error: &NetError) -> Failure {
+    let code = match error {
+        NetError::Dns(DnsError::ResponseCode(code)) => *code,
+        NetError::Dns(DnsError::NoRecordsFound(none)) => none.response_code,
+        NetError::Timeout => {
+            return Failure::target(
+                Reason::DnsTimeout,
+                format!("no name server answered for {name}"),
+            );
+        }
+        NetError::Io(error) => {
+            return Failure::of_this_host(error).unwrap_or_else(|| other(name, error));
+        }
+        NetError::Busy => {
+            return Failure::unsupported(Reason::AgentFault, "the agent's resolver is overloaded");
+        }
+        error => return other(name, error),
+    };
+    match code {
+        ResponseCode::NoError => no_address(name),
+        ResponseCode::NXDomain => {
+            Failure::target(Reason::DnsNxdomain, format!("{name} does not exist"))
+        }
+        ResponseCode::ServFail => Failure::target(
+            Reason::DnsServfail,
+            format!("the name servers of {name} failed (SERVFAIL)"),
+        ),
+        ResponseCode::Refused => Failure::target(
+            Reason::DnsRefused,
+            format!("the name server refused to answer for {name}"),
+        ),
+        code => other(name, &code),
+    }
+}
+
+fn other(name: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::target(Reason::DnsError, format!("{name} could not be resolved: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hickory_resolver::net::NoRecords;
+    use hickory_resolver::proto::op::Query;
+    use hyperverge_protocol::outcome::Outcome;
+    use std::sync::Arc;
+
+    #[test]
+    fn each_error_of_the_resolver_has_its_reason() {
+        let empty =
+            |code| NetError::Dns(DnsError::NoRecordsFound(NoRecords::new(Query::new(), code)));
+        let io = |errno: rustix::io::Errno| NetError::Io(Arc::new(errno.into()));
+        for (error, outcome, reason) in [
+            (empty(ResponseCode::NXDomain), Outcome::Fail, Reason::DnsNxdomain),
+            (empty(ResponseCode::NoError), Outcome::Fail, Reason::DnsNoAddress),
+            (empty(ResponseCode::ServFail), Outcome::Fail, Reason::DnsServfail),
+            (
+                DnsError::ResponseCode(ResponseCode::Refused).into(),
+                Outcome::Fail,
+                Reason::DnsRefused,
+            ),
+            (DnsError::ResponseCode(ResponseCode::NotImp).into(), Outcome::Fail, Reason::DnsError),
+            (NetError::Timeout, Outcome::Fail, Reason::DnsTimeout),
+            (NetError::NoConnections, Outcome::Fail, Reason::DnsError),
+            (NetError::Busy, Outcome::Unsupported, Reason::AgentFault),
+            (io(rustix::io::Errno::MFILE), Outcome::Unsupported, Reason::AgentFault),
+            (io(rustix::io::Errno::CONNREFUSED), Outcome::Fail, Reason::DnsError),
+        ] {
+            let failure = judge("a.example", &error);
+            assert_eq!((failure.outcome, failure.reason), (outcome, reason), "{error:?}");
+        }
+    }
+}
