@@ -5,10 +5,14 @@
 
 pub mod api;
 pub mod auth;
+pub mod app;
 pub mod clock;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
+pub mod roles;
+pub mod server;
 pub mod settings;
 pub mod shared;
 pub mod store;
+pub mod telemetry;

@@ -61,3 +61,7 @@ pub const ENROLLMENT_TOKEN_DEFAULT: Duration = Duration::from_secs(3_600);
 pub const ENROLLMENT_TOKEN_MIN: Duration = Duration::from_secs(60);
 /// See [`ENROLLMENT_TOKEN_DEFAULT`].
 pub const ENROLLMENT_TOKEN_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+/// Connections on the tcp listener.
+pub const HTTP_CONNECTIONS: usize = 4_096;
+/// Until a TLS handshake, or the head of a request, is complete.
+pub const HTTP_HEAD: Duration = Duration::from_secs(15);

@@ -126,6 +126,13 @@ impl Metrics {
         }
     }
 
+    /// Says when this process started and what it is.
+    pub fn describe_process(&self, roles: &[&str]) {
+        self.start_timestamp_seconds.set(crate::clock::wall_ms() as f64 / 1000.0);
+        let labels = [env!("CARGO_PKG_VERSION"), &roles.join(",")];
+        self.build_info.with_label_values(&labels).set(1);
+    }
+
     /// The exposition text of `/metrics`.
     pub fn render(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())

@@ -12,6 +12,7 @@ mod load;
 mod secret;
 
 pub use check::SettingProblem;
+pub(crate) use load::with_port;
 pub use load::{LoadError, Sources, load, process_environment};
 pub use secret::Secret;
 

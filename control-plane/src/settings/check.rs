@@ -25,7 +25,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn require(&mut self, holds: bool, key: &'static str, rule: impl Into<String>) {
         if !holds {
-            let place = self.sources.of(key);
+            let place = self.sources.of(key).to_owned();
             self.problems.push(SettingProblem { place, key, rule: rule.into() });
         }
     }

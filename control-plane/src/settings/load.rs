@@ -21,8 +21,8 @@ const SECRET_KEYS: [&str; 7] = [
     "keys.jwt_secret",
     "mail.smtp_url",
 ];
-/// Variables under our prefix that belong to the test suites.
-const NOT_OURS: &str = "HYPERVERGE_TEST_";
+/// Variables under our prefix that set no key: the path of the file, and what the test suites use.
+const NO_KEYS: [&str; 2] = ["HYPERVERGE_CONFIG", "HYPERVERGE_TEST_"];
 /// A key file, or a configuration file: nobody's is longer.
 const FILE_BYTES: u64 = 1024 * 1024;
 
@@ -61,15 +61,22 @@ pub enum LoadError {
 /// Where values came from, to name the place in a message.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
-    file: Option<String>,
-    overrides: BTreeMap<String, String>,
+    places: BTreeMap<String, String>,
 }
 
 impl Sources {
-    /// The variable or flag that set `key`, else the file, else the defaults.
-    pub fn of(&self, key: &str) -> String {
-        let outside = self.overrides.get(key).cloned();
-        outside.or_else(|| self.file.clone()).unwrap_or_else(|| "defaults".into())
+    /// The file, variable or flag that set `key`.
+    pub fn of(&self, key: &str) -> &str {
+        self.places.get(key).map_or("defaults", String::as_str)
+    }
+
+    /// Whether anybody set `key`.
+    pub fn is_set(&self, key: &str) -> bool {
+        self.places.contains_key(key)
+    }
+
+    fn note(&mut self, key: &str, place: &str) {
+        self.places.insert(key.to_owned(), place.to_owned());
     }
 }
 
@@ -92,22 +99,38 @@ pub fn load(
     let place = file.map_or_else(|| "settings".to_owned(), |path| path.display().to_string());
     let mut settings: Settings = layered(text.as_deref(), &overrides)
         .map_err(|source| LoadError::Layer { place: place.clone(), source })?;
-    let mut sources = Sources { file: file.map(|_| place), overrides: BTreeMap::new() };
-    for over in &overrides {
-        sources.overrides.insert(over.key.clone(), over.source_name.clone());
+    let mut sources = Sources::default();
+    for key in text.as_deref().map(dotted_keys).unwrap_or_default() {
+        sources.note(&key, &place);
     }
-    if let Some((_, port)) = environment.iter().find(|(name, _)| name == "PORT")
-        && !sources.overrides.contains_key("server.listen")
-    {
+    for over in &overrides {
+        sources.note(&over.key, &over.source_name);
+    }
+    let listen_is_given = overrides.iter().any(|over| over.key == "server.listen");
+    let port = environment.iter().find(|(name, _)| name == "PORT");
+    if let Some((_, port)) = port.filter(|_| !listen_is_given) {
         let port: u16 = port.parse().map_err(|_| LoadError::Port(port.clone()))?;
         settings.server.listen = with_port(&settings.server.listen, port);
-        sources.overrides.insert("server.listen".into(), "PORT".into());
+        sources.note("server.listen", "PORT");
     }
     let problems = check::check(&settings, &sources);
     if problems.is_empty() { Ok((settings, sources)) } else { Err(LoadError::Rules(problems)) }
 }
 
-fn with_port(listen: &str, port: u16) -> String {
+/// The keys that a configuration file, already found good, sets.
+fn dotted_keys(text: &str) -> Vec<String> {
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let mut keys = Vec::new();
+    for (section, value) in &table {
+        for key in value.as_table().into_iter().flat_map(toml::Table::keys) {
+            keys.push(format!("{section}.{key}"));
+        }
+    }
+    keys
+}
+
+/// `listen` with another port.
+pub(crate) fn with_port(listen: &str, port: u16) -> String {
     let host = listen.rsplit_once(':').map_or(listen, |(host, _)| host);
     format!("{host}:{port}")
 }
@@ -120,7 +143,7 @@ fn from_environment(environment: &[(String, String)]) -> Result<Vec<Override>, L
         }
     }
     for (name, text) in environment {
-        if name.starts_with(NOT_OURS) {
+        if NO_KEYS.iter().any(|prefix| name.starts_with(prefix)) {
             continue;
         }
         let stem = name.strip_suffix("_FILE").filter(|_| is_ours(name));
