@@ -4,8 +4,8 @@
 //! the seven steps of ARCHITECTURE.md.
 
 pub mod api;
-pub mod auth;
 pub mod app;
+pub mod auth;
 pub mod clock;
 pub mod keys;
 pub mod limits;
@@ -16,3 +16,4 @@ pub mod settings;
 pub mod shared;
 pub mod store;
 pub mod telemetry;
+pub mod tenants;

@@ -2,11 +2,13 @@
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use hyperverge_control_plane::app;
 use hyperverge_control_plane::roles::{Role, Roles};
 use hyperverge_control_plane::settings::{self, Settings, Sources};
-use hyperverge_control_plane::{server, telemetry};
+use hyperverge_control_plane::store::Store;
+use hyperverge_control_plane::{api, app, clock, limits, server, telemetry, tenants};
 use hyperverge_protocol::settings::Override;
+use rand::RngExt;
+use std::io::{BufRead, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,10 +40,31 @@ enum Command {
         #[command(flatten)]
         source: SettingsArgs,
     },
+    /// The OpenAPI document of this version's API.
+    Openapi,
+    /// The tenants of this installation.
+    Organisation {
+        #[command(subcommand)]
+        command: OrganisationCommand,
+    },
     /// Say whether the process on this machine is ready, by exit code.
     Healthcheck {
         #[command(flatten)]
         source: SettingsArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum OrganisationCommand {
+    /// Make an organisation and its owner. The password is read from standard
+    /// input if that is no terminal, else made and printed, once.
+    Create {
+        #[command(flatten)]
+        source: SettingsArgs,
+        #[arg(long)]
+        name: String,
+        #[arg(long)]
+        owner_email: String,
     },
 }
 
@@ -87,6 +110,8 @@ async fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve { source, roles } => serve(&source, &roles).await,
         Command::CheckConfig { source } => check_config(&source),
+        Command::Openapi => openapi(),
+        Command::Organisation { command } => organisation(command).await,
         Command::Healthcheck { source } => healthcheck(&source).await,
     }
 }
@@ -127,4 +152,36 @@ async fn healthcheck(source: &SettingsArgs) -> anyhow::Result<()> {
     let (settings, _) = source.load()?;
     let listen = settings.server.listen.parse().context("server.listen")?;
     Ok(server::probe(listen).await?)
+}
+
+#[expect(clippy::print_stdout, reason = "a command line speaks to its terminal")]
+fn openapi() -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(&api::openapi())?);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a command line speaks to its terminal")]
+async fn organisation(command: OrganisationCommand) -> anyhow::Result<()> {
+    let OrganisationCommand::Create { source, name, owner_email } = command;
+    let (settings, _) = source.load()?;
+    let (password, made) = password()?;
+    let store = Store::open(settings.database.url.expose()).await.context("database.url")?;
+    let id = tenants::create(&store, &name, &owner_email, password.clone()).await?;
+    store.close().await;
+    println!("organisation {id}");
+    if made {
+        println!("password of {owner_email}, shown only now: {password}");
+    }
+    Ok(())
+}
+
+/// A password from standard input, or a new one; whether it was made here.
+fn password() -> anyhow::Result<(String, bool)> {
+    let input = std::io::stdin();
+    if input.is_terminal() {
+        return Ok((hex::encode(clock::rng().random::<[u8; 12]>()), true));
+    }
+    let mut line = String::new();
+    input.lock().take(limits::PASSWORD_MAX_BYTES as u64 + 2).read_line(&mut line)?;
+    Ok((line.trim_end_matches(['\r', '\n']).to_owned(), false))
 }

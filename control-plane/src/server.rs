@@ -2,8 +2,7 @@
 //! metrics in every process.
 //!
 //! `server/listen.rs` owns connections (TLS, time limits, shutdown),
-//! `server/observe.rs` what happens around each request, `server/health.rs`
-//! the probes. The paths of the API are in `crate::api`.
+//! `server/health.rs` the probes. Everything else is in `crate::api`.
 
 mod health;
 mod listen;
@@ -16,6 +15,7 @@ pub use listen::serve;
 pub use probe::{ProbeError, probe};
 pub use tls::{TlsError, acceptor};
 
+use crate::api;
 use crate::roles::{Role, Roles};
 use crate::shared::Shared;
 use axum::Router;
@@ -30,13 +30,9 @@ pub fn router(shared: &Arc<Shared>, roles: &Roles, readiness: Arc<Readiness>) ->
         .route("/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
         .with_state(health::Health { shared: shared.clone(), readiness });
-    let router = match roles.has(Role::Api) {
-        true => operations.merge(api(shared)),
+    let operations = observe::around(operations, shared);
+    match roles.has(Role::Api) {
+        true => operations.merge(api::router(shared.clone())),
         false => operations,
-    };
-    observe::around(router, shared)
-}
-
-fn api(_shared: &Arc<Shared>) -> Router {
-    Router::new()
+    }
 }
