@@ -1,5 +1,21 @@
 //! The control plane's decisions, step by step as in ARCHITECTURE.md.
 //!
 //! Pure: no I/O, no clock, no entropy; time and randomness are parameters.
+//! Times are ms in control-plane time, which is the database's clock.
+//!
+//! | step | module |
+//! |---|---|
+//! | 2 assignment | [`assignment`], [`liveness`] |
+//! | 5 correlation | [`correlation`] |
+//! | 6 incident | [`incident`] |
+//! | 7 notification | [`notification`] |
+//!
+//! Each planner takes an input that can be written down as JSON and answers
+//! with a plan that says why, so that a report of a wrong decision is a test.
 
+pub mod assignment;
+pub mod correlation;
+pub mod incident;
+pub mod liveness;
 pub mod notification;
+mod words;

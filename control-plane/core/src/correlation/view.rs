@@ -1,0 +1,90 @@
+//! What one region tells about one monitor now.
+
+use super::{RegionState, StateRow};
+use crate::assignment::Slots;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// One region's seat, with what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    pub region: String,
+    /// `None`: no region of this name has had an agent.
+    pub region_id: Option<Uuid>,
+    /// The current assignment, if somebody has it.
+    pub held: Option<Held>,
+    pub row: Option<StateRow>,
+}
+
+/// Who has it, and how far that agent has reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    pub revision: i64,
+    pub first_slot: i64,
+    pub slots: Slots,
+    pub predecessor_through: Option<i64>,
+    /// All the agent's slots up to here are known.
+    pub complete_through: Option<i64>,
+}
+
+/// What a region tells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionView {
+    pub region: String,
+    pub region_id: Option<Uuid>,
+    pub state: RegionState,
+    /// Since when, as far as is known.
+    pub since: Option<i64>,
+    /// Why it is not up: a word of `protocol::outcome::Reason`, or of ours
+    /// (`unassigned`, `pending`, `silent`, `missed`).
+    pub reason: Option<String>,
+    pub message: Option<String>,
+}
+
+/// The seats of a monitor: a fixed number, whoever is there to vote. `known` are
+/// the regions that have had an agent and were not retired.
+pub fn seat_names<'a>(
+    named: impl Iterator<Item = &'a str>,
+    known: impl Iterator<Item = &'a str>,
+) -> BTreeSet<String> {
+    let named: BTreeSet<String> = named.map(str::to_owned).collect();
+    if named.contains("*") { known.map(str::to_owned).collect() } else { named }
+}
+
+/// What `seat` tells at `now`.
+pub fn view(seat: &Seat, stale_after_ms: i64, now: i64) -> RegionView {
+    let tells = |state, since, reason: Option<&str>| RegionView {
+        region: seat.region.clone(),
+        region_id: seat.region_id,
+        state,
+        since,
+        reason: reason.map(str::to_owned),
+        message: None,
+    };
+    let unknown = |reason, since| tells(RegionState::Unknown, since, Some(reason));
+    let Some(held) = &seat.held else { return unknown("unassigned", None) };
+    let begun = held.slots.due(held.first_slot);
+    let own = held.complete_through.filter(|through| *through >= begun);
+    let Some(through) = own.or(held.predecessor_through) else { return unknown("pending", None) };
+    if now - through > stale_after_ms {
+        return unknown("silent", Some(through.saturating_add(stale_after_ms)));
+    }
+    let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
+        return tells(RegionState::Up, None, None);
+    };
+    let reason = row.reason.as_deref();
+    match (row.state, row.observed_at) {
+        (RegionState::Unknown, _) | (_, None) => RegionView {
+            message: row.message.clone(),
+            ..unknown(reason.unwrap_or("pending"), row.since)
+        },
+        (_, Some(at)) if now - at > stale_after_ms => {
+            unknown("missed", Some(at.saturating_add(stale_after_ms)))
+        }
+        (RegionState::Up, _) => tells(RegionState::Up, row.since, None),
+        (state, _) => {
+            RegionView { message: row.message.clone(), ..tells(state, row.since, reason) }
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Step 6: from a verdict to what happens to the subject's one incident.
+//!
+//! One incident is open per subject. It opens quietly when a region fails below
+//! the quorum, widens to a page when the quorum is reached, narrows, and resolves
+//! when the verdict is up and no region is down any more. `unknown` neither opens
+//! nor resolves. Every change carries the sentence people read, its reasons, and
+//! what it asks to be told ([`Intent`]).
+//!
+//! [`plan`] decides for a monitor, [`end`] for a monitor that is no more,
+//! [`fall_silent`] and [`hear_again`] for a region. Damping and grouping belong
+//! between the plan and the outbox: in the correlator, which judges intents when
+//! they are due.
+
+mod plan;
+mod region;
+mod sentence;
+
+use crate::correlation::{Evaluation, RegionView, Scope, Verdict};
+use crate::notification::NoticeKind;
+use crate::words::words;
+use serde::{Deserialize, Serialize};
+
+pub use plan::{Ending, end, plan};
+pub use region::{fall_silent, hear_again};
+pub use sentence::phrase;
+
+/// What an incident is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SubjectKind {
+    Monitor,
+    Agent,
+    Region,
+}
+words!(SubjectKind, "kind of subject", Monitor = "monitor", Agent = "agent", Region = "region");
+
+/// Where an incident stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum IncidentState {
+    Open,
+    Acknowledged,
+    Resolved,
+}
+words!(
+    IncidentState,
+    "state of an incident",
+    Open = "open",
+    Acknowledged = "acknowledged",
+    Resolved = "resolved"
+);
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    Info,
+    Warning,
+    Critical,
+}
+words!(Severity, "severity", Info = "info", Warning = "warning", Critical = "critical");
+
+/// What a line of the timeline says happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EventKind {
+    Opened,
+    Widened,
+    Narrowed,
+    Changed,
+    Acknowledged,
+    Resolved,
+    /// A notice was put in the outbox.
+    Paged,
+    /// A notice was held back.
+    Held,
+}
+words!(
+    EventKind,
+    "kind of event",
+    Opened = "opened",
+    Widened = "widened",
+    Narrowed = "narrowed",
+    Changed = "changed",
+    Acknowledged = "acknowledged",
+    Resolved = "resolved",
+    Paged = "paged",
+    Held = "held"
+);
+
+/// What the planner is asked with; stored with each change as its evidence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// The monitor's name.
+    pub name: String,
+    pub open: Option<Open>,
+    pub evaluation: Evaluation,
+    /// How long an opening waits for what belongs to it, ms.
+    pub group_wait_ms: i64,
+}
+
+/// The incident that is open, as far as a change depends on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Open {
+    pub verdict: Verdict,
+    pub scope: Scope,
+    pub cause: Option<String>,
+    pub regions: Vec<RegionView>,
+    pub started_at: i64,
+    /// When its newest event was.
+    pub changed_at: i64,
+    /// An opening notice was put in the outbox.
+    pub paged: bool,
+    /// An opening intent waits.
+    pub opening_waits: bool,
+    /// The widest scope it ever had while down.
+    pub widest_down: Option<Scope>,
+}
+
+/// What happens to the incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub kind: EventKind,
+    pub verdict: Verdict,
+    pub scope: Scope,
+    pub severity: Severity,
+    pub cause: Option<String>,
+    /// One sentence for people.
+    pub summary: String,
+    /// When the target began to hurt.
+    pub started_at: i64,
+    pub regions: Vec<RegionView>,
+    pub intent: Option<Intent>,
+    /// Why this and nothing else.
+    pub reasons: Vec<String>,
+}
+
+/// Something people are to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Intent {
+    pub kind: NoticeKind,
+    pub due_at: i64,
+}

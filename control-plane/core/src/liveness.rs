@@ -1,0 +1,197 @@
+//! Who is lost, and which regions are silent.
+//!
+//! An agent is lost after [`Settings::missed`] heartbeats that did not come, but
+//! only while we were there to hear them: for [`Settings::grace_ms`] after a
+//! start, a pause or an outage of the database nobody is late. A region is
+//! silent when every agent it counts on is lost; that is one incident about us,
+//! never about a target.
+
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// What is known about the fleet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    /// Every agent that was not revoked.
+    pub agents: Vec<Agent>,
+    /// Regions whose silence is an open incident.
+    pub silent: BTreeSet<Uuid>,
+    /// Since when we hear heartbeats without a break.
+    pub listening_since: i64,
+}
+
+/// An agent's signs of life.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    pub id: String,
+    pub region_id: Uuid,
+    /// `None`: enrolled, never heard, and so neither lost nor counted on.
+    pub last_heartbeat_at: Option<i64>,
+    pub lost_at: Option<i64>,
+}
+
+/// How patient we are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    pub heartbeat_ms: i64,
+    pub missed: i64,
+    pub grace_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { heartbeat_ms: 10_000, missed: 3, grace_ms: 60_000 }
+    }
+}
+
+impl Settings {
+    /// Whether we have been listening for so long that silence means something.
+    pub fn may_judge(&self, listening_since: i64, now: i64) -> bool {
+        now - listening_since >= self.grace_ms
+    }
+
+    /// How long an agent may be silent, ms.
+    pub fn patience_ms(&self) -> i64 {
+        self.heartbeat_ms * self.missed
+    }
+}
+
+/// What to write.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Agents that are lost from now on, with how long each was not heard, ms.
+    pub lost: Vec<(String, i64)>,
+    /// Lost agents that are heard again.
+    pub found: Vec<String>,
+    /// Regions that fell silent.
+    pub silent: Vec<SilentRegion>,
+    /// Silent regions that are heard again, or have no agent left to wait for.
+    pub heard: Vec<Uuid>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self == &Self::default()
+    }
+}
+
+/// A region that fell silent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilentRegion {
+    pub region_id: Uuid,
+    pub agents: u32,
+    /// When the last of them was heard.
+    pub last_heard_at: i64,
+}
+
+/// What changes at `now`. Planning again after the change plans nothing.
+pub fn plan(input: &Input, settings: Settings, now: i64) -> Plan {
+    let mut plan = Plan::default();
+    let judging = settings.may_judge(input.listening_since, now);
+    let mut regions: BTreeMap<Uuid, Vec<(i64, bool)>> = BTreeMap::new();
+    for agent in &input.agents {
+        let Some(heard) = agent.last_heartbeat_at else { continue };
+        let late = now - heard > settings.patience_ms();
+        let lost = if judging { late } else { late && agent.lost_at.is_some() };
+        match (agent.lost_at, lost) {
+            (None, true) => plan.lost.push((agent.id.clone(), now - heard)),
+            (Some(_), false) => plan.found.push(agent.id.clone()),
+            _ => {}
+        }
+        regions.entry(agent.region_id).or_default().push((heard, lost));
+    }
+    for (region_id, agents) in &regions {
+        let silent = agents.iter().all(|(_, lost)| *lost);
+        match (input.silent.contains(region_id), silent) {
+            (false, true) => plan.silent.push(SilentRegion {
+                region_id: *region_id,
+                agents: u32::try_from(agents.len()).unwrap_or(u32::MAX),
+                last_heard_at: agents.iter().map(|(heard, _)| *heard).max().unwrap_or(now),
+            }),
+            (true, false) => plan.heard.push(*region_id),
+            _ => {}
+        }
+    }
+    plan.heard.extend(input.silent.iter().filter(|region| !regions.contains_key(region)));
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const REGION: Uuid = Uuid::from_u128(1);
+
+    fn agent(id: &str, heard: i64, lost_at: Option<i64>) -> Agent {
+        Agent { id: id.into(), region_id: REGION, last_heartbeat_at: Some(heard), lost_at }
+    }
+
+    fn at(agents: Vec<Agent>, silent: bool, listening_since: i64, now: i64) -> Plan {
+        let silent = if silent { BTreeSet::from([REGION]) } else { BTreeSet::new() };
+        plan(&Input { agents, silent, listening_since }, Settings::default(), now)
+    }
+
+    #[test]
+    fn three_missed_heartbeats_lose_an_agent_and_the_last_one_silences_its_region() {
+        let agents = vec![agent("a", 100_000, None), agent("b", 129_999, None)];
+        assert!(at(agents.clone(), false, 0, 130_000).is_empty());
+        let plan = at(agents.clone(), false, 0, 130_001);
+        assert_eq!(plan.lost, [("a".to_owned(), 30_001)]);
+        assert!(plan.silent.is_empty());
+        let plan = at(agents, false, 0, 160_000);
+        assert_eq!(plan.lost.len(), 2);
+        assert_eq!((plan.silent[0].agents, plan.silent[0].last_heard_at), (2, 129_999));
+    }
+
+    #[test]
+    fn nobody_is_late_while_we_were_away() {
+        let agents = vec![agent("a", 0, None)];
+        assert!(at(agents.clone(), false, 1_000_000, 1_059_999).is_empty());
+        assert_eq!(at(agents, false, 1_000_000, 1_060_000).lost.len(), 1);
+        // One that was lost before we went away stays lost until it is heard.
+        let lost = vec![agent("a", 0, Some(5))];
+        assert!(at(lost, true, 1_000_000, 1_000_001).is_empty());
+        let found = at(vec![agent("a", 1_000_000, Some(5))], true, 1_000_000, 1_000_001);
+        assert_eq!((found.found.len(), found.heard.len()), (1, 1));
+    }
+
+    #[test]
+    fn an_agent_never_heard_is_not_waited_for() {
+        let never = Agent { last_heartbeat_at: None, ..agent("a", 0, None) };
+        assert!(at(vec![never], false, 0, 1_000_000).is_empty());
+        assert_eq!(at(Vec::new(), true, 0, 1_000_000).heard, [REGION]);
+    }
+
+    proptest! {
+        #[test]
+        fn planning_twice_changes_nothing(
+            agents in proptest::collection::vec(
+                (0u128..3, proptest::option::of(0i64..200_000), proptest::option::of(0i64..200_000)), 0..8),
+            silent: [bool; 3], since in 0i64..200_000, now in 0i64..400_000,
+        ) {
+            let settings = Settings::default();
+            let mut input = Input {
+                agents: agents.iter().enumerate().map(|(i, (region, heard, lost))| Agent {
+                    id: format!("a{i}"),
+                    region_id: Uuid::from_u128(*region),
+                    last_heartbeat_at: *heard,
+                    lost_at: heard.and(*lost),
+                }).collect(),
+                silent: (0..3).filter(|i| silent[*i]).map(|i| Uuid::from_u128(i as u128)).collect(),
+                listening_since: since,
+            };
+            let first = plan(&input, settings, now);
+            for agent in &mut input.agents {
+                if first.lost.iter().any(|(id, _)| *id == agent.id) { agent.lost_at = Some(now); }
+                if first.found.contains(&agent.id) { agent.lost_at = None; }
+            }
+            for region in &first.silent { input.silent.insert(region.region_id); }
+            for region in &first.heard { input.silent.remove(region); }
+            prop_assert!(plan(&input, settings, now).is_empty());
+            if now - since < settings.grace_ms { prop_assert!(first.lost.is_empty()); }
+        }
+    }
+}
