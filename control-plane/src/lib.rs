@@ -17,3 +17,4 @@ pub mod shared;
 pub mod store;
 pub mod telemetry;
 pub mod tenants;
+pub mod tasks;

@@ -215,6 +215,7 @@ CREATE TABLE agent_batches (
     received_at     BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, agent_id, lane, number)
 );
+CREATE INDEX agent_batches_received ON agent_batches (received_at);  -- retention
 
 -- One row a check. The key is the slot (or the burst), so the first commit wins.
 CREATE TABLE results (
@@ -250,6 +251,7 @@ CREATE TABLE results (
     PRIMARY KEY (organisation_id, monitor_id, region_id, revision, slot, burst_id, burst_index)
 );
 CREATE INDEX results_time ON results (organisation_id, monitor_id, due_us);
+CREATE INDEX results_received ON results (received_at);  -- retention
 
 -- Slots that were due and not observed, as ranges, with why (wire MissedReason).
 CREATE TABLE missed_slots (

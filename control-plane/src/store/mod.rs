@@ -26,8 +26,10 @@ pub mod intents;
 pub mod leases;
 pub mod login_sessions;
 pub mod monitors;
+pub mod notices;
 pub mod organisations;
 pub mod regions;
+pub mod retention;
 pub mod tokens;
 pub mod users;
 

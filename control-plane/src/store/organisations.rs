@@ -35,3 +35,10 @@ pub async fn claim_installation(
         VALUES (1, $1, $2, $3) ON CONFLICT DO NOTHING";
     Ok(tx.execute(SQL, params![organisation, owner, now]).await? == 1)
 }
+
+/// Every organisation, for work that is done for each of them in turn.
+pub async fn ids(tx: &mut Tx) -> Result<Vec<Uuid>, StoreError> {
+    const SQL: &str = "SELECT organisation_id FROM organisations ORDER BY organisation_id";
+    let rows = tx.fetch_all(SQL, params![]).await?;
+    rows.iter().map(|row| row.get("organisation_id")).collect()
+}

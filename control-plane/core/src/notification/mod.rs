@@ -19,6 +19,7 @@ mod lane;
 mod message;
 mod notice;
 mod reasons;
+mod settle;
 
 pub use attempt::{AfterAttempt, AttemptResult, Next, after_attempt};
 pub use channel::{ChannelConfig, ChannelKind, EmailConfig, UnknownChannelKind, WebhookConfig};
@@ -26,3 +27,4 @@ pub use lane::{DeliveryState, LanePlan, LaneRow, UnknownDeliveryState, plan_lane
 pub use message::{Circumstances, Fact, Message, Standing, compose, elapsed, utc};
 pub use notice::{Notice, NoticeKind, NoticeRegion, NoticeSubject, UnknownNoticeKind};
 pub use reasons::in_words;
+pub use settle::{Settlement, ToSend, Waiting, settle};

@@ -108,6 +108,34 @@ pub async fn current_by(
     tx.fetch_all(SQL, params![organisation_id, agent_id]).await?.iter().map(read).collect()
 }
 
+/// Every current assignment of the organisation.
+pub async fn current_all(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+) -> Result<Vec<Assignment>, StoreError> {
+    const SQL: &str = "SELECT * FROM assignments
+        WHERE organisation_id = $1 AND ended_at IS NULL ORDER BY monitor_id, region_id";
+    tx.fetch_all(SQL, params![organisation_id]).await?.iter().map(read).collect()
+}
+
+/// For each monitor and region without a current assignment, the newest ended
+/// one: where its slots go on.
+pub async fn newest_ended(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+) -> Result<Vec<Assignment>, StoreError> {
+    const SQL: &str = "SELECT a.* FROM assignments a
+        JOIN monitors m ON m.organisation_id = a.organisation_id AND m.id = a.monitor_id
+            AND m.revision = a.revision
+        WHERE a.organisation_id = $1 AND a.ended_at IS NOT NULL AND NOT EXISTS (
+            SELECT 1 FROM assignments b
+            WHERE b.organisation_id = a.organisation_id AND b.monitor_id = a.monitor_id
+                AND b.region_id = a.region_id AND (b.ended_at IS NULL
+                    OR (b.revision = a.revision AND b.first_slot > a.first_slot)))
+        ORDER BY a.monitor_id, a.region_id, a.last_slot";
+    tx.fetch_all(SQL, params![organisation_id]).await?.iter().map(read).collect()
+}
+
 fn read(row: &Row) -> Result<Assignment, StoreError> {
     Ok(Assignment {
         monitor_id: row.get("monitor_id")?,

@@ -1,0 +1,11 @@
+//! The reconcilers, on real databases: what they read, what they write, and that
+//! a second round finds nothing left to do.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../store/back_ends.rs"]
+mod back_ends;
+mod correlator;
+mod fixture;
+mod planner;
+mod retention;

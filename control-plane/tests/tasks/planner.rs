@@ -1,0 +1,97 @@
+//! Assignments are planned once, signed, cut into parts, and renewed.
+
+use crate::back_ends::on_both;
+use crate::fixture::Fixture;
+use bytes::Bytes;
+use hyperverge_control_plane::clock;
+use hyperverge_control_plane::params;
+use hyperverge_control_plane::store::assignments::{self, StoredSet};
+use hyperverge_control_plane::tasks::planner;
+use hyperverge_protocol::envelope::{self, Purpose};
+use hyperverge_protocol::wire;
+use prost::Message;
+use sha2::{Digest, Sha256};
+
+async fn newest(fixture: &Fixture) -> StoredSet {
+    let mut tx = fixture.shared.store.read().await.unwrap();
+    assignments::newest_set(&mut tx, fixture.organisation, &fixture.agent, 0)
+        .await
+        .unwrap()
+        .unwrap()
+}
+
+/// What an agent does with a set: believes the signature, then the hashes.
+fn opened(fixture: &Fixture, set: &StoredSet) -> (wire::AssignmentSet, Vec<wire::Assignment>) {
+    let sealed = wire::Envelope::decode(Bytes::from(set.envelope.clone())).unwrap();
+    let key = fixture.shared.keys.assignment().unwrap().verifying_key();
+    let payload = envelope::open(Purpose::AssignmentSet, &sealed, &key).unwrap();
+    let manifest = wire::AssignmentSet::decode(payload.clone()).unwrap();
+    let hashes: Vec<Vec<u8>> = set.parts.iter().map(|part| Sha256::digest(part).to_vec()).collect();
+    assert_eq!(manifest.part_hashes, hashes);
+    let parts = set.parts.iter().map(|part| wire::AssignmentPart::decode(&part[..]).unwrap());
+    (manifest, parts.flat_map(|part| part.assignments).collect())
+}
+
+#[tokio::test]
+async fn a_monitor_reaches_the_agent_of_its_region_and_a_second_round_changes_nothing() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let holder = clock::new_id();
+        planner::round(&fixture.shared, holder).await.unwrap();
+        let (empty, nothing) = opened(&fixture, &newest(&fixture).await);
+        assert!(
+            nothing.is_empty(),
+            "an agent without monitors still gets a set: it is known and idle"
+        );
+
+        let monitor = fixture.monitor("checkout").await;
+        planner::round(&fixture.shared, holder).await.unwrap();
+        let set = newest(&fixture).await;
+        let (manifest, rows) = opened(&fixture, &set);
+        assert!(manifest.version > empty.version);
+        assert_eq!(manifest.region, "eu-west");
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].monitor_id, monitor.as_bytes().as_slice());
+        assert_eq!(rows[0].interval_ms, 60_000);
+
+        planner::round(&fixture.shared, holder).await.unwrap();
+        assert_eq!(newest(&fixture).await, set);
+        planner::round(&fixture.shared, clock::new_id()).await.unwrap();
+        assert_eq!(newest(&fixture).await, set, "another process does not hold the lease");
+
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        tx.execute("UPDATE assignment_sets SET issued_at = issued_at - 3600000", params![])
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        planner::round(&fixture.shared, holder).await.unwrap();
+        let renewed = newest(&fixture).await;
+        assert!(renewed.version > set.version);
+        assert_eq!(renewed.content_hash, set.content_hash);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn many_monitors_travel_in_parts_and_a_deleted_one_leaves() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let holder = clock::new_id();
+        for index in 0..1_800 {
+            fixture.monitor(&format!("m{index}")).await;
+        }
+        planner::round(&fixture.shared, holder).await.unwrap();
+        let set = newest(&fixture).await;
+        let (_, rows) = opened(&fixture, &set);
+        assert_eq!(rows.len(), 1_800);
+        assert!(set.parts.len() > 1, "{} parts", set.parts.len());
+
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        tx.execute("DELETE FROM monitors WHERE name <> 'm7'", params![]).await.unwrap();
+        tx.commit().await.unwrap();
+        planner::round(&fixture.shared, holder).await.unwrap();
+        let (_, rows) = opened(&fixture, &newest(&fixture).await);
+        assert_eq!(rows.len(), 1);
+    })
+    .await;
+}
