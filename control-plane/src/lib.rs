@@ -10,6 +10,7 @@ pub mod clock;
 pub mod keys;
 pub mod limits;
 pub mod metrics;
+pub mod notify;
 pub mod roles;
 pub mod server;
 pub mod settings;

@@ -65,3 +65,35 @@ pub const ENROLLMENT_TOKEN_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
 pub const HTTP_CONNECTIONS: usize = 4_096;
 /// Until a TLS handshake, or the head of a request, is complete.
 pub const HTTP_HEAD: Duration = Duration::from_secs(15);
+/// How long a claimed delivery is its claimer's, from the attempt's start.
+pub const DELIVERY_LEASE: Duration = Duration::from_secs(60);
+/// The hard end of one delivery attempt; well within the lease.
+pub const DELIVERY_ATTEMPT: Duration = Duration::from_secs(30);
+/// How often the outbox is looked at when nobody hints.
+pub const DELIVERY_POLL: Duration = Duration::from_secs(1);
+/// How long a shutdown lets attempts finish; less than [`SHUTDOWN`], so that the rest can be given back.
+pub const DELIVERY_GRACE: Duration = Duration::from_secs(6);
+/// Attempts under way in one process, and to one channel of it.
+pub const DELIVERIES: usize = 64;
+/// See [`DELIVERIES`].
+pub const CHANNEL_DELIVERIES: usize = 4;
+/// Channels with due deliveries that one look at the outbox takes up.
+pub const DUE_CHANNELS: i64 = 256;
+/// How long recording an attempt's outcome is tried again while the database fails.
+pub const DELIVERY_RECORD: Duration = Duration::from_secs(20);
+/// Until one address of a receiver has taken the connection.
+pub const DELIVERY_CONNECT: Duration = Duration::from_secs(10);
+/// Addresses of one receiver that are tried.
+pub const DELIVERY_ADDRESSES: usize = 4;
+/// Bytes of a webhook's body (Standard Webhooks: under 20 KB).
+pub const WEBHOOK_BODY_BYTES: usize = 20_000;
+/// Bytes of a receiver's answer that are read.
+pub const RECEIVER_ANSWER_BYTES: usize = 64 * 1024;
+/// Characters of an error that are kept with a delivery.
+pub const DELIVERY_ERROR_CHARS: usize = 200;
+/// How long trying a channel out may take; less than [`REQUEST`].
+pub const CHANNEL_TEST: Duration = Duration::from_secs(20);
+/// How often the outbox is counted for the metrics.
+pub const OUTBOX_COUNT: Duration = Duration::from_secs(10);
+/// Channels of one organisation.
+pub const CHANNELS: i64 = 200;

@@ -10,6 +10,8 @@
 mod agents;
 mod assignments;
 mod back_ends;
+mod deliveries;
 mod fleet;
+mod intents;
 mod leases;
 mod schema;
