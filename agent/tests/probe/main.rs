@@ -1,4 +1,10 @@
 //! The probes against real servers, most of which misbehave.
 
 mod answers;
+mod hostile;
+mod policy;
+mod redirects;
+mod requests;
 mod serving;
+mod timing;
+mod tls;

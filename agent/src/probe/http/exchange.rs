@@ -81,7 +81,7 @@ impl<'a> Exchange<'a> {
         deadline: &mut Deadline<'_>,
     ) -> Result<(), Failure> {
         while let Some(body) = &mut self.body {
-            let frame = drive(&mut self.connection, async { Ok(body.frame().await.transpose()?) });
+            let frame = drive(&mut self.connection, async { body.frame().await.transpose() });
             let frame = match deadline.within(Phase::Transfer, frame).await? {
                 Ok(Some(frame)) => frame,
                 Ok(None) => break,

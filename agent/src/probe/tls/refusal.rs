@@ -69,6 +69,10 @@ impl Refusal {
                 (Reason::TlsSelfSigned, "is self-signed")
             }
             E::UnknownIssuer => (Reason::TlsUnknownIssuer, "has an issuer that is not trusted"),
+            // An authority that was made anew under its old name.
+            E::BadSignature => {
+                (Reason::TlsUnknownIssuer, "is not signed by the authority it names")
+            }
             E::UnsupportedSignatureAlgorithmContext { .. }
             | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
                 (Reason::TlsWeak, "is signed in a way that is no longer accepted")
