@@ -8,7 +8,8 @@
 
 use crate::keys;
 use crate::limits;
-use crate::roles::Roles;
+use crate::notify;
+use crate::roles::{Role, Roles};
 use crate::server::{self, Readiness};
 use crate::settings::{Settings, Sources};
 use crate::shared::Shared;
@@ -99,6 +100,14 @@ impl App {
             let router = server::router(shared, roles, self.readiness.clone());
             let serving = server::serve(listener, self.tls.take(), router, tasks.stop.clone());
             tasks.spawn("server", serving);
+        }
+        if roles.has(Role::Notifier) {
+            let delivering = notify::run(shared.clone(), tasks.stop.clone());
+            tasks.spawn("delivery", async {
+                if let Err(error) = delivering.await {
+                    tracing::error!(%error, "notices cannot be delivered");
+                }
+            });
         }
     }
 }

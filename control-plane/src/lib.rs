@@ -16,6 +16,6 @@ pub mod server;
 pub mod settings;
 pub mod shared;
 pub mod store;
+pub mod tasks;
 pub mod telemetry;
 pub mod tenants;
-pub mod tasks;
