@@ -4,8 +4,8 @@
 
 use super::{Finding, Tree};
 
-const EMPTY_NAMES: [&str; 9] =
-    ["util", "utils", "helper", "helpers", "manager", "managers", "common", "misc", "shared"];
+const EMPTY_NAMES: [&str; 7] =
+    ["util", "utils", "helper", "helpers", "manager", "managers", "common"];
 const SOURCE_EXTENSIONS: [&str; 6] = [".rs", ".ts", ".tsx", ".svelte", ".js", ".py"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Finding> {
