@@ -1,8 +1,9 @@
 //! ARCHITECTURE.md is short, and every path it names exists.
 //!
 //! A path is whatever stands in backticks and has a slash inside or a file's
-//! ending; `{a,b}` is expanded. What starts with a slash is a URL's path or a place
-//! on the installed machine, and what holds a blank or `<` is not a path.
+//! ending; `{a,b}` is expanded. A name of one part (`limits.rs`, `core/`) may stand
+//! for several and has to exist somewhere. What starts with a slash is a URL's path
+//! or a place on the installed machine, and what holds a blank or `<` is not a path.
 
 use super::tree::extension_of;
 use super::{Finding, Tree};
@@ -22,12 +23,17 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
         ));
     }
     for (line, number) in text.lines().zip(1..) {
-        let missing = named_paths(line).into_iter().filter(|path| !tree.exists(path));
+        let missing = named_paths(line).into_iter().filter(|path| !is_there(tree, path));
         findings.extend(
             missing.map(|path| Finding::at(PAGE, number, format!("`{path}` does not exist"))),
         );
     }
     findings
+}
+
+fn is_there(tree: &Tree, path: &str) -> bool {
+    let one_part = !path.trim_end_matches('/').contains('/');
+    tree.exists(path) || (one_part && tree.exists_somewhere(path))
 }
 
 fn named_paths(line: &str) -> Vec<String> {
@@ -84,6 +90,7 @@ mod tests {
             ["`migrations/postgres/` does not exist"]
         );
         assert_eq!(missing_in("see `gone.toml`"), ["`gone.toml` does not exist"]);
+        assert_eq!(missing_in("each `core/` and its `lib.rs`"), [""; 0]);
     }
 
     #[test]

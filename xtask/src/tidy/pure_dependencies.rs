@@ -7,10 +7,9 @@
 use super::{Finding, PURE_CRATES, Tree};
 
 /// A dependency is refused by its name and by its name as a prefix (`tokio-util`).
-const FORBIDDEN: [&str; 24] = [
+const FORBIDDEN: [&str; 23] = [
     "async-std",
     "axum",
-    "chrono",
     "futures",
     "getrandom",
     "hickory",

@@ -6,10 +6,12 @@
 
 use super::{Finding, PURE_CRATES, Tree};
 
-const FORBIDDEN: [(&str, &str); 13] = [
+const FORBIDDEN: [(&str, &str); 15] = [
     ("HashMap", "use BTreeMap: its order is the same in every run"),
     ("HashSet", "use BTreeSet: its order is the same in every run"),
     ("SystemTime", "take the time as a parameter"),
+    ("Utc::now", "take the time as a parameter"),
+    ("Local::now", "take the time as a parameter"),
     ("Instant::now", "take the time as a parameter"),
     ("std::time::Instant", "take the time as a parameter"),
     ("std::fs", "reading and writing belongs in a shell"),

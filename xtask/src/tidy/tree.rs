@@ -81,6 +81,12 @@ impl Tree {
         self.paths.contains(path.trim_end_matches('/'))
     }
 
+    /// Whether any file or folder, wherever it is, has this name.
+    pub(super) fn exists_somewhere(&self, name: &str) -> bool {
+        let name = name.trim_end_matches('/');
+        self.paths.iter().any(|path| file_name(path) == name)
+    }
+
     /// Files below a folder (`""` is the root), with their texts, in order of path.
     pub(super) fn below<'a>(&'a self, folder: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.files
