@@ -59,3 +59,8 @@ fn add_problem(operation: &mut Operation) {
         .build();
     operation.responses.responses.insert("default".to_owned(), problem.into());
 }
+
+/// The document as it is committed.
+pub fn openapi_text() -> Result<String, serde_json::Error> {
+    Ok(serde_json::to_string_pretty(&openapi())? + "\n")
+}

@@ -28,7 +28,7 @@ pub mod problem;
 pub mod timestamp;
 mod v1;
 
-pub use documentation::openapi;
+pub use documentation::{openapi, openapi_text};
 pub use problem::Problem;
 pub use timestamp::Timestamp;
 

@@ -22,6 +22,18 @@ pub struct Monitor {
     pub scope: Option<String>,
 }
 
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT m.id, m.revision, m.spec, m.created_at, m.updated_at, s.verdict, s.scope
+            FROM monitors m JOIN monitor_states s
+                ON s.organisation_id = m.organisation_id AND s.monitor_id = m.id
+            WHERE m.organisation_id = $1 AND ",
+            $which
+        )
+    };
+}
+
 const INSERT: &str = "INSERT INTO monitors
         (organisation_id, id, name, revision, spec, enabled, created_at, updated_at)
     VALUES ($1, $2, $3, 1, $4, $5, $6, $6)";
@@ -50,11 +62,7 @@ pub async fn insert(
 
 /// One monitor.
 pub async fn get(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<Option<Monitor>, StoreError> {
-    const SQL: &str =
-        "SELECT m.id, m.revision, m.spec, m.created_at, m.updated_at, s.verdict, s.scope
-        FROM monitors m JOIN monitor_states s
-            ON s.organisation_id = m.organisation_id AND s.monitor_id = m.id
-        WHERE m.organisation_id = $1 AND m.id = $2";
+    const SQL: &str = select!("m.id = $2");
     let row = tx.fetch_optional(SQL, params![organisation, id]).await?;
     row.map(|row| read(&row)).transpose()
 }
@@ -82,13 +90,31 @@ pub async fn page(
     after: &str,
     limit: i64,
 ) -> Result<Vec<Monitor>, StoreError> {
-    const SQL: &str =
-        "SELECT m.id, m.revision, m.spec, m.created_at, m.updated_at, s.verdict, s.scope
-        FROM monitors m JOIN monitor_states s
-            ON s.organisation_id = m.organisation_id AND s.monitor_id = m.id
-        WHERE m.organisation_id = $1 AND m.name > $2 ORDER BY m.name LIMIT $3";
+    const SQL: &str = select!("m.name > $2 ORDER BY m.name LIMIT $3");
     let rows = tx.fetch_all(SQL, params![organisation, after, limit]).await?;
     rows.iter().map(read).collect()
+}
+
+/// The names of up to `limit` monitors that name `region` themselves.
+pub async fn naming_region(
+    tx: &mut Tx,
+    organisation: Uuid,
+    region: &str,
+    limit: usize,
+) -> Result<Vec<String>, StoreError> {
+    // The text is only a first sieve: a label may hold the same word. A name is
+    // a slug, so it holds nothing that LIKE would read as a pattern.
+    const SQL: &str = "SELECT name, spec FROM monitors
+        WHERE organisation_id = $1 AND spec LIKE $2 ORDER BY name";
+    let rows = tx.fetch_all(SQL, params![organisation, format!("%\"{region}\"%")]).await?;
+    let mut names = Vec::new();
+    for row in &rows {
+        let spec: MonitorSpec = row.json("spec")?;
+        if names.len() < limit && spec.regions.iter().any(|name| name == region) {
+            names.push(row.get("name")?);
+        }
+    }
+    Ok(names)
 }
 
 /// How many monitors an organisation has.

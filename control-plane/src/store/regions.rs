@@ -18,6 +18,20 @@ pub struct Region {
     /// When its first agent enrolled; `["*"]` means regions that have this.
     pub first_agent_at: Option<i64>,
     pub retired_at: Option<i64>,
+    /// Agents that are not revoked.
+    pub agents: i64,
+}
+
+macro_rules! select {
+    ($which:literal) => {
+        concat!(
+            "SELECT r.id, r.name, r.created_at, r.first_agent_at, r.retired_at,
+                (SELECT COUNT(*) FROM agents a WHERE a.organisation_id = r.organisation_id
+                    AND a.region_id = r.id AND a.state <> 'revoked') AS agents
+            FROM regions r WHERE r.organisation_id = $1 AND ",
+            $which
+        )
+    };
 }
 
 /// Stores a new region; [`StoreError::Conflict`] when the name is taken.
@@ -55,16 +69,14 @@ pub async fn by_name(
     organisation: Uuid,
     name: &str,
 ) -> Result<Option<Region>, StoreError> {
-    const SQL: &str = "SELECT id, name, created_at, first_agent_at, retired_at FROM regions
-        WHERE organisation_id = $1 AND name = $2";
+    const SQL: &str = select!("r.name = $2");
     let row = tx.fetch_optional(SQL, params![organisation, name]).await?;
     row.map(|row| read(&row)).transpose()
 }
 
 /// One region, retired or not.
 pub async fn get(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<Option<Region>, StoreError> {
-    const SQL: &str = "SELECT id, name, created_at, first_agent_at, retired_at FROM regions
-        WHERE organisation_id = $1 AND id = $2";
+    const SQL: &str = select!("r.id = $2");
     let row = tx.fetch_optional(SQL, params![organisation, id]).await?;
     row.map(|row| read(&row)).transpose()
 }
@@ -76,8 +88,7 @@ pub async fn page(
     after: &str,
     limit: i64,
 ) -> Result<Vec<Region>, StoreError> {
-    const SQL: &str = "SELECT id, name, created_at, first_agent_at, retired_at FROM regions
-        WHERE organisation_id = $1 AND name > $2 AND retired_at IS NULL ORDER BY name LIMIT $3";
+    const SQL: &str = select!("r.name > $2 AND r.retired_at IS NULL ORDER BY r.name LIMIT $3");
     let rows = tx.fetch_all(SQL, params![organisation, after, limit]).await?;
     rows.iter().map(read).collect()
 }
@@ -101,14 +112,6 @@ pub async fn set_retired(
     tx.execute(SQL, params![organisation, id, retired_at]).await.map(drop)
 }
 
-/// How many agents of a region are not revoked.
-pub async fn agents(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<i64, StoreError> {
-    const SQL: &str = "SELECT COUNT(*) AS agents FROM agents
-        WHERE organisation_id = $1 AND region_id = $2 AND state <> 'revoked'";
-    let row = tx.fetch_optional(SQL, params![organisation, id]).await?;
-    row.map_or(Ok(0), |row| row.get("agents"))
-}
-
 fn read(row: &Row) -> Result<Region, StoreError> {
     Ok(Region {
         id: row.get("id")?,
@@ -116,5 +119,6 @@ fn read(row: &Row) -> Result<Region, StoreError> {
         created_at: row.get("created_at")?,
         first_agent_at: row.get("first_agent_at")?,
         retired_at: row.get("retired_at")?,
+        agents: row.get("agents")?,
     })
 }

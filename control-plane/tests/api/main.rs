@@ -8,4 +8,9 @@
 
 mod app;
 mod auth;
+mod bad_input;
+mod document;
+mod fleet;
+mod monitors;
 mod skeleton;
+mod tenancy;

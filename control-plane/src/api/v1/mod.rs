@@ -1,14 +1,26 @@
 //! Version 1 of the API: a folder for each resource.
 
+mod agents;
 mod auth;
+mod enrollment_tokens;
+mod monitors;
+mod openapi;
+mod regions;
 
 use super::Api;
 use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// Every route, under its path.
 pub(super) fn routes() -> OpenApiRouter<Api> {
-    let v1 = OpenApiRouter::default().merge(auth::router());
+    let v1 = OpenApiRouter::default()
+        .merge(auth::router())
+        .merge(monitors::router())
+        .merge(regions::router())
+        .merge(agents::router())
+        .merge(enrollment_tokens::router())
+        .routes(routes!(openapi::document));
     // The paths the original system had; documented once, under the prefix.
-    let (original, _) = auth::router().split_for_parts();
+    let (original, _) = auth::router().merge(monitors::router()).split_for_parts();
     OpenApiRouter::default().nest("/api/v1", v1).merge(original.into())
 }

@@ -1,0 +1,34 @@
+//! Whether what a specification names is there.
+
+use crate::api::Problem;
+use crate::store::{Tx, channels, regions};
+use hyperverge_protocol::monitor::MonitorSpec;
+use hyperverge_protocol::problem::FieldProblem;
+use uuid::Uuid;
+
+/// Refuses a specification that names a region or channel the organisation does
+/// not have.
+pub(super) async fn require(
+    tx: &mut Tx,
+    organisation: Uuid,
+    spec: &MonitorSpec,
+) -> Result<(), Problem> {
+    let mut problems = Vec::new();
+    if !spec.every_region() {
+        for (index, name) in spec.regions.iter().enumerate() {
+            let rule = match regions::by_name(tx, organisation, name).await? {
+                Some(region) if region.retired_at.is_none() => continue,
+                Some(_) => format!("names a region that was retired: {name}"),
+                None => format!("names a region that does not exist: {name}"),
+            };
+            problems.push(FieldProblem::new(format!("regions[{index}]"), rule));
+        }
+    }
+    for (index, name) in spec.notify.iter().enumerate() {
+        if channels::by_name(tx, organisation, name).await?.is_none() {
+            let rule = format!("names a channel that does not exist: {name}");
+            problems.push(FieldProblem::new(format!("notify[{index}]"), rule));
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(Problem::invalid(problems)) }
+}

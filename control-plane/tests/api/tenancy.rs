@@ -1,0 +1,195 @@
+//! Every route against every sort of caller.
+//!
+//! A route that the document knows and this table does not fails the test. So
+//! does a caller of another organisation who gets anything but 404, and a list
+//! that shows one organisation's things to another.
+
+use crate::app::{Answer, App};
+use crate::fleet::enrolled;
+use http::Method;
+use hyperverge_control_plane::api;
+use hyperverge_control_plane::auth::Role;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// One route: who may call it at least, what it is sent, what it answers then.
+struct Row {
+    method: Method,
+    path: &'static str,
+    /// `None`: everybody, signed in or not.
+    least: Option<Role>,
+    body: fn() -> Value,
+    status: u16,
+}
+
+fn row(method: Method, path: &'static str, least: Role, body: fn() -> Value, status: u16) -> Row {
+    Row { method, path, least: Some(least), body, status }
+}
+
+fn public(method: Method, path: &'static str, body: fn() -> Value, status: u16) -> Row {
+    Row { method, path, least: None, body, status }
+}
+
+fn nothing() -> Value {
+    Value::Null
+}
+
+fn unique(prefix: &str) -> String {
+    format!("{prefix}-{}", hyperverge_control_plane::clock::new_id().simple())
+}
+
+fn monitor() -> Value {
+    json!({ "name": unique("m"), "target": "https://example.com/" })
+}
+
+fn login() -> Value {
+    json!({ "email": format!("{}@example.com", unique("u")), "password": "not the password" })
+}
+
+fn rows() -> Vec<Row> {
+    use Role::{Admin, Editor, Viewer};
+    let (get, post) = (Method::GET, Method::POST);
+    let mut rows = vec![
+        public(get.clone(), "/api/v1/openapi.json", nothing, 200),
+        row(post.clone(), "/api/v1/auth/logout", Viewer, nothing, 204),
+        row(get.clone(), "/api/v1/regions", Viewer, nothing, 200),
+        row(post.clone(), "/api/v1/regions", Admin, || json!({ "name": unique("r") }), 201),
+        row(Method::DELETE, "/api/v1/regions/{id}", Admin, nothing, 204),
+        row(get.clone(), "/api/v1/agents", Viewer, nothing, 200),
+        row(get.clone(), "/api/v1/agents/{id}", Viewer, nothing, 200),
+        row(post.clone(), "/api/v1/agents/{id}/revoke", Admin, nothing, 200),
+        row(get.clone(), "/api/v1/enrollment-tokens", Admin, nothing, 200),
+        row(
+            post.clone(),
+            "/api/v1/enrollment-tokens",
+            Admin,
+            || json!({ "region": unique("r") }),
+            201,
+        ),
+        row(Method::DELETE, "/api/v1/enrollment-tokens/{id}", Admin, nothing, 204),
+    ];
+    for (list, one) in
+        [("/api/v1/monitors", "/api/v1/monitors/{id}"), ("/monitors", "/monitors/{id}")]
+    {
+        rows.extend([
+            row(get.clone(), list, Viewer, nothing, 200),
+            row(post.clone(), list, Editor, monitor, 201),
+            row(get.clone(), one, Viewer, nothing, 200),
+            row(Method::PUT, one, Editor, monitor, 200),
+            row(Method::PATCH, one, Editor, || json!({ "interval": "30s" }), 200),
+            row(Method::DELETE, one, Editor, nothing, 204),
+        ]);
+    }
+    for path in ["/api/v1/auth/login", "/auth/login"] {
+        rows.push(public(post.clone(), path, login, 401));
+    }
+    for path in ["/api/v1/auth/register", "/auth/register"] {
+        // Registering has its own story; here it must only not ask for a token.
+        rows.push(public(post.clone(), path, || json!({ "email": "x", "password": "x" }), 422));
+    }
+    for path in ["/api/v1/auth/refresh", "/auth/refresh"] {
+        rows.push(public(post.clone(), path, || json!({ "refresh_token": "x" }), 401));
+    }
+    rows
+}
+
+/// Two organisations and the people of one.
+struct World {
+    app: App,
+    organisation: Uuid,
+    admin: String,
+    editor: String,
+    viewer: String,
+    stranger: String,
+}
+
+impl World {
+    async fn new() -> Self {
+        let app = App::new().await;
+        let (organisation, _) = app.organisation().await;
+        let (elsewhere, _) = app.organisation().await;
+        Self {
+            organisation,
+            admin: app.member(organisation, Role::Admin).await,
+            editor: app.member(organisation, Role::Editor).await,
+            viewer: app.member(organisation, Role::Viewer).await,
+            stranger: app.member(elsewhere, Role::Owner).await,
+            app,
+        }
+    }
+
+    /// Makes a new thing of the sort that `path` is about; its id.
+    async fn thing(&self, path: &str) -> String {
+        let resource = path.trim_start_matches("/api/v1").split('/').nth(1).unwrap();
+        let (path, body) = match resource {
+            "monitors" => ("/api/v1/monitors", monitor()),
+            "regions" => ("/api/v1/regions", json!({ "name": unique("r") })),
+            "enrollment-tokens" => ("/api/v1/enrollment-tokens", json!({ "region": unique("r") })),
+            "agents" => return enrolled(&self.app, self.organisation, &unique("r")).await,
+            _ => return String::new(),
+        };
+        let made = self.app.post(path, &self.admin, body).await.expect(201).json();
+        made["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Calls the row about a thing of its own; the answer and the thing's id.
+    async fn call(&self, row: &Row, token: &str) -> (Answer, String) {
+        let thing = self.thing(row.path).await;
+        let path = row.path.replace("{id}", &thing);
+        (self.app.call(row.method.clone(), &path, token, (row.body)()).await, thing)
+    }
+}
+
+#[tokio::test]
+async fn each_route_answers_each_caller_as_it_should() {
+    let world = World::new().await;
+    for row in rows() {
+        let name = format!("{} {}", row.method, row.path);
+        let Some(least) = row.least else {
+            let (answer, _) = world.call(&row, "").await;
+            assert_eq!(answer.status, row.status, "{name}, anonymous: {answer:?}");
+            continue;
+        };
+        let (answer, _) = world.call(&row, "").await;
+        assert_eq!(answer.status, 401, "{name}, anonymous: {answer:?}");
+        if !row.path.ends_with("/auth/logout") {
+            let (answer, thing) = world.call(&row, &world.stranger).await;
+            let expected = if row.path.contains('{') { 404 } else { row.status };
+            assert_eq!(answer.status, expected, "{name}, stranger: {answer:?}");
+            assert!(thing.is_empty() || !answer.text.contains(&thing), "{name}: {answer:?}");
+        }
+        let callers = [
+            (Role::Viewer, &world.viewer),
+            (Role::Editor, &world.editor),
+            (Role::Admin, &world.admin),
+        ];
+        for (role, token) in callers {
+            if row.path.ends_with("/auth/logout") {
+                let token = world.app.member(world.organisation, role).await;
+                assert_eq!(world.call(&row, &token).await.0.status, row.status, "{name}");
+                continue;
+            }
+            let (answer, _) = world.call(&row, token).await;
+            let expected = if role >= least { row.status } else { 403 };
+            assert_eq!(answer.status, expected, "{name}, {role:?}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn every_route_has_its_row() {
+    let document: Value = serde_json::from_str(&api::openapi_text().unwrap()).unwrap();
+    let mut routes = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            routes.insert(format!("{} {path}", method.to_uppercase()));
+        }
+    }
+    let rows: BTreeSet<String> =
+        rows().iter().map(|row| format!("{} {}", row.method, row.path)).collect();
+    let missing: Vec<_> = routes.difference(&rows).collect();
+    assert!(missing.is_empty(), "routes without a row: {missing:?}");
+    let stale: Vec<_> = rows.difference(&routes).filter(|row| row.contains("/api/v1/")).collect();
+    assert!(stale.is_empty(), "rows without a route: {stale:?}");
+}
