@@ -5,8 +5,8 @@ use super::v1;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::openapi::{
-    Components, Content, InfoBuilder, License, OpenApi, PathItem, Ref, ResponseBuilder,
-    SecurityRequirement,
+    Components, Content, InfoBuilder, License, Object, OpenApi, PathItem, Ref, RefOr,
+    ResponseBuilder, Schema, SecurityRequirement,
 };
 use utoipa::{PartialSchema, ToSchema};
 
@@ -30,6 +30,7 @@ pub fn openapi() -> OpenApi {
     let mut nested = Vec::new();
     ProblemBody::schemas(&mut nested);
     components.schemas.extend(nested);
+    flatten(components);
     components.add_security_scheme(
         "bearer",
         SecurityScheme::Http(
@@ -43,6 +44,31 @@ pub fn openapi() -> OpenApi {
         }
     }
     document
+}
+
+/// Writes a flattened struct as one object. As `allOf` it could never hold: what
+/// it extends refuses the fields it adds.
+fn flatten(components: &mut Components) {
+    let known = components.schemas.clone();
+    for schema in components.schemas.values_mut() {
+        let RefOr::T(Schema::AllOf(parts)) = schema else { continue };
+        let mut whole = Object::new();
+        whole.description = parts.description.take();
+        for part in &parts.items {
+            let part = match part {
+                RefOr::Ref(reference) => {
+                    let name = reference.ref_location.rsplit('/').next().unwrap_or_default();
+                    known.get(name)
+                }
+                RefOr::T(_) => Some(part),
+            };
+            if let Some(RefOr::T(Schema::Object(object))) = part {
+                whole.properties.extend(object.properties.clone());
+                whole.required.extend(object.required.clone());
+            }
+        }
+        *schema = RefOr::T(Schema::Object(whole));
+    }
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
