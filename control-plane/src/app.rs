@@ -8,12 +8,14 @@
 
 use crate::keys;
 use crate::limits;
+use crate::link::{self, Gateway};
 use crate::notify;
 use crate::roles::{Role, Roles};
 use crate::server::{self, Readiness};
 use crate::settings::{Settings, Sources};
 use crate::shared::Shared;
 use crate::store::Store;
+use crate::tasks::{correlator, planner, retention};
 use anyhow::{Context, bail};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -30,7 +32,7 @@ pub async fn serve(
 ) -> anyhow::Result<()> {
     let mut app = App::start(settings, sources, &roles).await?;
     let mut tasks = Tasks { set: JoinSet::new(), stop: stop.clone() };
-    app.spawn(&roles, &mut tasks);
+    app.spawn(&roles, &mut tasks).await?;
     let early = tasks.first_to_end().await;
     app.readiness.stop();
     stop.cancel();
@@ -54,6 +56,7 @@ struct App {
     readiness: Arc<Readiness>,
     listener: Option<TcpListener>,
     tls: Option<tokio_rustls::TlsAcceptor>,
+    link: Option<quinn::Endpoint>,
 }
 
 impl App {
@@ -82,6 +85,15 @@ impl App {
         if !sources.is_set("server.public_url") {
             settings.server.public_url = public_url(bound, tls.is_some());
         }
+        let link = match roles.has(Role::Gateway) {
+            true => {
+                let (endpoint, bound) = link::bind(&settings.link.listen, keys.link())?;
+                settings.link.listen = bound.to_string();
+                tracing::info!(address = %bound, "the link listens");
+                Some(endpoint)
+            }
+            false => None,
+        };
         let readiness = Arc::new(Readiness::new(roles));
         let shared = Arc::new(Shared::new(store, keys, settings));
         shared.metrics.describe_process(&roles.words());
@@ -91,10 +103,10 @@ impl App {
             version = env!("CARGO_PKG_VERSION"),
             "listening"
         );
-        Ok(Self { shared, readiness, listener: Some(listener), tls })
+        Ok(Self { shared, readiness, listener: Some(listener), tls, link })
     }
 
-    fn spawn(&mut self, roles: &Roles, tasks: &mut Tasks) {
+    async fn spawn(&mut self, roles: &Roles, tasks: &mut Tasks) -> anyhow::Result<()> {
         let shared = &self.shared;
         if let Some(listener) = self.listener.take() {
             let router = server::router(shared, roles, self.readiness.clone());
@@ -109,7 +121,31 @@ impl App {
                 }
             });
         }
+        if roles.has(Role::Scheduler) {
+            let stop = tasks.stop.clone();
+            tasks.spawn("planner", planner::run(shared.clone(), stop.clone()));
+            tasks.spawn("correlator", correlator::run(shared.clone(), stop.clone()));
+            tasks.spawn("retention", retention::run(shared.clone(), stop));
+        }
+        if let Some(endpoint) = self.link.take() {
+            let gateway = Gateway::new(shared.clone(), endpoint, submit(shared)).await?;
+            tasks.spawn("gateway", gateway.run(tasks.stop.clone()));
+        }
+        Ok(())
     }
+}
+
+/// Where the gateway takes batches.
+fn submit(_shared: &Arc<Shared>) -> link::Submit {
+    Arc::new(|_source, _envelope| {
+        let refusal = hyperverge_protocol::wire::Refusal {
+            code: hyperverge_protocol::wire::RefusalCode::Busy.into(),
+            message: "this control plane takes no results".into(),
+            retry_after_ms: 5_000,
+            ..Default::default()
+        };
+        Box::pin(async { hyperverge_protocol::wire::control_frame::Body::Refusal(refusal) })
+    })
 }
 
 /// The tasks of this process, by name.

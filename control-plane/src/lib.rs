@@ -9,6 +9,7 @@ pub mod auth;
 pub mod clock;
 pub mod keys;
 pub mod limits;
+pub mod link;
 pub mod metrics;
 pub mod notify;
 pub mod roles;

@@ -15,14 +15,20 @@ pub const GATEWAY_POLL: Duration = Duration::from_secs(1);
 pub const FIRST_FRAME: Duration = Duration::from_secs(10);
 /// How often an agent sends a heartbeat; after three missed it is lost.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+/// A connection on the link on which nothing arrives for this long is gone.
+pub const LINK_IDLE: Duration = Duration::from_secs(45);
 /// A session with no frame at all for this long is closed.
 pub const SESSION_SILENCE: Duration = Duration::from_secs(45);
+/// How long an agent may leave a frame of ours unread.
+pub const FRAME_WRITE: Duration = Duration::from_secs(20);
+/// How long the last frames of a session may take to be received.
+pub const FAREWELL: Duration = Duration::from_secs(2);
+/// Tries of a transaction that met another.
+pub const TRANSACTION_ATTEMPTS: u32 = 5;
 /// Result batches of one session between arrival and answer.
 pub const SESSION_BATCHES: usize = 4;
 /// Backlog batches an agent may have under way.
-pub const BACKLOG_CREDIT: u32 = 2;
-/// Frames waiting to be sent to one session.
-pub const SESSION_OUTBOX: usize = 32;
+pub const BACKLOG_CREDIT: u32 = 4;
 /// Connections whose handshake or first frame is under way.
 pub const PENDING_SESSIONS: usize = 4_096;
 /// Handshakes under way above which a client must prove its address first.

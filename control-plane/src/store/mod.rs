@@ -21,6 +21,7 @@ pub mod agents;
 pub mod assignments;
 pub mod channels;
 pub mod deliveries;
+pub mod enrollment;
 pub mod idempotency;
 pub mod intents;
 pub mod leases;
