@@ -184,11 +184,12 @@ fn region_line(region: &NoticeRegion) -> String {
 /// A text from outside: one line, no control characters, not too long.
 pub(super) fn clean(text: &str) -> String {
     let printable = |c: char| if c.is_control() || is_invisible(c) { ' ' } else { c };
-    let mut line: String = text.chars().take(MESSAGE_TEXT_CHARS).map(printable).collect();
+    let cut: String = text.chars().take(MESSAGE_TEXT_CHARS).map(printable).collect();
+    let mut line = cut.split_whitespace().collect::<Vec<_>>().join(" ");
     if text.chars().nth(MESSAGE_TEXT_CHARS).is_some() {
         line.push('…');
     }
-    line.trim().to_owned()
+    line
 }
 
 /// Line and paragraph separators, and what turns the direction of a text around.
