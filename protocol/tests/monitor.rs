@@ -293,6 +293,9 @@ fn bodies_and_expectations() {
     refused("http/redirects", json!(11), "http.redirects must be at most 10");
     refused("expect/status", json!([]), "expect.status must hold 1 to 32 ranges");
     refused("expect/body", json!(""), "expect.body must be 1 to 1024 bytes");
+    let mut head = with("expect/body", json!("ok"));
+    head["http"] = json!({ "method": "HEAD" });
+    assert_eq!(problems(&head), ["expect.body must be absent with HEAD, whose answer has no body"]);
     refused("expect/certificate_days", json!(0), "expect.certificate_days must be 1 to 3650");
     refused("warn/certificate_days", json!(3651), "warn.certificate_days must be 1 to 3650");
 }

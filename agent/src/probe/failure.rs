@@ -5,10 +5,13 @@
 //! a page, so an error counts as the target's only if this host cannot have
 //! caused it.
 
+use super::limits;
+use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::limits::MESSAGE_BYTES;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use rustix::io::Errno;
 use std::io;
+use std::time::Duration;
 
 /// An outcome other than `ok`, with its reason and a sentence for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,20 @@ impl Failure {
         Some(Self::unsupported(reason, format!("the agent's host {what}")))
     }
 
+    /// The failure of a check that `took` so long; this host's own if it went far
+    /// past its timeout. Then the process was stopped, suspended or starved,
+    /// and what it saw, if only a closed connection, may be a consequence.
+    pub fn unless_stalled(self, took: Duration, timeout: Span) -> Self {
+        let over = took.saturating_sub(timeout.0);
+        if over <= limits::STALL || !matches!(self.outcome, Outcome::Fail | Outcome::Degraded) {
+            return self;
+        }
+        let millis = over.as_millis();
+        let message =
+            format!("the agent's host stalled: the check ended {millis} ms after its timeout");
+        Self::unsupported(Reason::AgentFault, message)
+    }
+
     /// As an observation without anything measured.
     pub fn bare(self) -> Observation {
         Observation::bare(self.outcome, Some(self.reason), self.message)
@@ -88,6 +105,21 @@ mod tests {
         for errno in [Errno::CONNREFUSED, Errno::CONNRESET, Errno::TIMEDOUT, Errno::HOSTUNREACH] {
             assert_eq!(Failure::of_this_host(&errno.into()), None, "{errno:?}");
         }
+    }
+
+    #[test]
+    fn a_check_that_overran_its_timeout_by_far_accuses_nobody() {
+        let timeout = Span::from_secs(10);
+        let refused = Failure::target(Reason::ConnectRefused, "x");
+        for (took, outcome) in [
+            (Duration::from_secs(1), Outcome::Fail),
+            (timeout.0 + limits::STALL, Outcome::Fail),
+            (timeout.0 + limits::STALL * 2, Outcome::Unsupported),
+        ] {
+            assert_eq!(refused.clone().unless_stalled(took, timeout).outcome, outcome, "{took:?}");
+        }
+        let policy = Failure::policy(Reason::PolicyAddress, "x");
+        assert_eq!(policy.clone().unless_stalled(Duration::MAX, timeout), policy);
     }
 
     #[test]

@@ -15,3 +15,6 @@ pub const HEAD_PHASE_BYTES: u64 = 2 * HEAD_BYTES as u64;
 pub const SAMPLE_PATIENCE: Duration = Duration::from_millis(500);
 /// Certificates of an additional CA file.
 pub const CA_CERTIFICATES: usize = 1_024;
+/// How far past its timeout a check may end before this host is taken to have
+/// been stopped or starved meanwhile, and the failure to be its own.
+pub const STALL: Duration = Duration::from_secs(1);

@@ -6,9 +6,11 @@
 
 use super::failure::Failure;
 use futures_util::future::BoxFuture;
-use hickory_resolver::TokioResolver;
+use hickory_resolver::config::ResolverConfig;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use hyperverge_protocol::outcome::Reason;
 use std::net::IpAddr;
 
@@ -31,13 +33,19 @@ impl SystemResolver {
     /// Reads the host's configuration. A host without one can still check
     /// addresses; every name is then `agent_fault`.
     pub fn new() -> Self {
-        let build = || {
-            let mut builder = TokioResolver::builder_tokio()?;
-            builder.options_mut().cache_size = 0;
-            builder.build()
-        };
-        Self(build().map_err(|error| error.to_string()))
+        Self(TokioResolver::builder_tokio().and_then(uncached).map_err(|error| error.to_string()))
     }
+
+    /// Asks the name servers in `config` instead of the host's.
+    pub fn with_config(config: ResolverConfig) -> Self {
+        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        Self(uncached(builder).map_err(|error| error.to_string()))
+    }
+}
+
+fn uncached(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<TokioResolver, NetError> {
+    builder.options_mut().cache_size = 0;
+    builder.build()
 }
 
 impl Default for SystemResolver {
@@ -76,9 +84,11 @@ fn judge(name: &str, error: &NetError) -> Failure {
                 format!("no name server answered for {name}"),
             );
         }
+        // Only our own name servers are spoken to, so not reaching them is our trouble.
         NetError::Io(error) => {
-            return Failure::of_this_host(error).unwrap_or_else(|| other(name, error));
+            return Failure::of_this_host(error).unwrap_or_else(|| unreachable(error));
         }
+        NetError::NoConnections => return unreachable(error),
         NetError::Busy => {
             return Failure::unsupported(Reason::AgentFault, "the agent's resolver is overloaded");
         }
@@ -99,6 +109,11 @@ fn judge(name: &str, error: &NetError) -> Failure {
         ),
         code => other(name, &code),
     }
+}
+
+fn unreachable(error: &dyn std::fmt::Display) -> Failure {
+    let message = format!("the agent's own name servers cannot be reached: {error}");
+    Failure::unsupported(Reason::AgentFault, message)
 }
 
 fn other(name: &str, error: &dyn std::fmt::Display) -> Failure {
@@ -129,10 +144,10 @@ mod tests {
             ),
             (DnsError::ResponseCode(ResponseCode::NotImp).into(), Outcome::Fail, Reason::DnsError),
             (NetError::Timeout, Outcome::Fail, Reason::DnsTimeout),
-            (NetError::NoConnections, Outcome::Fail, Reason::DnsError),
+            (NetError::NoConnections, Outcome::Unsupported, Reason::AgentFault),
             (NetError::Busy, Outcome::Unsupported, Reason::AgentFault),
             (io(rustix::io::Errno::MFILE), Outcome::Unsupported, Reason::AgentFault),
-            (io(rustix::io::Errno::CONNREFUSED), Outcome::Fail, Reason::DnsError),
+            (io(rustix::io::Errno::CONNREFUSED), Outcome::Unsupported, Reason::AgentFault),
         ] {
             let failure = judge("a.example", &error);
             assert_eq!((failure.outcome, failure.reason), (outcome, reason), "{error:?}");

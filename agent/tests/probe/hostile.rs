@@ -256,6 +256,25 @@ async fn name_servers_and_handshakes_hang() {
 }
 
 #[tokio::test]
+async fn a_host_that_stalled_blames_nobody() {
+    let server = hung_after("").await;
+    let context = context();
+    let spec = monitor(&server.url("/"), json!({ "timeout": "100ms" }));
+    let check_id = check_id();
+    let stall = async {
+        // The runtime has this one thread: nothing else runs meanwhile.
+        tokio::task::yield_now().await;
+        let began = monotonic();
+        while began.elapsed() < Duration::from_millis(1_300) {
+            std::hint::spin_loop();
+        }
+    };
+    let (seen, ()) = tokio::join!(probe::run(&context, &spec, &check_id), stall);
+    ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
+    assert!(seen.message.contains("stalled"), "{}", seen.message);
+}
+
+#[tokio::test]
 async fn a_hung_target_delays_no_other() {
     let hung = hung_after("").await;
     let good = Server::saying(ok("")).await;

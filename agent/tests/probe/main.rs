@@ -2,6 +2,7 @@
 
 mod answers;
 mod hostile;
+mod names;
 mod policy;
 mod redirects;
 mod requests;

@@ -198,6 +198,11 @@ fn check_expectations(spec: &MonitorSpec, found: &mut Problems) {
             "expect.body",
             "must be 1 to 1024 bytes",
         );
+        found.unless(
+            spec.http.method != Method::Head,
+            "expect.body",
+            "must be absent with HEAD, whose answer has no body",
+        );
     }
 }
 

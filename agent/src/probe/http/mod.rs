@@ -70,10 +70,10 @@ impl Probe for HttpProbe {
         let mut deadline = Deadline::new(end, self.timeout, timer);
         let mut seen = Observation::bare(Outcome::Ok, None, "");
         let went = self.follow(context, check, &mut deadline, &mut seen).await;
-        let judged = went.and_then(|()| {
-            let took = clock::monotonic().saturating_duration_since(started);
-            self.expectations.judge_whole(took, seen.certificate_expires_s)
-        });
+        let took = clock::monotonic().saturating_duration_since(started);
+        let judged = went
+            .and_then(|()| self.expectations.judge_whole(took, seen.certificate_expires_s))
+            .map_err(|failure| failure.unless_stalled(took, self.timeout));
         match judged {
             Ok(()) => seen.sample = Vec::new(),
             Err(failure) => {

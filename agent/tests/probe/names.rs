@@ -1,0 +1,133 @@
+//! The system resolver against a real name server on loopback.
+
+use crate::serving::{Server, check_id, context_with, ended, failed, loopback, monitor, ok};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::proto::op::{Message, ResponseCode};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+use hyperverge_agent::probe::resolve::SystemResolver;
+use hyperverge_agent::probe::{self, ProbeContext, ProbeSettings};
+use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::{TcpSocket, UdpSocket};
+
+/// What the name server knows: a code, and records of the type that was asked for.
+fn zone(name: &Name, kind: RecordType) -> Option<(ResponseCode, Vec<Record>)> {
+    let a = |text: &str| RData::A(A(text.parse().expect("an address")));
+    let aaaa = |text: &str| RData::AAAA(AAAA(text.parse().expect("an address")));
+    let alias = |to: &str| RData::CNAME(CNAME(Name::from_ascii(to).expect("a name")));
+    let text = name.to_ascii().to_ascii_lowercase();
+    let (code, records) = match (text.trim_end_matches('.'), kind) {
+        ("good.test" | "v4.test", RecordType::A) => (ResponseCode::NoError, vec![a("127.0.0.1")]),
+        ("mixed.test", RecordType::A) => (ResponseCode::NoError, vec![a("127.0.0.1")]),
+        ("mixed.test", RecordType::AAAA) => (ResponseCode::NoError, vec![aaaa("fd00::1")]),
+        ("good.test" | "mixed.test" | "v4.test" | "empty.test", _) => {
+            (ResponseCode::NoError, Vec::new())
+        }
+        ("alias.test", RecordType::A) => {
+            let target = Name::from_ascii("inside.test.").expect("a name");
+            let records = vec![record(name, alias("inside.test.")), record(&target, a("10.0.0.1"))];
+            return Some((ResponseCode::NoError, records));
+        }
+        ("alias.test", _) => (ResponseCode::NoError, vec![alias("inside.test.")]),
+        ("inside.test", RecordType::A) => (ResponseCode::NoError, vec![a("10.0.0.1")]),
+        ("loop.test", _) => (ResponseCode::NoError, vec![alias("pool.test.")]),
+        ("pool.test", _) => (ResponseCode::NoError, vec![alias("loop.test.")]),
+        ("broken.test", _) => (ResponseCode::ServFail, Vec::new()),
+        ("refused.test", _) => (ResponseCode::Refused, Vec::new()),
+        ("silent.test", _) => return None,
+        _ => (ResponseCode::NXDomain, Vec::new()),
+    };
+    Some((code, records.into_iter().map(|data| record(name, data)).collect()))
+}
+
+fn record(name: &Name, data: RData) -> Record {
+    Record::from_rdata(name.clone(), 0, data)
+}
+
+/// Answers from [`zone`] until the test is over.
+async fn name_server() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
+    let address = socket.local_addr().expect("its address");
+    tokio::spawn(async move {
+        let mut buffer = [0; 4096];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            let Ok(asked) = Message::from_vec(&buffer[..length]) else { continue };
+            let query = asked.queries[0].clone();
+            let Some((code, records)) = zone(query.name(), query.query_type()) else { continue };
+            let mut answer = Message::response(asked.metadata.id, asked.metadata.op_code);
+            answer.metadata.response_code = code;
+            answer.metadata.recursion_available = true;
+            answer.add_query(query);
+            answer.add_answers(records);
+            let bytes = answer.to_vec().expect("an answer");
+            drop(socket.send_to(&bytes, from).await);
+        }
+    });
+    address
+}
+
+/// Resolves by asking `server` alone.
+fn asking(server: SocketAddr, mut by: ConnectionConfig) -> ProbeContext {
+    by.port = server.port();
+    let server = NameServerConfig::new(server.ip(), true, vec![by]);
+    let resolver = SystemResolver::with_config(ResolverConfig::from_name_servers(vec![server]));
+    context_with(ProbeSettings { resolver: Some(Arc::new(resolver)), ..loopback() })
+}
+
+async fn check_name(context: &ProbeContext, name: &str, port: u16) -> Observation {
+    let spec = monitor(&format!("http://{name}:{port}/"), json!({ "timeout": "2s" }));
+    let seen = probe::run(context, &spec, &check_id()).await;
+    assert!(seen.phases.resolve.is_some(), "{seen:?}");
+    seen
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_and_reached() {
+    let server = Server::saying(ok("")).await;
+    let context = asking(name_server().await, ConnectionConfig::udp());
+    for name in ["good.test", "v4.test.", "GOOD.test"] {
+        let seen = check_name(&context, name, server.address.port()).await;
+        ended(&seen, Outcome::Ok, None);
+        assert_eq!(seen.address, Some(server.address));
+    }
+}
+
+#[tokio::test]
+async fn each_trouble_with_a_name_has_its_reason() {
+    let context = asking(name_server().await, ConnectionConfig::udp());
+    for (name, reason) in [
+        ("none.test", Reason::DnsNxdomain),
+        ("empty.test", Reason::DnsNoAddress),
+        ("broken.test", Reason::DnsServfail),
+        ("refused.test", Reason::DnsRefused),
+        ("silent.test", Reason::TimeoutResolve),
+    ] {
+        let seen = check_name(&context, name, 80).await;
+        failed(&seen, reason);
+        assert!(seen.address.is_none() && seen.phases.connect.is_none(), "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_alias_leads_no_further_than_its_address_may() {
+    let context = asking(name_server().await, ConnectionConfig::udp());
+    for name in ["alias.test", "mixed.test"] {
+        let seen = check_name(&context, name, 80).await;
+        ended(&seen, Outcome::Policy, Some(Reason::PolicyAddress));
+    }
+    let seen = check_name(&context, "loop.test", 80).await;
+    assert_eq!(seen.outcome, Outcome::Fail, "{seen:?}");
+}
+
+#[tokio::test]
+async fn name_servers_of_ours_that_are_gone_accuse_no_target() {
+    // By TCP, where the refusal is heard; by UDP a dead server is mere silence.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+    let context = asking(socket.local_addr().expect("its address"), ConnectionConfig::tcp());
+    let seen = check_name(&context, "good.test", 80).await;
+    ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
+}
