@@ -20,3 +20,4 @@ pub mod store;
 pub mod tasks;
 pub mod telemetry;
 pub mod tenants;
+pub mod verdicts;

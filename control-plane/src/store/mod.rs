@@ -23,6 +23,7 @@ pub mod channels;
 pub mod deliveries;
 pub mod enrollment;
 pub mod idempotency;
+pub mod incidents;
 pub mod intents;
 pub mod leases;
 pub mod login_sessions;
@@ -30,7 +31,9 @@ pub mod monitors;
 pub mod notices;
 pub mod organisations;
 pub mod regions;
+pub mod results;
 pub mod retention;
+pub mod states;
 pub mod tokens;
 pub mod users;
 
@@ -42,6 +45,7 @@ mod value;
 
 pub use error::StoreError;
 pub use tx::Tx;
+use tx::TxKind;
 pub use value::{Column, Row, Value};
 
 /// Builds the parameter list of a statement: `params![id, name]`.

@@ -116,4 +116,16 @@ impl Row {
         let text: String = self.get(column)?;
         text.parse().map_err(|error: T::Err| StoreError::Column { column, source: Box::new(error) })
     }
+
+    /// Reads `column` as a word of ours, or NULL.
+    pub fn optional_word<T>(&self, column: &'static str) -> Result<Option<T>, StoreError>
+    where
+        T: std::str::FromStr,
+        T::Err: std::error::Error + Send + Sync + 'static,
+    {
+        let text: Option<String> = self.get(column)?;
+        text.map(|text| text.parse())
+            .transpose()
+            .map_err(|error: T::Err| StoreError::Column { column, source: Box::new(error) })
+    }
 }

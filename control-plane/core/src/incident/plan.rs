@@ -3,8 +3,10 @@
 use super::{Change, EventKind, Input, Intent, Open, Severity, sentence};
 use crate::correlation::{Evaluation, RegionState, RegionView, Scope, Verdict};
 use crate::notification::NoticeKind;
+use hyperverge_protocol::monitor::MonitorSpec;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 /// A change of nothing but the cause is recorded no oftener than this, ms.
 const REWORD_AFTER_MS: i64 = 60_000;
@@ -42,6 +44,17 @@ pub enum Ending {
     Disabled,
     /// It now names other regions: the old vote is over.
     Rescoped,
+}
+
+impl Ending {
+    /// What a change of the specification ends, if it ends anything.
+    pub fn of(before: &MonitorSpec, after: &MonitorSpec) -> Option<Self> {
+        let scope = |spec: &MonitorSpec| spec.regions.iter().cloned().collect::<BTreeSet<_>>();
+        if before.enabled && !after.enabled {
+            return Some(Self::Disabled);
+        }
+        (scope(before) != scope(after)).then_some(Self::Rescoped)
+    }
 }
 
 /// Resolves the incident of the monitor `name`, which was deleted, disabled or rescoped.

@@ -6,6 +6,8 @@
 //! connection. Of several URLs the first that accepts writes is used, which is
 //! how a failover between two servers is followed.
 
+mod results;
+
 use super::tx::{Tx, TxKind};
 use super::{StoreError, Value};
 use sqlx::postgres::{PgArguments, PgPool, PgPoolOptions, PgRow};

@@ -6,6 +6,8 @@
 //! handed out under a lock; a queue for a lock is fair and silent where
 //! SQLITE_BUSY would be neither. The file is readable by its owner alone.
 
+mod results;
+
 use super::tx::{Tx, TxKind};
 use super::{StoreError, Value};
 use sqlx::sqlite::{

@@ -1,0 +1,187 @@
+//! Step 6: incidents and their timelines.
+//!
+//! A partial unique index holds the promise that a subject has one open incident.
+//! What changes an incident locks its row first; every event takes the next
+//! number of that row, so a timeline has no gaps.
+
+mod change;
+
+use super::{Row, StoreError, Tx};
+use crate::params;
+use hyperverge_control_core::correlation::{Scope, Verdict};
+use hyperverge_control_core::incident::{IncidentState, Severity, SubjectKind};
+use hyperverge_control_core::notification::NoticeRegion;
+use uuid::Uuid;
+
+pub use change::{Subject, open_of, record};
+
+/// An incident as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Incident {
+    pub id: Uuid,
+    pub subject_kind: SubjectKind,
+    pub subject_id: String,
+    pub subject_name: String,
+    pub state: IncidentState,
+    pub verdict: Verdict,
+    pub scope: Scope,
+    pub severity: Severity,
+    /// The reason most regions give.
+    pub cause: Option<String>,
+    /// One sentence for people.
+    pub summary: String,
+    pub regions: Vec<NoticeRegion>,
+    pub group_id: Option<Uuid>,
+    /// When the target began to hurt.
+    pub started_at: i64,
+    /// When we knew.
+    pub opened_at: i64,
+    pub resolved_at: Option<i64>,
+    pub acknowledged_at: Option<i64>,
+    pub acknowledged_by: Option<Uuid>,
+    /// Number of the newest event.
+    pub last_event: i64,
+    /// An opening notice was put in the outbox.
+    pub paged: bool,
+}
+
+/// A line of an incident's timeline.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// 1 upward.
+    pub number: i64,
+    pub at: i64,
+    pub kind: String,
+    pub verdict: Verdict,
+    pub scope: Scope,
+    pub summary: String,
+    /// The planner's input and reasons.
+    pub evidence: serde_json::Value,
+}
+
+/// Which incidents a list shows.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// `Some(true)`: resolved ones; `Some(false)`: open or acknowledged ones.
+    pub resolved: Option<bool>,
+    pub subject: Option<(SubjectKind, String)>,
+}
+
+/// A page of incidents, newest first by id (which rises with time), before `before`.
+pub async fn page(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    filter: &Filter,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Incident>, StoreError> {
+    const SQL: &str = "SELECT * FROM incidents WHERE organisation_id = $1 AND id < $2
+            AND ($3 = 0 OR ($3 = 1 AND resolved_at IS NULL) OR ($3 = 2 AND resolved_at IS NOT NULL))
+            AND ($4 = '' OR (subject_kind = $4 AND subject_id = $5))
+        ORDER BY id DESC LIMIT $6";
+    let resolved: i64 = match filter.resolved {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    };
+    let (kind, subject) = match &filter.subject {
+        Some((kind, id)) => (kind.as_str(), id.as_str()),
+        None => ("", ""),
+    };
+    let before = before.unwrap_or(Uuid::max());
+    let values = params![organisation_id, before, resolved, kind, subject, limit];
+    tx.fetch_all(SQL, values).await?.iter().map(read).collect()
+}
+
+/// One incident.
+pub async fn get(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+) -> Result<Option<Incident>, StoreError> {
+    const SQL: &str = "SELECT * FROM incidents WHERE organisation_id = $1 AND id = $2";
+    tx.fetch_optional(SQL, params![organisation_id, id]).await?.as_ref().map(read).transpose()
+}
+
+/// A page of an incident's timeline in order, after event `after` (0: from the beginning).
+pub async fn timeline(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Event>, StoreError> {
+    const SQL: &str = "SELECT * FROM incident_events
+        WHERE organisation_id = $1 AND incident_id = $2 AND number > $3 ORDER BY number LIMIT $4";
+    let rows = tx.fetch_all(SQL, params![organisation_id, id, after, limit]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Event {
+                number: row.get("number")?,
+                at: row.get("at")?,
+                kind: row.get("kind")?,
+                verdict: row.word("verdict")?,
+                scope: row.word("scope")?,
+                summary: row.get("summary")?,
+                evidence: row.json("evidence")?,
+            })
+        })
+        .collect()
+}
+
+/// Notes that `user_id` takes care of it; false when it is resolved, acknowledged
+/// already, or not there.
+pub async fn acknowledge(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+    user_id: Uuid,
+    now: i64,
+) -> Result<bool, StoreError> {
+    const INCIDENT: &str = "UPDATE incidents SET state = 'acknowledged', acknowledged_at = $3,
+            acknowledged_by = $4, last_event = last_event + 1
+        WHERE organisation_id = $1 AND id = $2 AND state = 'open'";
+    const EVENT: &str = "INSERT INTO incident_events (organisation_id, incident_id, number, at,
+            kind, verdict, scope, summary, evidence)
+        SELECT organisation_id, id, last_event, $3, 'acknowledged', verdict, scope, $4, $5
+        FROM incidents WHERE organisation_id = $1 AND id = $2";
+    if tx.execute(INCIDENT, params![organisation_id, id, now, user_id]).await? == 0 {
+        return Ok(false);
+    }
+    let evidence = serde_json::json!({ "user_id": user_id }).to_string();
+    let summary = "somebody takes care of it";
+    tx.execute(EVENT, params![organisation_id, id, now, summary, evidence]).await?;
+    Ok(true)
+}
+
+/// How many incidents are not resolved, by scope.
+pub async fn open_by_scope(tx: &mut Tx) -> Result<Vec<(Scope, i64)>, StoreError> {
+    const SQL: &str = "SELECT scope, COUNT(*) AS incidents FROM incidents
+        WHERE resolved_at IS NULL GROUP BY scope ORDER BY scope";
+    let rows = tx.fetch_all(SQL, params![]).await?;
+    rows.iter().map(|row| Ok((row.word("scope")?, row.get("incidents")?))).collect()
+}
+
+fn read(row: &Row) -> Result<Incident, StoreError> {
+    Ok(Incident {
+        id: row.get("id")?,
+        subject_kind: row.word("subject_kind")?,
+        subject_id: row.get("subject_id")?,
+        subject_name: row.get("subject_name")?,
+        state: row.word("state")?,
+        verdict: row.word("verdict")?,
+        scope: row.word("scope")?,
+        severity: row.word("severity")?,
+        cause: row.get("cause")?,
+        summary: row.get("summary")?,
+        regions: row.json("regions")?,
+        group_id: row.get("group_id")?,
+        started_at: row.get("started_at")?,
+        opened_at: row.get("opened_at")?,
+        resolved_at: row.get("resolved_at")?,
+        acknowledged_at: row.get("acknowledged_at")?,
+        acknowledged_by: row.get("acknowledged_by")?,
+        last_event: row.get("last_event")?,
+        paged: row.get("paged")?,
+    })
+}

@@ -1,0 +1,186 @@
+//! Steps 5 and 6 in a transaction: monitors are evaluated under their locks, and
+//! verdict, incident, timeline and page intent change together or not at all.
+//!
+//! Three callers: ingest, for what a batch may have changed; the liveness task,
+//! for what time alone changes; the API, when a monitor ends ([`end`]).
+
+use crate::store::incidents::{self, Subject};
+use crate::store::states::{self, MonitorState, Watched};
+use crate::store::{StoreError, Tx};
+use hyperverge_control_core::correlation::{
+    Evaluation, Scope, Thresholds, Verdict, evaluate as vote, view,
+};
+use hyperverge_control_core::incident::{
+    Change, Ending, EventKind, Input, SubjectKind, end as end_incident, plan,
+};
+use uuid::Uuid;
+
+/// What changed, for metrics and hints after the commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Turned {
+    /// Incidents opened, by scope.
+    pub opened: Vec<Scope>,
+    /// Page intents written: the correlator has work.
+    pub intents: usize,
+    /// Verdicts changed.
+    pub verdicts: usize,
+}
+
+impl Turned {
+    /// Adds what another step changed.
+    pub fn add(&mut self, other: Self) {
+        self.opened.extend(other.opened);
+        self.intents += other.intents;
+        self.verdicts += other.verdicts;
+    }
+}
+
+/// Locks and evaluates these monitors.
+pub async fn evaluate(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_ids: Vec<Uuid>,
+    group_wait_ms: i64,
+    now: i64,
+) -> Result<Turned, StoreError> {
+    let locked = states::lock(tx, organisation_id, monitor_ids).await?;
+    evaluate_locked(tx, organisation_id, locked, group_wait_ms, now).await
+}
+
+/// Evaluates monitors whose rows [`states::lock`] gave.
+pub async fn evaluate_locked(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    locked: Vec<MonitorState>,
+    group_wait_ms: i64,
+    now: i64,
+) -> Result<Turned, StoreError> {
+    let ids: Vec<Uuid> = locked.iter().map(|state| state.monitor_id).collect();
+    let mut turned = Turned::default();
+    for monitor in states::watched(tx, organisation_id, &ids).await? {
+        let state = locked.iter().find(|state| state.monitor_id == monitor.monitor_id);
+        let Some(state) = state.filter(|_| monitor.spec.enabled) else { continue };
+        let evaluation = count(&monitor, now);
+        if turn(tx, organisation_id, state, &evaluation, now).await? {
+            turned.verdicts += 1;
+        }
+        let change =
+            correlate(tx, organisation_id, &monitor, evaluation, group_wait_ms, now).await?;
+        turned.add(change);
+    }
+    Ok(turned)
+}
+
+/// The vote of a monitor's regions at `now`.
+fn count(monitor: &Watched, now: i64) -> Evaluation {
+    let stale_after_ms = Thresholds::of(&monitor.spec).stale_after_ms;
+    let regions = monitor.seats.iter().map(|seat| view(seat, stale_after_ms, now)).collect();
+    vote(regions, monitor.spec.policy.quorum)
+}
+
+/// Whether the stored verdict changed.
+async fn turn(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    state: &MonitorState,
+    evaluation: &Evaluation,
+    now: i64,
+) -> Result<bool, StoreError> {
+    if (state.verdict, state.scope) == (evaluation.verdict, evaluation.scope) {
+        return Ok(false);
+    }
+    let since = match state.verdict == evaluation.verdict {
+        true => state.since,
+        // A verdict does not begin before the one it follows.
+        false => evaluation.since.unwrap_or(now).max(state.since),
+    };
+    let next = MonitorState {
+        monitor_id: state.monitor_id,
+        generation: state.generation + 1,
+        verdict: evaluation.verdict,
+        scope: evaluation.scope,
+        since,
+    };
+    states::set_verdict(tx, organisation_id, &next).await?;
+    Ok(true)
+}
+
+async fn correlate(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor: &Watched,
+    evaluation: Evaluation,
+    group_wait_ms: i64,
+    now: i64,
+) -> Result<Turned, StoreError> {
+    if evaluation.verdict == Verdict::Unknown {
+        return Ok(Turned::default());
+    }
+    let subject_id = monitor.monitor_id.to_string();
+    let found = incidents::open_of(tx, organisation_id, SubjectKind::Monitor, &subject_id).await?;
+    let (incident, open) = found.unzip();
+    let name = monitor.spec.name.clone();
+    let input = Input { name: name.clone(), open, evaluation, group_wait_ms };
+    let Some(change) = plan(&input, now) else { return Ok(Turned::default()) };
+    let subject = Subject { kind: SubjectKind::Monitor, id: subject_id, name };
+    let evidence = serde_json::to_value(&input)
+        .map_err(|error| StoreError::Column { column: "evidence", source: Box::new(error) })?;
+    incidents::record(tx, organisation_id, &subject, incident.as_ref(), &change, &evidence, now)
+        .await?;
+    tell(&subject, &change);
+    Ok(turned_by(&change))
+}
+
+/// Ends the votes and the incident of a monitor that was deleted, disabled or
+/// rescoped. Call it in the transaction of the change (before the row of a
+/// deleted monitor goes), and wake the correlator after the commit if
+/// [`Turned::intents`] is above 0.
+pub async fn end(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_id: Uuid,
+    name: &str,
+    ending: Ending,
+    now: i64,
+) -> Result<Turned, StoreError> {
+    let mut turned = Turned::default();
+    for state in states::lock(tx, organisation_id, vec![monitor_id]).await? {
+        let next = MonitorState {
+            generation: state.generation + 1,
+            verdict: Verdict::Unknown,
+            scope: None,
+            since: now,
+            ..state
+        };
+        states::set_verdict(tx, organisation_id, &next).await?;
+        turned.verdicts += 1;
+    }
+    states::delete_rows(tx, organisation_id, monitor_id).await?;
+    let subject_id = monitor_id.to_string();
+    let found = incidents::open_of(tx, organisation_id, SubjectKind::Monitor, &subject_id).await?;
+    let Some((incident, open)) = found else { return Ok(turned) };
+    let change = end_incident(name, &open, ending, now);
+    let subject = Subject { kind: SubjectKind::Monitor, id: subject_id, name: name.to_owned() };
+    let evidence = serde_json::json!({ "ending": ending, "open": open });
+    incidents::record(tx, organisation_id, &subject, Some(&incident), &change, &evidence, now)
+        .await?;
+    tell(&subject, &change);
+    turned.add(turned_by(&change));
+    Ok(turned)
+}
+
+fn turned_by(change: &Change) -> Turned {
+    let opened = (change.kind == EventKind::Opened).then_some(change.scope);
+    Turned {
+        opened: opened.into_iter().collect(),
+        intents: usize::from(change.intent.is_some()),
+        verdicts: 0,
+    }
+}
+
+fn tell(subject: &Subject, change: &Change) {
+    tracing::info!(
+        subject = %subject.name, kind = %change.kind, verdict = %change.verdict,
+        scope = %change.scope, summary = change.summary, "incident changed"
+    );
+}

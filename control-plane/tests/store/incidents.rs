@@ -1,0 +1,163 @@
+//! One incident from its opening to its end, through the evaluation that writes it.
+
+use crate::back_ends::on_both;
+use crate::fleet::{SmallFleet, small_fleet};
+use crate::monitor::{assigned_monitor, reported};
+use hyperverge_control_core::correlation::{RegionState, Scope, StateRow, Verdict};
+use hyperverge_control_core::incident::{Ending, IncidentState, SubjectKind};
+use hyperverge_control_core::notification::NoticeKind;
+use hyperverge_control_plane::clock::new_id;
+use hyperverge_control_plane::params;
+use hyperverge_control_plane::store::incidents::{self, Filter, Incident};
+use hyperverge_control_plane::store::{Store, Tx, intents, states};
+use hyperverge_control_plane::verdicts::{self, Turned};
+use uuid::Uuid;
+
+const WAIT_MS: i64 = 5_000;
+
+async fn fail(tx: &mut Tx, fleet: &SmallFleet, monitor: Uuid, region: usize, since: i64) {
+    let row = StateRow {
+        revision: 1,
+        state: RegionState::Down,
+        since: Some(since),
+        failures: 2,
+        successes: 0,
+        streak_began: Some(since),
+        newest_slot: 50,
+        observed_at: Some(50_000),
+        reason: Some("connect_refused".into()),
+        message: None,
+    };
+    let region = fleet.regions[region];
+    states::put_row(tx, fleet.organisation_id, monitor, region, &row).await.unwrap();
+}
+
+async fn heal(tx: &mut Tx, fleet: &SmallFleet, monitor: Uuid) {
+    states::delete_rows(tx, fleet.organisation_id, monitor).await.unwrap();
+}
+
+async fn evaluate(tx: &mut Tx, fleet: &SmallFleet, monitor: Uuid, now: i64) -> Turned {
+    verdicts::evaluate(tx, fleet.organisation_id, vec![monitor], WAIT_MS, now).await.unwrap()
+}
+
+async fn only(tx: &mut Tx, fleet: &SmallFleet) -> Incident {
+    let mut all =
+        incidents::page(tx, fleet.organisation_id, &Filter::default(), None, 9).await.unwrap();
+    assert_eq!(all.len(), 1);
+    all.remove(0)
+}
+
+async fn begin(store: &Store) -> (SmallFleet, Tx, Uuid) {
+    let fleet = small_fleet(store, 3).await;
+    let mut tx = store.begin().await.unwrap();
+    let monitor = assigned_monitor(&mut tx, &fleet, 1).await;
+    reported(&mut tx, &fleet, 50_000).await;
+    (fleet, tx, monitor)
+}
+
+#[tokio::test]
+async fn quiet_then_wide_then_over() {
+    on_both(async |store| {
+        let (fleet, mut tx, monitor) = begin(&store).await;
+        let organisation = fleet.organisation_id;
+        assert_eq!(evaluate(&mut tx, &fleet, monitor, 51_000).await.verdicts, 1, "now up");
+        assert_eq!(evaluate(&mut tx, &fleet, monitor, 51_000).await, Turned::default());
+
+        fail(&mut tx, &fleet, monitor, 0, 40_000).await;
+        let turned = evaluate(&mut tx, &fleet, monitor, 52_000).await;
+        assert_eq!((turned.opened, turned.intents), (vec![Scope::Local], 0));
+        let quiet = only(&mut tx, &fleet).await;
+        assert_eq!(
+            (quiet.scope, quiet.started_at, quiet.opened_at),
+            (Scope::Local, 40_000, 52_000)
+        );
+        assert_eq!(evaluate(&mut tx, &fleet, monitor, 52_500).await, Turned::default());
+
+        fail(&mut tx, &fleet, monitor, 1, 45_000).await;
+        fail(&mut tx, &fleet, monitor, 2, 47_000).await;
+        assert_eq!(evaluate(&mut tx, &fleet, monitor, 53_000).await.intents, 1);
+        let wide = only(&mut tx, &fleet).await;
+        assert_eq!((wide.id, wide.verdict, wide.scope), (quiet.id, Verdict::Down, Scope::Global));
+        assert_eq!((wide.started_at, wide.last_event, wide.regions.len()), (40_000, 2, 3));
+        assert_eq!(wide.regions[1].since_ms, Some(45_000));
+        let waiting = intents::unsettled(&mut tx, organisation, wide.id).await.unwrap();
+        assert_eq!((waiting[0].kind, waiting[0].due_at), (NoticeKind::Opened, 58_000));
+        let state = states::lock(&mut tx, organisation, vec![monitor]).await.unwrap().remove(0);
+        assert_eq!((state.verdict, state.since), (Verdict::Down, 51_000), "not before it was up");
+
+        let somebody = new_id();
+        let acknowledged =
+            incidents::acknowledge(&mut tx, organisation, wide.id, somebody, 54_000).await.unwrap();
+        assert!(acknowledged);
+        assert!(
+            !incidents::acknowledge(&mut tx, organisation, wide.id, somebody, 1).await.unwrap()
+        );
+        heal(&mut tx, &fleet, monitor).await;
+        assert_eq!(evaluate(&mut tx, &fleet, monitor, 55_000).await.intents, 1);
+        let over = only(&mut tx, &fleet).await;
+        assert_eq!((over.state, over.resolved_at), (IncidentState::Resolved, Some(55_000)));
+        assert_eq!((over.verdict, over.scope), (Verdict::Down, Scope::Global), "its worst");
+        assert_eq!(over.acknowledged_by, Some(somebody));
+        let kinds: Vec<_> = intents::unsettled(&mut tx, organisation, over.id).await.unwrap();
+        assert_eq!(
+            kinds.iter().map(|intent| intent.kind).collect::<Vec<_>>(),
+            [NoticeKind::Opened, NoticeKind::Resolved]
+        );
+        let timeline = incidents::timeline(&mut tx, organisation, over.id, 0, 9).await.unwrap();
+        let told: Vec<_> = timeline.iter().map(|e| (e.number, e.kind.as_str())).collect();
+        assert_eq!(told, [(1, "opened"), (2, "widened"), (3, "acknowledged"), (4, "resolved")]);
+        assert_eq!(timeline[1].evidence["input"]["evaluation"]["down"], 3);
+
+        fail(&mut tx, &fleet, monitor, 0, 56_000).await;
+        evaluate(&mut tx, &fleet, monitor, 57_000).await;
+        let open = Filter { resolved: Some(false), ..Filter::default() };
+        let open = incidents::page(&mut tx, organisation, &open, None, 9).await.unwrap();
+        assert_eq!(open.len(), 1);
+        assert_ne!(open[0].id, over.id, "the next time is another incident");
+        let subject = (SubjectKind::Monitor, monitor.to_string());
+        let of_it = Filter { subject: Some(subject), resolved: Some(true) };
+        let past =
+            incidents::page(&mut tx, organisation, &of_it, Some(open[0].id), 9).await.unwrap();
+        assert_eq!(past[0].id, over.id);
+        assert_eq!(incidents::open_by_scope(&mut tx).await.unwrap(), [(Scope::Local, 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_monitor_that_ends_resolves_its_incident_with_a_notice() {
+    on_both(async |store| {
+        let (fleet, mut tx, monitor) = begin(&store).await;
+        let organisation = fleet.organisation_id;
+        let none = verdicts::end(&mut tx, organisation, monitor, "shop", Ending::Disabled, 51_000);
+        assert_eq!(none.await.unwrap().intents, 0);
+        for region in 0..3 {
+            fail(&mut tx, &fleet, monitor, region, 40_000).await;
+        }
+        evaluate(&mut tx, &fleet, monitor, 52_000).await;
+        tx.execute("UPDATE incidents SET paged = TRUE", params![]).await.unwrap();
+        let ended = verdicts::end(&mut tx, organisation, monitor, "shop", Ending::Deleted, 53_000);
+        assert_eq!(ended.await.unwrap().intents, 1);
+        let over = only(&mut tx, &fleet).await;
+        assert_eq!(over.summary, "shop was deleted while its incident was open");
+        assert_eq!(over.resolved_at, Some(53_000));
+        assert!(states::rows(&mut tx, organisation, vec![monitor]).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn silence_opens_and_resolves_nothing() {
+    on_both(async |store| {
+        let (fleet, mut tx, monitor) = begin(&store).await;
+        for region in 0..3 {
+            fail(&mut tx, &fleet, monitor, region, 40_000).await;
+        }
+        evaluate(&mut tx, &fleet, monitor, 52_000).await;
+        let turned = evaluate(&mut tx, &fleet, monitor, 500_000).await;
+        assert_eq!((turned.verdicts, turned.intents), (1, 0));
+        let open = only(&mut tx, &fleet).await;
+        assert_eq!((open.state, open.verdict), (IncidentState::Open, Verdict::Down));
+    })
+    .await;
+}
