@@ -1,5 +1,12 @@
-//! The only place where this crate reads a clock.
+//! The only place where this crate reads clocks and entropy.
+//!
+//! Slots are dated by the boot clock plus an offset (`hyperverge_agent_core::clock`):
+//! it runs through suspend and is never set. The monotonic clock says how long
+//! something took. The wall clock dates nothing.
 
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rustix::time::{ClockId, clock_gettime};
 use std::time::Instant;
 
 /// The monotonic clock: for how long something took, never for when it was.
@@ -10,8 +17,46 @@ pub fn monotonic() -> Instant {
 
 /// The host's wall clock, Unix seconds. It dates nothing: it only tells how
 /// many days a certificate has left, where an hour more or less does not matter.
-#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub fn wall_unix_s() -> i64 {
+    wall_ms() / 1_000
+}
+
+/// The host's wall clock, Unix milliseconds: reported so that people can see
+/// its skew, never used for dating.
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+pub fn wall_ms() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Microseconds since the host started, suspend included.
+pub fn boot_us() -> i64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec.saturating_mul(1_000_000).saturating_add(time.tv_nsec / 1_000)
+}
+
+/// Milliseconds since the host started, suspend included.
+pub fn boot_ms() -> i64 {
+    boot_us() / 1_000
+}
+
+/// The kernel's boot id. Where the kernel does not tell, an id of this process:
+/// then a restart cannot date before it meets the control plane, which is safe.
+pub fn kernel_boot_id() -> [u8; 16] {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    match uuid::Uuid::parse_str(text.trim()) {
+        Ok(id) => id.into_bytes(),
+        Err(_) => random_id(),
+    }
+}
+
+/// Sixteen random bytes.
+pub fn random_id() -> [u8; 16] {
+    rand::RngExt::random(&mut rng())
+}
+
+/// A generator seeded by the system.
+#[expect(clippy::disallowed_methods, reason = "this is where entropy is read")]
+pub fn rng() -> StdRng {
+    StdRng::from_rng(&mut rand::rng())
 }

@@ -93,6 +93,11 @@ impl Batcher {
         self.rows.len() + self.closed.iter().map(|draft| draft.rows.len()).sum::<usize>()
     }
 
+    /// Whether nothing waits to be sealed.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.closed.is_empty() && self.missed.is_empty()
+    }
+
     /// Slots that could not even be remembered as missed.
     pub fn forgotten(&self) -> u64 {
         self.missed.forgotten()

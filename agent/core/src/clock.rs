@@ -101,6 +101,11 @@ impl ControlClock {
         self.offset_us.is_some()
     }
 
+    /// Control-plane time minus boot clock, microseconds; `None` while undated.
+    pub fn offset_us(&self) -> Option<i64> {
+        self.offset_us
+    }
+
     /// Control-plane time, microseconds; `None` while undated.
     pub fn control_us(&self, boot_us: i64) -> Option<i64> {
         self.offset_us.map(|offset| boot_us.saturating_add(offset))

@@ -15,7 +15,7 @@
 //! know which slots were done.
 
 use crate::Lane;
-use crate::limits::{FILL_NUMBERS, LIVE_WAITING, SEGMENT_BYTES, SPOOL_PLAIN_EIGHTHS};
+use crate::limits::{FILL_NUMBERS, LIVE_WAITING, SPOOL_PLAIN_EIGHTHS};
 use crate::missed::{Missed, MissedReason};
 use hyperverge_protocol::wire::{Outcome, ResultRow};
 use std::collections::BTreeMap;
@@ -136,34 +136,40 @@ impl Spool {
         self.lane(lane).next
     }
 
-    /// The segment the next record of `bytes` goes to; a new id when the
-    /// current one is full.
-    pub fn segment_for(&self, bytes: u64) -> u64 {
-        match self.segments.last_key_value() {
-            None => 1,
-            Some((id, segment)) if segment.bytes + bytes <= SEGMENT_BYTES => *id,
-            Some((id, _)) => id + 1,
-        }
-    }
-
     /// Notes what a segment file takes on disk beside its records.
     pub fn handle_segment(&mut self, segment: u64, bytes: u64) {
         self.segments.entry(segment).or_default().bytes += bytes;
         self.bytes += bytes;
     }
 
-    /// Notes a batch that is durable. It waits for its acknowledgement unless
+    /// Notes a batch that is written. It waits for its acknowledgement unless
     /// `acknowledged` says that an earlier process had that.
     pub fn handle_sealed(&mut self, sealed: Sealed, acknowledged: bool) {
         let segment = self.segments.entry(sealed.segment).or_default();
         segment.bytes += sealed.bytes;
         segment.max_due_ms = segment.max_due_ms.max(Some(sealed.max_due_ms));
         self.bytes += sealed.bytes;
-        self.complete_through_ms = self.complete_through_ms.max(sealed.complete_through_ms);
         let lane = self.lane_mut(sealed.lane);
         lane.next = lane.next.max(sealed.number + 1);
         if !acknowledged && lane.waiting.insert(sealed.number, sealed).is_none() {
             self.segments.entry(sealed.segment).or_default().waiting += 1;
+        }
+    }
+
+    /// Takes back a batch whose bytes did not become durable and are gone from
+    /// the file. Only the newest of a lane can be taken back, newest first.
+    pub fn handle_unwritten(&mut self, sealed: &Sealed) {
+        let lane = self.lane_mut(sealed.lane);
+        if lane.waiting.remove(&sealed.number).is_none() {
+            return;
+        }
+        if lane.next == sealed.number + 1 {
+            lane.next = sealed.number;
+        }
+        self.bytes -= sealed.bytes;
+        if let Some(segment) = self.segments.get_mut(&sealed.segment) {
+            segment.waiting = segment.waiting.saturating_sub(1);
+            segment.bytes -= sealed.bytes;
         }
     }
 
@@ -261,7 +267,7 @@ impl Spool {
         self.complete_through_ms
     }
 
-    /// Takes up what was known of segments that are gone.
+    /// Notes a `complete_through` that is durable now.
     pub fn handle_complete_through(&mut self, complete_through_ms: Option<i64>) {
         self.complete_through_ms = self.complete_through_ms.max(complete_through_ms);
     }
@@ -296,12 +302,17 @@ mod tests {
 
     const LIMITS: SpoolLimits = SpoolLimits { bytes: 10_000, age_ms: 1_000 };
 
+    /// A new segment every eight batches.
+    fn segment(spool: &Spool) -> u64 {
+        (spool.next_number(Lane::Live) + spool.next_number(Lane::Backlog)) / 8
+    }
+
     fn seal(spool: &mut Spool, lane: Lane, bytes: u64, sealed_ms: i64) -> u64 {
         let number = spool.next_number(lane);
         let sealed = Sealed {
             lane,
             number,
-            segment: spool.segment_for(bytes),
+            segment: segment(spool),
             offset: 0,
             bytes,
             rows: 1,
@@ -310,6 +321,7 @@ mod tests {
             complete_through_ms: Some(sealed_ms),
         };
         spool.handle_sealed(sealed, false);
+        spool.handle_complete_through(sealed.complete_through_ms);
         number
     }
 
@@ -392,7 +404,7 @@ mod tests {
                         );
                     }
                 } else {
-                    let segment = spool.segment_for(bytes);
+                    let segment = segment(&spool);
                     let number = seal(&mut spool, lane, bytes, index as i64);
                     let expected = next.get_mut(&lane).expect("both lanes");
                     prop_assert_eq!(number, *expected);

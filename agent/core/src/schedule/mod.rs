@@ -98,6 +98,8 @@ struct Running {
     revision: u64,
     slot: i64,
     due_ms: i64,
+    /// Started before a [`Schedule::reset`]: its number means nothing any more.
+    outdated: bool,
     /// Position of the monitor's entry, while the set still holds it.
     entry: Option<usize>,
 }
@@ -239,7 +241,7 @@ impl<C: Clone> Schedule<C> {
 
     /// A started slot will never have a row.
     pub fn handle_abandoned(&mut self, ticket: Ticket, reason: MissedReason, now: Now) {
-        if let Some(running) = self.running.get(&ticket) {
+        if let Some(running) = self.running.get(&ticket).filter(|running| !running.outdated) {
             let missed = Missed::one(running.monitor, running.revision, running.slot, reason);
             self.effects.push_back(Effect::Missed(missed));
         }
@@ -267,6 +269,7 @@ impl<C: Clone> Schedule<C> {
         self.running = running;
         for running in self.running.values_mut() {
             running.entry = None;
+            running.outdated = true;
         }
     }
 
@@ -430,8 +433,9 @@ impl<C: Clone> Schedule<C> {
         let Waiting { slot, due_ms, ticket, .. } = waiting;
         let (monitor, revision) = (entry.assigned.monitor, entry.assigned.revision);
         let check = entry.assigned.check.clone();
-        self.running
-            .insert(ticket, Running { monitor, revision, slot, due_ms, entry: Some(position) });
+        let entry = Some(position);
+        let running = Running { monitor, revision, slot, due_ms, outdated: false, entry };
+        self.running.insert(ticket, running);
         self.effects.push_back(Effect::Start(Due {
             ticket,
             monitor,

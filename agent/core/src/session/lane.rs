@@ -75,4 +75,8 @@ impl LaneSend {
     pub(super) fn waiting(&self) -> usize {
         self.waiting.len()
     }
+
+    pub(super) fn first_waiting(&self) -> Option<u64> {
+        self.waiting.first().copied()
+    }
 }

@@ -31,8 +31,14 @@ use std::collections::VecDeque;
 /// What the shell has to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
-    SendHello,
-    SendHeartbeat,
+    /// The time is the Hello's `boot_time_ms`.
+    SendHello {
+        boot_ms: i64,
+    },
+    /// The time is the heartbeat's `boot_time_ms`.
+    SendHeartbeat {
+        boot_ms: i64,
+    },
     SendBatch {
         lane: Lane,
         number: u64,
@@ -147,7 +153,7 @@ impl Session {
     pub fn handle_connected(&mut self, boot_ms: i64) {
         self.reset_connection();
         self.phase = Phase::Greeting { since_ms: boot_ms };
-        self.effects.push_back(Effect::SendHello);
+        self.effects.push_back(Effect::SendHello { boot_ms });
     }
 
     /// The connection is gone; everything unacknowledged waits again.
@@ -163,18 +169,18 @@ impl Session {
 
     /// The control plane answered the Hello.
     pub fn handle_welcome(&mut self, welcome: &Welcome) {
-        if !matches!(self.phase, Phase::Greeting { .. }) {
-            return;
-        }
+        let Phase::Greeting { since_ms } = self.phase else { return };
         self.phase = Phase::Reconciling;
         if welcome.heartbeat_interval_ms > 0 {
             let (least, most) = HEARTBEAT_RANGE_MS;
             self.heartbeat_every_ms = i64::from(welcome.heartbeat_interval_ms).clamp(least, most);
         }
-        self.effects.push_back(Effect::Sample {
-            sent_boot_ms: welcome.boot_time_ms,
-            control_ms: welcome.control_time_ms,
-        });
+        if welcome.boot_time_ms == since_ms {
+            self.effects.push_back(Effect::Sample {
+                sent_boot_ms: since_ms,
+                control_ms: welcome.control_time_ms,
+            });
+        }
         let expected = |lane: Lane| {
             let found = welcome.lanes.iter().find(|l| Lane::from_wire(l.lane) == Some(lane));
             found.map(|l| l.next_number)
@@ -274,18 +280,26 @@ impl Session {
                 }
                 self.unanswered.push_back(boot_ms);
                 self.next_heartbeat_ms = boot_ms + self.heartbeat_every_ms;
-                self.effects.push_back(Effect::SendHeartbeat);
+                self.effects.push_back(Effect::SendHeartbeat { boot_ms });
             }
             _ => {}
         }
     }
 
-    /// The next thing to do; `boot_ms` decides whether a resting lane may go on.
-    pub fn poll_effect(&mut self, boot_ms: i64) -> Option<Effect> {
+    /// The bytes of a sealed batch are gone for good; the next Welcome decides
+    /// what becomes of its number.
+    pub fn handle_lost(&mut self, lane: Lane, number: u64) {
+        self.lane_mut(lane).acknowledge(number);
+        self.close(Disconnect::Numbering);
+    }
+
+    /// The next thing to do; `boot_ms` decides whether a resting lane may go
+    /// on, and `room` whether the connection can take a batch now.
+    pub fn poll_effect(&mut self, boot_ms: i64, room: bool) -> Option<Effect> {
         if let Some(effect) = self.effects.pop_front() {
             return Some(effect);
         }
-        if self.phase != Phase::Established {
+        if self.phase != Phase::Established || !room {
             return None;
         }
         if let Some(number) = self.live.send_next(LIVE_WINDOW, boot_ms) {
@@ -319,6 +333,14 @@ impl Session {
         match lane {
             Lane::Live => self.live.waiting(),
             Lane::Backlog => self.backlog.waiting(),
+        }
+    }
+
+    /// The lowest number not yet acknowledged.
+    pub fn first_waiting(&self, lane: Lane) -> Option<u64> {
+        match lane {
+            Lane::Live => self.live.first_waiting(),
+            Lane::Backlog => self.backlog.first_waiting(),
         }
     }
 

@@ -4,11 +4,11 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn welcome() -> Welcome {
-    Welcome { control_time_ms: 5_000, boot_time_ms: 1, region: "eu".into(), ..Welcome::default() }
+    Welcome { control_time_ms: 5_000, boot_time_ms: 0, region: "eu".into(), ..Welcome::default() }
 }
 
 fn effects(session: &mut Session, boot_ms: i64) -> Vec<Effect> {
-    std::iter::from_fn(|| session.poll_effect(boot_ms)).collect()
+    std::iter::from_fn(|| session.poll_effect(boot_ms, true)).collect()
 }
 
 fn establish(session: &mut Session, boot_ms: i64) -> Vec<Effect> {
@@ -42,20 +42,20 @@ fn sent(effects: &[Effect]) -> Vec<(Lane, u64)> {
 fn nothing_is_sent_before_the_numbers_agree() {
     let mut session = Session::new([3], [1]);
     session.handle_connected(0);
-    assert_eq!(effects(&mut session, 0), [Effect::SendHello]);
+    assert_eq!(effects(&mut session, 0), [Effect::SendHello { boot_ms: 0 }]);
     let lanes = vec![LaneState { lane: 1, next_number: 3, waiting_batches: 0 }];
     session.handle_welcome(&Welcome { lanes, ..welcome() });
     assert_eq!(
         effects(&mut session, 0),
         [
-            Effect::Sample { sent_boot_ms: 1, control_ms: 5_000 },
+            Effect::Sample { sent_boot_ms: 0, control_ms: 5_000 },
             Effect::Reconcile { live: Some(3), backlog: None },
             Effect::Established { region: "eu".into() },
         ]
     );
     session.handle_reconciled(0);
     let now = effects(&mut session, 0);
-    assert_eq!(now[0], Effect::SendHeartbeat);
+    assert_eq!(now[0], Effect::SendHeartbeat { boot_ms: 0 });
     assert_eq!(sent(&now), [(Lane::Live, 3)], "the backlog has no credit yet");
     session.handle_heartbeat_reply(&reply(0, 5));
     assert_eq!(sent(&effects(&mut session, 1)), [(Lane::Backlog, 1)]);
@@ -129,8 +129,8 @@ fn three_unanswered_heartbeats_end_a_session() {
     let why = loop {
         now = session.next_wakeup(now).expect("alive");
         session.handle_timeout(now);
-        match session.poll_effect(now) {
-            Some(Effect::SendHeartbeat) => beats += 1,
+        match session.poll_effect(now, true) {
+            Some(Effect::SendHeartbeat { .. }) => beats += 1,
             Some(Effect::Disconnect(why)) => break why,
             other => panic!("{other:?}"),
         }
@@ -259,13 +259,15 @@ impl World {
     fn pump(&mut self) {
         self.session.handle_timeout(self.now);
         let mut in_order: std::collections::BTreeMap<Lane, u64> = Default::default();
-        while let Some(effect) = self.session.poll_effect(self.now) {
+        while let Some(effect) = self.session.poll_effect(self.now, true) {
             match effect {
                 Effect::SendBatch { lane, number } => {
                     assert!(in_order.insert(lane, number).is_none_or(|before| before < number));
                     self.wire.push_back((lane, number));
                 }
-                Effect::SendHeartbeat => self.session.handle_heartbeat_reply(&reply(self.now, 4)),
+                Effect::SendHeartbeat { .. } => {
+                    self.session.handle_heartbeat_reply(&reply(self.now, 4))
+                }
                 Effect::Acknowledged { lane, number, .. } => {
                     assert!(self.stored.contains(&(lane, number)), "forgot what is not stored");
                     assert!(self.forgotten.insert((lane, number)), "forgot twice");

@@ -1,0 +1,359 @@
+//! Steps 3 and 4 in one loop: starts what is due, gathers rows, has batches sealed.
+//!
+//! One task owns the schedule and the batch being filled, so that a row is in
+//! the batch before its slot counts as done, and `complete_through` is asked
+//! for after the last row that it speaks about.
+//!
+//! While the host's boot never met the control plane, slots are counted from
+//! the boot and results are `undated`; the first clock sample starts the
+//! schedule anew in control-plane time.
+
+mod set;
+
+use crate::assignments::HeldSet;
+use crate::assignments::store::{self, Life};
+use crate::metrics::Metrics;
+use crate::runner::{Check, Finished, Prober, Runner};
+use crate::spool::{SealReport, SealRequest, Spool};
+use crate::status::Status;
+use crate::{clock, durable, limits};
+use hyperverge_agent_core::batch::Batcher;
+use hyperverge_agent_core::clock::{ControlClock, SavedOffset};
+use hyperverge_agent_core::limits::JUMP_MS;
+use hyperverge_agent_core::missed::{Missed, MissedReason};
+use hyperverge_agent_core::schedule::{Effect, Now, Resume, Schedule};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tracing::{error, info, warn};
+
+/// What others tell the engine.
+#[derive(Debug)]
+pub enum Input {
+    /// A verified set, already stored, with its life so far.
+    Set(Arc<HeldSet>, Life),
+    /// An answered request: sent and received on the boot clock.
+    Sample { sent_us: i64, received_us: i64, control_ms: i64 },
+    /// The control plane revoked this agent: stop probing.
+    Revoked,
+    /// Start nothing more, finish, seal, and answer.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What an engine works with.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub state_dir: PathBuf,
+    pub boot_id: [u8; 16],
+    pub spool: Spool,
+    pub resume: Resume,
+    pub metrics: Arc<Metrics>,
+    pub status: Arc<Status>,
+    pub max_in_flight: usize,
+}
+
+/// See the module's head.
+pub struct Engine<P: Prober> {
+    around: Surroundings,
+    prober: Arc<P>,
+    runner: Runner<P>,
+    results: mpsc::Receiver<Finished>,
+    schedule: Schedule<Arc<Check<P::Prepared>>>,
+    batcher: Batcher,
+    clock: ControlClock,
+    set: Option<(Arc<HeldSet>, Life)>,
+    checks: set::Checks<P>,
+    sealing: Option<oneshot::Receiver<SealReport>>,
+    stopping: Option<(oneshot::Sender<()>, i64)>,
+    persisted_ms: i64,
+}
+
+/// What woke the loop.
+enum Woken {
+    Rows,
+    Input(Option<Input>),
+    Sealed(Option<SealReport>),
+    Time,
+}
+
+impl<P: Prober> std::fmt::Debug for Engine<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("around", &self.around).finish_non_exhaustive()
+    }
+}
+
+impl<P: Prober> Engine<P> {
+    /// An engine that resumes what an earlier process of this boot knew of time.
+    pub fn new(around: Surroundings, prober: Arc<P>) -> Self {
+        let (results_tx, results) = mpsc::channel(limits::RESULTS_QUEUE);
+        let saved = load_offset(&around.state_dir);
+        let boot_ms = clock::boot_ms();
+        let control = ControlClock::resume(saved.as_ref(), &around.boot_id);
+        // What is resumed is in control-plane time, and waits until that is known.
+        let resume = if control.is_dated() { around.resume.clone() } else { Resume::default() };
+        Self {
+            runner: Runner::new(prober.clone(), results_tx, around.metrics.clone()),
+            prober,
+            results,
+            schedule: Schedule::new(around.max_in_flight, resume),
+            batcher: Batcher::new(boot_ms),
+            clock: control,
+            set: None,
+            checks: set::Checks::<P>::new(),
+            sealing: None,
+            stopping: None,
+            persisted_ms: boot_ms,
+            around,
+        }
+    }
+
+    /// Works until told to stop.
+    pub async fn run(mut self, mut inputs: mpsc::Receiver<Input>) {
+        let mut rows = Vec::with_capacity(limits::RESULTS_AT_ONCE);
+        loop {
+            let now = self.now();
+            self.schedule.handle_timeout(now);
+            self.drain_effects(now);
+            if self.finish_stopping(now) {
+                return;
+            }
+            self.seal_if_due(now);
+            self.persist_if_due(now);
+            let wait = self.wait(now);
+            let (sealing, results) = (&mut self.sealing, &mut self.results);
+            let woken = tokio::select! {
+                biased;
+                report = answered(sealing) => Woken::Sealed(report),
+                input = inputs.recv() => Woken::Input(input),
+                _ = results.recv_many(&mut rows, limits::RESULTS_AT_ONCE) => Woken::Rows,
+                () = tokio::time::sleep(wait) => Woken::Time,
+            };
+            match woken {
+                Woken::Rows => rows.drain(..).for_each(|finished| self.finished(finished)),
+                Woken::Sealed(Some(report)) => self.sealed(report),
+                Woken::Sealed(None) => {
+                    error!("the spool's thread is gone");
+                    return;
+                }
+                Woken::Input(Some(input)) => self.input(input),
+                // Everybody who could tell us anything is gone.
+                Woken::Input(None) => return,
+                Woken::Time => {}
+            }
+        }
+    }
+
+    fn now(&self) -> Now {
+        let boot_us = clock::boot_us();
+        let control_us = self.clock.control_us(boot_us).unwrap_or(boot_us);
+        Now { control_ms: control_us.div_euclid(1_000), boot_ms: boot_us / 1_000 }
+    }
+
+    fn wait(&self, now: Now) -> Duration {
+        let due =
+            self.schedule.next_wakeup().map_or(i64::MAX, |at| at.saturating_sub(now.control_ms));
+        let seal = match self.sealing {
+            Some(_) => i64::MAX,
+            None => self.batcher.next_seal_ms().saturating_sub(now.boot_ms),
+        };
+        // The clock is cut to milliseconds: half of one late beats waking twice.
+        let wait = due.min(seal).clamp(0, limits::ENGINE_TICK_MS);
+        Duration::from_millis(wait.unsigned_abs())
+    }
+
+    fn drain_effects(&mut self, now: Now) {
+        let offset_us = self.clock.offset_us();
+        while let Some(effect) = self.schedule.poll_effect() {
+            match effect {
+                Effect::Start(due) => self.runner.start(due, offset_us),
+                Effect::Missed(missed) => self.missed(missed, now.boot_ms),
+            }
+        }
+        let running = self.schedule.in_flight().len();
+        self.around.metrics.probes_in_flight.set(running as i64);
+        self.around.status.probes_in_flight.store(running as u32, Relaxed);
+    }
+
+    fn missed(&mut self, missed: Missed, boot_ms: i64) {
+        let reason = missed.reason.as_str();
+        self.around.metrics.missed_slots_total.with_label_values(&[reason]).inc_by(missed.slots());
+        // Slots counted from a boot mean nothing to anybody else.
+        if self.clock.is_dated() {
+            self.batcher.handle_missed(missed, boot_ms);
+        }
+    }
+
+    fn finished(&mut self, finished: Finished) {
+        let now = self.now();
+        let Finished { ticket, row, undated } = finished;
+        if self.batcher.waiting_rows() >= limits::ROWS_WAITING {
+            self.around.metrics.results_folded_total.with_label_values(&["waiting"]).inc();
+            self.schedule.handle_abandoned(ticket, MissedReason::Overload, now);
+            return;
+        }
+        let length = prost::Message::encoded_len(&row);
+        self.batcher.handle_row(row, length, undated, now.boot_ms);
+        self.schedule.handle_finished(ticket, now);
+    }
+
+    fn seal_if_due(&mut self, now: Now) {
+        let last = self.stop_is_final() && !self.batcher.is_empty();
+        let due = now.boot_ms >= self.batcher.next_seal_ms() || last;
+        if self.sealing.is_some() || !due {
+            return;
+        }
+        let dated = self.clock.is_dated();
+        let through = if dated { self.schedule.complete_through() } else { None };
+        let drafts = self.batcher.take(through, now.boot_ms);
+        if drafts.is_empty() {
+            return;
+        }
+        let set_version = self.set.as_ref().map_or(0, |(set, _)| set.version);
+        let request = SealRequest { drafts, set_version, now_ms: dated.then_some(now.control_ms) };
+        match self.around.spool.seal(request) {
+            Ok(answer) => self.sealing = Some(answer),
+            Err(request) => self.put_back(request, now.boot_ms),
+        }
+    }
+
+    /// The spool's thread is behind: the rows wait for the next round.
+    fn put_back(&mut self, request: SealRequest, boot_ms: i64) {
+        for draft in request.drafts {
+            for missed in draft.missed {
+                self.batcher.handle_missed(missed, boot_ms);
+            }
+            for row in draft.rows {
+                let length = prost::Message::encoded_len(&row);
+                self.batcher.handle_row(row, length, draft.undated, boot_ms);
+            }
+        }
+    }
+
+    fn sealed(&mut self, report: SealReport) {
+        self.sealing = None;
+        let boot_ms = clock::boot_ms();
+        self.around.status.spool_failing.store(!report.missed.is_empty(), Relaxed);
+        for missed in report.missed {
+            self.batcher.handle_missed(missed, boot_ms);
+        }
+    }
+
+    fn input(&mut self, input: Input) {
+        match input {
+            Input::Set(set, life) => {
+                self.set = Some((set, life));
+                self.apply_set();
+            }
+            Input::Sample { sent_us, received_us, control_ms } => {
+                self.sample(sent_us, received_us, control_ms);
+            }
+            Input::Revoked => {
+                warn!("this agent was revoked; its assignments are dropped");
+                self.set = None;
+                self.schedule.replace(Vec::new(), i64::MIN, self.now());
+                self.around.status.set_version.store(0, Relaxed);
+            }
+            Input::Stop(done) => {
+                self.schedule.stop();
+                let bound = i64::try_from(limits::STOP_PROBES.as_millis()).unwrap_or(i64::MAX);
+                self.stopping = Some((done, clock::boot_ms().saturating_add(bound)));
+            }
+        }
+    }
+
+    fn sample(&mut self, sent_us: i64, received_us: i64, control_ms: i64) {
+        let before = self.clock.offset_us();
+        self.clock.handle_sample(sent_us, received_us, control_ms);
+        let Some(after) = self.clock.offset_us() else { return };
+        match before {
+            None => {
+                info!("control-plane time is known; the schedule starts in it");
+                self.schedule.reset(self.around.resume.clone());
+                self.apply_set();
+                self.persist();
+            }
+            Some(before) if before.abs_diff(after) > JUMP_MS.unsigned_abs() * 1_000 => {
+                warn!(step_ms = (after - before) / 1_000, "control-plane time has stepped");
+                self.persist();
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn stop_is_final(&self) -> bool {
+        self.stopping.is_some() && self.schedule.in_flight().len() == 0
+    }
+
+    /// Gives up what overstays the bound; `true` when everything is sealed.
+    fn finish_stopping(&mut self, now: Now) -> bool {
+        let Some(bound_ms) = self.stopping.as_ref().map(|(_, bound_ms)| *bound_ms) else {
+            return false;
+        };
+        if now.boot_ms >= bound_ms {
+            let running: Vec<_> = self.schedule.in_flight().collect();
+            for ticket in running {
+                self.schedule.handle_abandoned(ticket, MissedReason::Stopped, now);
+            }
+            self.drain_effects(now);
+        }
+        if !self.stop_is_final() {
+            return false;
+        }
+        // What the disk will not take by then stays unsealed, and is missed at the next start.
+        let given_up = now.boot_ms >= bound_ms.saturating_add(STOP_SEAL_MS);
+        if given_up || (self.sealing.is_none() && self.batcher.is_empty()) {
+            self.persist();
+            if let Some((done, _)) = self.stopping.take() {
+                let _gone = done.send(());
+            }
+            return true;
+        }
+        false
+    }
+
+    fn persist_if_due(&mut self, now: Now) {
+        if now.boot_ms - self.persisted_ms >= limits::PERSIST_EVERY_MS {
+            self.persist();
+        }
+    }
+
+    /// Writes the clock's offset and the set's consumed life, beside the loop.
+    fn persist(&mut self) {
+        let boot_us = clock::boot_us();
+        self.persisted_ms = boot_us / 1_000;
+        let saved = self.clock.saved(self.around.boot_id, boot_us);
+        let life = self.set.as_ref().map(|(_, life)| life.at(self.around.boot_id, boot_us / 1_000));
+        let state_dir = self.around.state_dir.clone();
+        tokio::task::spawn_blocking(move || {
+            if let Some(json) = saved.and_then(|saved| serde_json::to_vec(&saved).ok())
+                && let Err(error) = durable::replace(&state_dir.join(OFFSET_FILE), &json)
+            {
+                warn!(%error, "the clock's offset cannot be stored");
+            }
+            if let Some(life) = life
+                && let Err(error) = store::save_life(&state_dir, &life)
+            {
+                warn!(%error, "the set's life cannot be stored");
+            }
+        });
+    }
+}
+
+/// The answer of the spool's thread; never ready while nothing was asked.
+async fn answered(sealing: &mut Option<oneshot::Receiver<SealReport>>) -> Option<SealReport> {
+    match sealing {
+        Some(answer) => answer.await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// After the probes' bound, sealing may take this much longer.
+const STOP_SEAL_MS: i64 = 2_000;
+const OFFSET_FILE: &str = "clock.json";
+
+pub(crate) fn load_offset(state_dir: &std::path::Path) -> Option<SavedOffset> {
+    let json = durable::read(&state_dir.join(OFFSET_FILE), limits::SMALL_FILE_BYTES).ok()??;
+    serde_json::from_slice(&json).ok()
+}

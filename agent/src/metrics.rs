@@ -1,0 +1,213 @@
+//! The catalogue of metrics: every name this agent exposes, once.
+//!
+//! Labels take few values: a monitor or a target is never one. To add a metric:
+//! a field and a line in [`Metrics::new`], with the unit in the name.
+
+use hyperverge_protocol::outcome::{Observation, Outcome};
+use prometheus::core::Collector;
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+use std::time::Duration;
+
+/// Seconds of a check or of one of its phases.
+const PROBE_SECONDS: &[f64] =
+    &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Every metric of the agent.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Labels: outcome (ok degraded fail policy unsupported).
+    pub monitor_checks_executed_total: IntCounterVec,
+    pub probe_duration_seconds: Histogram,
+    /// Labels: phase (resolve connect tls processing transfer).
+    pub probe_http_duration_seconds: HistogramVec,
+    pub probes_in_flight: IntGauge,
+    /// Labels: reason (overload suspend stopped spool_full).
+    pub missed_slots_total: IntCounterVec,
+    pub assignments: IntGauge,
+    pub assignment_set_version: IntGauge,
+    pub assignment_sets_refused_total: IntCounter,
+    pub link_up: IntGauge,
+    pub link_connects_total: IntCounter,
+    /// Labels: lane (live backlog).
+    pub batches_sealed_total: IntCounterVec,
+    /// Labels: lane.
+    pub batches_acknowledged_total: IntCounterVec,
+    pub results_refused_total: IntCounter,
+    /// Labels: kind (success failure waiting).
+    pub results_folded_total: IntCounterVec,
+    pub spool_bytes: IntGauge,
+    /// Labels: lane.
+    pub spool_batches: IntGaugeVec,
+    pub spool_corrupt_records_total: IntCounter,
+}
+
+fn add<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
+    let metric = made.expect("names and labels are constants, checked by a test");
+    registry.register(Box::new(metric.clone())).expect("a name stands once in the catalogue");
+    metric
+}
+
+fn counter(registry: &Registry, name: &str, help: &str) -> IntCounter {
+    add(registry, IntCounter::new(name, help))
+}
+
+fn counters(registry: &Registry, name: &str, label: &str, help: &str) -> IntCounterVec {
+    add(registry, IntCounterVec::new(Opts::new(name, help), &[label]))
+}
+
+fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
+    add(registry, IntGauge::new(name, help))
+}
+
+fn histogram(name: &str, help: &str) -> HistogramOpts {
+    HistogramOpts::new(name, help).buckets(PROBE_SECONDS.to_vec())
+}
+
+impl Metrics {
+    /// A catalogue with every counter at zero.
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let r = &registry;
+        Self {
+            monitor_checks_executed_total: counters(
+                r,
+                "monitor_checks_executed_total",
+                "outcome",
+                "Checks that ended, by outcome.",
+            ),
+            probe_duration_seconds: add(
+                r,
+                Histogram::with_opts(histogram("probe_duration_seconds", "Whole checks.")),
+            ),
+            probe_http_duration_seconds: add(
+                r,
+                HistogramVec::new(
+                    histogram("probe_http_duration_seconds", "Phases of checks."),
+                    &["phase"],
+                ),
+            ),
+            probes_in_flight: gauge(r, "agent_probes_in_flight", "Checks that run."),
+            missed_slots_total: counters(
+                r,
+                "agent_missed_slots_total",
+                "reason",
+                "Slots that were due and have no result, by reason.",
+            ),
+            assignments: gauge(r, "agent_assignments", "Monitors of the set in force."),
+            assignment_set_version: gauge(
+                r,
+                "agent_assignment_set_version",
+                "Version of the set in force, 0 for none.",
+            ),
+            assignment_sets_refused_total: counter(
+                r,
+                "agent_assignment_sets_refused_total",
+                "Sets that did not verify, or were older than the one held.",
+            ),
+            link_up: gauge(r, "agent_link_up", "1 while a session is established."),
+            link_connects_total: counter(
+                r,
+                "agent_link_connects_total",
+                "Handshakes that succeeded.",
+            ),
+            batches_sealed_total: counters(
+                r,
+                "agent_batches_sealed_total",
+                "lane",
+                "Batches made durable, by lane.",
+            ),
+            batches_acknowledged_total: counters(
+                r,
+                "agent_batches_acknowledged_total",
+                "lane",
+                "Batches the control plane has stored, by lane.",
+            ),
+            results_refused_total: counter(
+                r,
+                "agent_results_refused_total",
+                "Rows of stored batches that the control plane refused.",
+            ),
+            results_folded_total: counters(
+                r,
+                "agent_results_folded_total",
+                "kind",
+                "Results given up because the disk took no more, by kind.",
+            ),
+            spool_bytes: gauge(r, "agent_spool_bytes", "Bytes of the spool's segment files."),
+            spool_batches: add(
+                r,
+                IntGaugeVec::new(
+                    Opts::new("agent_spool_batches", "Batches that wait, by lane."),
+                    &["lane"],
+                ),
+            ),
+            spool_corrupt_records_total: counter(
+                r,
+                "agent_spool_corrupt_records_total",
+                "Spool records whose checksum was wrong at a start.",
+            ),
+            registry,
+        }
+    }
+
+    /// Counts one finished check.
+    pub fn observe(&self, observation: &Observation, took: Duration) {
+        let outcome = outcome_word(observation.outcome);
+        self.monitor_checks_executed_total.with_label_values(&[outcome]).inc();
+        self.probe_duration_seconds.observe(took.as_secs_f64());
+        let phases = &observation.phases;
+        for (name, phase) in [
+            ("resolve", phases.resolve),
+            ("connect", phases.connect),
+            ("tls", phases.tls),
+            ("processing", phases.processing),
+            ("transfer", phases.transfer),
+        ] {
+            if let Some(phase) = phase {
+                self.probe_http_duration_seconds
+                    .with_label_values(&[name])
+                    .observe(phase.as_secs_f64());
+            }
+        }
+    }
+
+    /// The text exposition.
+    pub fn render(&self) -> String {
+        TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "ok",
+        Outcome::Degraded => "degraded",
+        Outcome::Fail => "fail",
+        Outcome::Policy => "policy",
+        Outcome::Unsupported => "unsupported",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_counted() {
+        let metrics = Metrics::new();
+        let seen = Observation::bare(Outcome::Ok, None, "");
+        metrics.observe(&seen, Duration::from_millis(3));
+        let text = metrics.render();
+        assert!(text.contains("monitor_checks_executed_total{outcome=\"ok\"} 1"), "{text}");
+        assert!(text.contains("probe_duration_seconds_count 1"), "{text}");
+    }
+}

@@ -1,0 +1,106 @@
+//! An observation becomes a row: dated, capped, in the wire's terms.
+
+use hyperverge_protocol::limits::{MESSAGE_BYTES, SAMPLE_BYTES};
+use hyperverge_protocol::outcome::{Observation, Outcome, Phases, Reason};
+use hyperverge_protocol::wire::{self, ResultRow};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Which slot, and when: control-plane time, or boot time while undated.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    pub monitor: Uuid,
+    pub revision: u64,
+    pub slot: i64,
+    pub due_us: i64,
+    pub started_us: i64,
+    pub took: Duration,
+}
+
+/// The row of one finished check.
+pub fn row(timing: Timing, seen: Observation) -> ResultRow {
+    let Timing { monitor, revision, slot, due_us, started_us, took } = timing;
+    let mut sample = seen.sample;
+    sample.truncate(SAMPLE_BYTES);
+    ResultRow {
+        monitor_id: monitor.into_bytes().to_vec().into(),
+        revision,
+        slot,
+        due_us,
+        started_us,
+        ended_us: started_us.saturating_add(micros(took) as i64),
+        outcome: outcome(seen.outcome).into(),
+        reason: seen.reason.map(Reason::as_str).unwrap_or_default(),
+        phases: Some(phases(&seen.phases)),
+        address: seen.address.map(|address| address.to_string()).unwrap_or_default(),
+        status: seen.status.map_or(0, u32::from),
+        certificate_expires_s: seen.certificate_expires_s.unwrap_or(0),
+        message: cut(seen.message, MESSAGE_BYTES),
+        sample: sample.into(),
+        burst_id: bytes::Bytes::new(),
+        burst_index: 0,
+        redirects: seen.redirects.into(),
+        body_bytes: seen.body_bytes,
+    }
+}
+
+fn outcome(outcome: Outcome) -> wire::Outcome {
+    match outcome {
+        Outcome::Ok => wire::Outcome::Ok,
+        Outcome::Degraded => wire::Outcome::Degraded,
+        Outcome::Fail => wire::Outcome::Fail,
+        Outcome::Policy => wire::Outcome::Policy,
+        Outcome::Unsupported => wire::Outcome::Unsupported,
+    }
+}
+
+fn phases(phases: &Phases) -> wire::Phases {
+    wire::Phases {
+        resolve_us: phases.resolve.map(micros),
+        connect_us: phases.connect.map(micros),
+        tls_us: phases.tls.map(micros),
+        processing_us: phases.processing.map(micros),
+        transfer_us: phases.transfer.map(micros),
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// At most `limit` bytes of `text`, whole characters.
+fn cut(mut text: String, limit: usize) -> String {
+    if text.len() > limit {
+        let end = (0..=limit).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_cut_between_characters() {
+        let mut seen =
+            Observation::bare(Outcome::Fail, Some(Reason::Status), "ä".repeat(MESSAGE_BYTES));
+        seen.sample = vec![1; SAMPLE_BYTES + 9];
+        seen.phases.tls = Some(Duration::from_micros(7));
+        let timing = Timing {
+            monitor: Uuid::from_u128(5),
+            revision: 2,
+            slot: -3,
+            due_us: 1_000,
+            started_us: 2_000,
+            took: Duration::from_millis(4),
+        };
+        let row = row(timing, seen);
+        assert_eq!(row.message.len(), MESSAGE_BYTES);
+        assert_eq!(row.sample.len(), SAMPLE_BYTES);
+        assert_eq!((row.ended_us, row.reason.as_str()), (6_000, "status"));
+        let phases = row.phases.expect("set");
+        assert_eq!((phases.tls_us, phases.connect_us), (Some(7), None));
+        assert_eq!(cut("äöü".into(), 3), "ä");
+    }
+}

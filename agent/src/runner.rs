@@ -1,0 +1,129 @@
+//! Step 3, the doing: one task per started slot.
+//!
+//! A check that hangs, panics or overruns its timeout takes nobody with it: its
+//! task is its own, its panic is caught, and after the timeout and some grace
+//! it is given up as `agent_fault`, which casts no vote.
+//!
+//! [`Prober`] is the seam: the real one is `crate::probe`, tests bring their own.
+
+use crate::metrics::Metrics;
+use crate::rows::{self, Timing};
+use crate::{clock, limits};
+use futures_util::FutureExt;
+use hyperverge_agent_core::schedule::{Due, Ticket};
+use hyperverge_protocol::monitor::MonitorSpec;
+use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
+use hyperverge_protocol::wire::ResultRow;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// How checks are made.
+pub trait Prober: Send + Sync + 'static {
+    /// What all checks of one monitor share.
+    type Prepared: Send + Sync + 'static;
+
+    /// Works that out, once per revision.
+    fn prepare(&self, spec: &MonitorSpec) -> Self::Prepared;
+
+    /// Makes one check; should end by the monitor's timeout.
+    fn run(
+        &self,
+        prepared: &Self::Prepared,
+        check: CheckName<'_>,
+    ) -> impl Future<Output = Observation> + Send;
+}
+
+/// What the target may learn about who asks.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckName<'a> {
+    pub monitor: &'a str,
+    pub region: &'a str,
+    pub slot: i64,
+}
+
+/// One monitor made ready.
+#[derive(Debug)]
+pub enum Check<P> {
+    Ready {
+        name: String,
+        region: Arc<str>,
+        timeout: Duration,
+        prepared: P,
+    },
+    /// This version cannot read the specification; the sentence says why.
+    Unsupported(String),
+}
+
+/// A finished slot.
+#[derive(Debug)]
+pub struct Finished {
+    pub ticket: Ticket,
+    pub row: ResultRow,
+    pub undated: bool,
+}
+
+/// Starts checks and sends their rows to the engine.
+#[derive(Debug)]
+pub struct Runner<P: Prober> {
+    prober: Arc<P>,
+    results: mpsc::Sender<Finished>,
+    metrics: Arc<Metrics>,
+}
+
+impl<P: Prober> Runner<P> {
+    /// A runner whose rows go to `results`.
+    pub fn new(prober: Arc<P>, results: mpsc::Sender<Finished>, metrics: Arc<Metrics>) -> Self {
+        Self { prober, results, metrics }
+    }
+
+    /// Starts one slot. `offset_us` maps the boot clock to control-plane time;
+    /// `None` while undated.
+    pub fn start(&self, due: Due<Arc<Check<P::Prepared>>>, offset_us: Option<i64>) {
+        let prober = self.prober.clone();
+        let results = self.results.clone();
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            let started_us = clock::boot_us().saturating_add(offset_us.unwrap_or(0));
+            let began = clock::monotonic();
+            let seen = check(&*prober, &due.check, due.slot).await;
+            let took = clock::monotonic().saturating_duration_since(began);
+            metrics.observe(&seen, took);
+            let timing = Timing {
+                monitor: due.monitor,
+                revision: due.revision,
+                slot: due.slot,
+                due_us: due.due_ms.saturating_mul(1_000),
+                started_us,
+                took,
+            };
+            let row = rows::row(timing, seen);
+            let finished = Finished { ticket: due.ticket, row, undated: offset_us.is_none() };
+            // The engine is gone only when the agent is going down, and it has
+            // listed the slot as missed before.
+            let _gone = results.send(finished).await;
+        });
+    }
+}
+
+async fn check<P: Prober>(prober: &P, check: &Check<P::Prepared>, slot: i64) -> Observation {
+    let (name, region, timeout, prepared) = match check {
+        Check::Ready { name, region, timeout, prepared } => (name, region, *timeout, prepared),
+        Check::Unsupported(rule) => {
+            return Observation::bare(
+                Outcome::Unsupported,
+                Some(Reason::UnsupportedSpec),
+                rule.clone(),
+            );
+        }
+    };
+    let name = CheckName { monitor: name, region, slot };
+    let run = AssertUnwindSafe(prober.run(prepared, name)).catch_unwind();
+    let fault = |says| Observation::bare(Outcome::Unsupported, Some(Reason::AgentFault), says);
+    match tokio::time::timeout(timeout + limits::PROBE_OVERTIME, run).await {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(_)) => fault("the probe crashed"),
+        Err(_) => fault("the probe did not end by its timeout"),
+    }
+}

@@ -1,0 +1,120 @@
+//! The agent under test: in this process with a probe of the test's, or the
+//! real binary, which can be killed.
+
+use crate::plane::Plane;
+use ed25519_dalek::SigningKey;
+use hyperverge_agent::config::Config;
+use hyperverge_agent::runner::{CheckName, Prober};
+use hyperverge_agent::{app, enroll, identity};
+use hyperverge_protocol::monitor::MonitorSpec;
+use hyperverge_protocol::outcome::{Observation, Outcome};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A state directory with an enrolled agent in it.
+pub(crate) struct Host {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) config: Config,
+}
+
+/// A probe whose outcome the monitor's name decides.
+pub(crate) struct FakeProber;
+
+impl Prober for FakeProber {
+    type Prepared = String;
+
+    fn prepare(&self, spec: &MonitorSpec) -> String {
+        spec.name.clone()
+    }
+
+    async fn run(&self, name: &String, check: CheckName<'_>) -> Observation {
+        assert_eq!((check.monitor, check.region), (name.as_str(), "eu-test"));
+        match name.as_str() {
+            "hung" => std::future::pending().await,
+            "crash" => panic!("a probe that crashes"),
+            _ => Observation::bare(Outcome::Ok, None, ""),
+        }
+    }
+}
+
+/// An agent in this process.
+pub(crate) struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+impl Host {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = Config { state_dir: dir.path().join("state"), ..Config::default() };
+        config.server.listen = "127.0.0.1:0".into();
+        Self { dir, config }
+    }
+
+    /// A host that `plane` has enrolled.
+    pub(crate) async fn enrolled(plane: &Plane) -> Self {
+        let host = Self::new();
+        enroll::enroll(&host.config, &plane.token(&plane.link_key)).await.expect("enrolled");
+        host
+    }
+
+    pub(crate) fn key(&self) -> SigningKey {
+        identity::load_key(&self.config.state_dir).expect("readable").expect("there")
+    }
+
+    pub(crate) fn run(&self) -> Running {
+        let stop = CancellationToken::new();
+        let (config, asked) = (self.config.clone(), stop.clone());
+        let task =
+            tokio::spawn(async move { app::run(&config, Arc::new(FakeProber), asked).await });
+        Running { stop, task }
+    }
+
+    /// Starts the real binary; its log is `agent.log` in the host's directory.
+    pub(crate) fn spawn(&self) -> Child {
+        let file = self.dir.path().join("agent.toml");
+        std::fs::write(&file, toml_of(&self.config)).expect("written");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.dir.path().join("agent.log"))
+            .expect("a log");
+        Command::new(env!("CARGO_BIN_EXE_hyperverge-agent"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .stderr(log)
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("starts")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        read(&self.dir.path().join("agent.log"))
+    }
+}
+
+impl Running {
+    /// Stops it cleanly, within a bound.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_secs(15), self.task).await;
+        ended.expect("stops in time").expect("does not panic").expect("ends well");
+    }
+}
+
+fn toml_of(config: &Config) -> String {
+    format!(
+        "state_dir = {:?}\n[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"debug\"\n[egress]\nallow = [\"127.0.0.0/8\"]\n",
+        config.state_dir
+    )
+}
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
