@@ -8,8 +8,8 @@
 use super::refusal;
 use crate::limits::TRANSACTION_ATTEMPTS;
 use crate::store::agents::{self, Agent, AgentState, NewAgent};
-use crate::store::enrollment::{self, PresentedToken};
-use crate::store::{Store, StoreError, Tx};
+use crate::store::tokens::{self, Claimable};
+use crate::store::{Store, StoreError, Tx, regions};
 use ed25519_dalek::VerifyingKey;
 use hyperverge_protocol::identity::Fingerprint;
 use hyperverge_protocol::token;
@@ -52,7 +52,7 @@ async fn try_enroll(
     let agent_id = Fingerprint::of(key).to_string();
     let mut tx = store.begin().await?;
     let hash = token::secret_hash(&request.token_secret);
-    let Some(token) = enrollment::lock(&mut tx, &hash).await? else {
+    let Some(token) = tokens::lock_by_secret(&mut tx, hash.to_vec()).await? else {
         return Ok(refused(RefusalCode::TokenUnknown, "token is not known here"));
     };
     let known = agents::find(&mut tx, &agent_id).await?;
@@ -64,18 +64,15 @@ async fn try_enroll(
     if new {
         insert(&mut tx, &token, &agent_id, key, request, now).await?;
     }
-    enrollment::burn(&mut tx, &token, &agent_id, now).await?;
+    tokens::spend(&mut tx, token.organisation, token.id, &agent_id, now).await?;
+    let region = regions::get(&mut tx, token.organisation, token.region_id).await?;
     tx.commit().await?;
-    Ok(Outcome::Enrolled { region: token.region, new })
+    let region = region.map(|region| region.name).unwrap_or_default();
+    Ok(Outcome::Enrolled { region, new })
 }
 
 /// Why this token does not enrol this agent.
-fn judge(
-    token: &PresentedToken,
-    known: Option<&Agent>,
-    agent_id: &str,
-    now: i64,
-) -> Option<Refusal> {
+fn judge(token: &Claimable, known: Option<&Agent>, agent_id: &str, now: i64) -> Option<Refusal> {
     if let Some(agent) = known.filter(|agent| agent.state != AgentState::Enrolled) {
         return Some(refusal::barred(agent.state, agent.state_reason.as_deref()));
     }
@@ -90,9 +87,9 @@ fn judge(
         None => {}
     }
     let elsewhere = known.filter(|agent| {
-        agent.organisation_id != token.organisation_id || agent.region_id != token.region_id
+        agent.organisation_id != token.organisation || agent.region_id != token.region_id
     })?;
-    let place = match elsewhere.organisation_id == token.organisation_id {
+    let place = match elsewhere.organisation_id == token.organisation {
         true => format!("in region {}", elsewhere.region),
         false => "in another organisation".to_owned(),
     };
@@ -102,14 +99,14 @@ fn judge(
 
 async fn insert(
     tx: &mut Tx,
-    token: &PresentedToken,
+    token: &Claimable,
     agent_id: &str,
     key: &VerifyingKey,
     request: &EnrollRequest,
     now: i64,
 ) -> Result<(), StoreError> {
     let new = NewAgent {
-        organisation_id: token.organisation_id,
+        organisation_id: token.organisation,
         id: agent_id,
         public_key: key.as_bytes(),
         region_id: token.region_id,

@@ -21,7 +21,6 @@ pub mod agents;
 pub mod assignments;
 pub mod channels;
 pub mod deliveries;
-pub mod enrollment;
 pub mod idempotency;
 pub mod incidents;
 pub mod intents;
