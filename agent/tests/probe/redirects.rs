@@ -174,18 +174,44 @@ async fn nothing_a_monitor_set_goes_to_another_origin() {
 }
 
 #[tokio::test]
+async fn what_a_monitor_dropped_stays_dropped_elsewhere() {
+    let (there, heard) = listening().await;
+    let (server, _) = redirecting(302, &there.url("/next")).await;
+    let http = json!({ "headers": { "User-Agent": "", "X-Hyperverge-Check": "" } });
+    ended(&check(&server.url("/"), json!({ "http": http })).await, Outcome::Ok, None);
+    let request = heard.lock().expect("the log").pop().expect("a request");
+    for name in ["user-agent", "x-hyperverge-check"] {
+        assert_eq!(header(&request, name), None, "{request}");
+    }
+}
+
+#[tokio::test]
 async fn a_way_back_does_not_bring_the_headers_back() {
     let back = Arc::new(Mutex::new(String::new()));
     let target = Arc::clone(&back);
     let middle = Server::answering(move |_| redirect(302, &target.lock().expect("set"))).await;
-    let (server, asked) = redirecting(302, &middle.url("/")).await;
+    let (away, asked) = (middle.url("/"), Arc::new(Mutex::new(Vec::new())));
+    let log = Arc::clone(&asked);
+    let server = Server::answering(move |request| {
+        log.lock().expect("the log").push(request.to_owned());
+        match request.split(' ').nth(1) {
+            Some("/") => redirect(302, &away),
+            Some("/home") => redirect(302, "/end"),
+            _ => ok("there"),
+        }
+    })
+    .await;
     *back.lock().expect("set") = server.url("/home");
     let http = json!({ "headers": { "Authorization": "hunter2" } });
     let seen = check(&server.url("/"), json!({ "http": http })).await;
     ended(&seen, Outcome::Ok, None);
     let asked = asked.lock().expect("the log");
-    assert!(asked[0].contains("hunter2") && asked[1].starts_with("GET /home"));
-    assert!(!asked[1].contains("hunter2"), "{}", asked[1]);
+    assert!(asked[0].contains("hunter2"));
+    for (request, path) in asked[1..].iter().zip(["/home", "/end"]) {
+        assert!(request.starts_with(&format!("GET {path} ")), "{request}");
+        assert!(!request.contains("hunter2"), "{request}");
+    }
+    assert_eq!(asked.len(), 3);
 }
 
 #[tokio::test]
