@@ -15,7 +15,7 @@ use crate::server::{self, Readiness};
 use crate::settings::{Settings, Sources};
 use crate::shared::Shared;
 use crate::store::Store;
-use crate::tasks::{correlator, planner, retention};
+use crate::tasks::{correlator, liveness, planner, retention};
 use anyhow::{Context, bail};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -124,6 +124,7 @@ impl App {
         if roles.has(Role::Scheduler) {
             let stop = tasks.stop.clone();
             tasks.spawn("planner", planner::run(shared.clone(), stop.clone()));
+            tasks.spawn("liveness", liveness::run(shared.clone(), stop.clone()));
             tasks.spawn("correlator", correlator::run(shared.clone(), stop.clone()));
             tasks.spawn("retention", retention::run(shared.clone(), stop));
         }

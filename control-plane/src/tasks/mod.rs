@@ -10,6 +10,7 @@
 //! [`reconcile`], and a line where the roles are started.
 
 pub mod correlator;
+pub mod liveness;
 pub mod planner;
 pub mod retention;
 

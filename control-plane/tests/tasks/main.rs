@@ -7,5 +7,6 @@
 mod back_ends;
 mod correlator;
 mod fixture;
+mod liveness;
 mod planner;
 mod retention;

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 pub use lanes::{Batch, LaneMark, advance_lane, find_batch, insert_batch, lanes, lock_lane};
 pub use presence::{
-    Hello, accept_set, begin_session, heartbeat, mark_found, mark_lost, raise_complete_through,
+    Heartbeat, Hello, accept_set, begin_session, heartbeat, heartbeats, mark_found, mark_lost,
+    raise_complete_through,
 };
 
 /// Whether an agent may take part.

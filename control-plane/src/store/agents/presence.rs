@@ -1,6 +1,7 @@
 //! What a session says about its agent. Each write names the session, so that an
 //! older one that still runs somewhere cannot speak for the newer.
 
+use super::AgentState;
 use crate::params;
 use crate::store::{StoreError, Tx, json_text};
 use uuid::Uuid;
@@ -105,4 +106,34 @@ pub async fn mark_found(
     const SQL: &str = "UPDATE agents SET lost_at = NULL
         WHERE organisation_id = $1 AND id = $2 AND lost_at IS NOT NULL";
     Ok(tx.execute(SQL, params![organisation_id, agent_id]).await? == 1)
+}
+
+/// An agent's signs of life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heartbeat {
+    pub id: String,
+    pub region_id: Uuid,
+    pub last_heartbeat_at: Option<i64>,
+    pub lost_at: Option<i64>,
+}
+
+/// When each agent in `state` was last heard, by id.
+pub async fn heartbeats(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    state: AgentState,
+) -> Result<Vec<Heartbeat>, StoreError> {
+    const SQL: &str = "SELECT id, region_id, last_heartbeat_at, lost_at FROM agents
+        WHERE organisation_id = $1 AND state = $2 ORDER BY id";
+    let rows = tx.fetch_all(SQL, params![organisation_id, state.as_str()]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Heartbeat {
+                id: row.get("id")?,
+                region_id: row.get("region_id")?,
+                last_heartbeat_at: row.get("last_heartbeat_at")?,
+                lost_at: row.get("lost_at")?,
+            })
+        })
+        .collect()
 }

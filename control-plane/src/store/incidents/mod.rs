@@ -154,6 +154,18 @@ pub async fn acknowledge(
     Ok(true)
 }
 
+/// The subjects of `kind` that have an open incident.
+pub async fn open_subjects(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    kind: SubjectKind,
+) -> Result<Vec<String>, StoreError> {
+    const SQL: &str = "SELECT subject_id FROM incidents
+        WHERE organisation_id = $1 AND subject_kind = $2 AND resolved_at IS NULL";
+    let rows = tx.fetch_all(SQL, params![organisation_id, kind.as_str()]).await?;
+    rows.iter().map(|row| row.get("subject_id")).collect()
+}
+
 /// How many incidents are not resolved, by scope.
 pub async fn open_by_scope(tx: &mut Tx) -> Result<Vec<(Scope, i64)>, StoreError> {
     const SQL: &str = "SELECT scope, COUNT(*) AS incidents FROM incidents

@@ -1,0 +1,126 @@
+//! Agents lost and found; one incident for each silent region.
+
+use super::guarded;
+use crate::shared::Shared;
+use crate::store::agents::{self, AgentState};
+use crate::store::assignments::{self, Fleet};
+use crate::store::incidents::{self, Subject};
+use crate::store::leases::Lease;
+use crate::store::{StoreError, Tx};
+use hyperverge_control_core::incident::{SubjectKind, fall_silent, hear_again};
+use hyperverge_control_core::liveness::{Agent, Input, Plan, Settings, SilentRegion, plan};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// One round over an organisation.
+pub(super) async fn round(
+    shared: &Shared,
+    lease: &Lease,
+    organisation_id: Uuid,
+    settings: Settings,
+    listening_since: i64,
+) -> Result<(), StoreError> {
+    let mut tx = shared.store.read().await?;
+    let input = input(&mut tx, organisation_id, listening_since).await?;
+    let now = tx.now().await?;
+    drop(tx);
+    if plan(&input, settings, now).is_empty() {
+        return Ok(());
+    }
+    // Something changes: decide again where it can be written.
+    let Some(mut tx) = guarded(shared, lease).await? else { return Ok(()) };
+    let input = self::input(&mut tx, organisation_id, listening_since).await?;
+    let fleet = assignments::fleet(&mut tx, organisation_id).await?;
+    let now = tx.now().await?;
+    let plan = plan(&input, settings, now);
+    write(&mut tx, organisation_id, &fleet, &plan, now).await?;
+    tx.commit().await?;
+    for region in &plan.silent {
+        tracing::warn!(region = %region.region_id, agents = region.agents, "a region is silent");
+        shared.metrics.incidents_created_total.with_label_values(&["regional"]).inc();
+    }
+    if !plan.lost.is_empty() || !plan.found.is_empty() {
+        tracing::info!(lost = ?plan.lost, found = ?plan.found, "agents changed");
+        shared.wake.planner.notify_one();
+    }
+    Ok(())
+}
+
+async fn input(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    listening_since: i64,
+) -> Result<Input, StoreError> {
+    let agents = agents::heartbeats(tx, organisation_id, AgentState::Enrolled).await?;
+    let silent = incidents::open_subjects(tx, organisation_id, SubjectKind::Region).await?;
+    let silent: BTreeSet<Uuid> = silent.iter().filter_map(|id| id.parse().ok()).collect();
+    let agents = agents
+        .into_iter()
+        .map(|agent| Agent {
+            id: agent.id,
+            region_id: agent.region_id,
+            last_heartbeat_at: agent.last_heartbeat_at,
+            lost_at: agent.lost_at,
+        })
+        .collect();
+    Ok(Input { agents, silent, listening_since })
+}
+
+async fn write(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    fleet: &Fleet,
+    plan: &Plan,
+    now: i64,
+) -> Result<(), StoreError> {
+    for (agent, _) in &plan.lost {
+        agents::mark_lost(tx, organisation_id, agent, now).await?;
+    }
+    for agent in &plan.found {
+        agents::mark_found(tx, organisation_id, agent).await?;
+    }
+    for region in &plan.silent {
+        open(tx, organisation_id, fleet, region, now).await?;
+    }
+    for region_id in &plan.heard {
+        resolve(tx, organisation_id, fleet, *region_id, now).await?;
+    }
+    Ok(())
+}
+
+fn subject(fleet: &Fleet, region_id: Uuid) -> Subject {
+    let region = fleet.regions.iter().find(|region| region.id == region_id);
+    let name = region.map_or_else(|| region_id.to_string(), |region| region.name.clone());
+    Subject { kind: SubjectKind::Region, id: region_id.to_string(), name }
+}
+
+async fn open(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    fleet: &Fleet,
+    region: &SilentRegion,
+    now: i64,
+) -> Result<(), StoreError> {
+    let subject = subject(fleet, region.region_id);
+    let change = fall_silent(&subject.name, region, now);
+    let evidence = serde_json::json!({ "silent": region });
+    incidents::record(tx, organisation_id, &subject, None, &change, &evidence, now).await?;
+    Ok(())
+}
+
+async fn resolve(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    fleet: &Fleet,
+    region_id: Uuid,
+    now: i64,
+) -> Result<(), StoreError> {
+    let subject = subject(fleet, region_id);
+    let found = incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?;
+    let Some((incident, open)) = found else { return Ok(()) };
+    let change = hear_again(&subject.name, open.started_at, now);
+    let evidence = serde_json::json!({ "heard": region_id });
+    incidents::record(tx, organisation_id, &subject, Some(&incident), &change, &evidence, now)
+        .await?;
+    Ok(())
+}
