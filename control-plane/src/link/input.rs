@@ -71,7 +71,8 @@ mod tests {
     #[test]
     fn each_rule_names_its_field() {
         assert_eq!(check_hello(&hello()), Ok(()));
-        let broken: [(&str, fn(&mut Hello)); 6] = [
+        type Spoil = fn(&mut Hello);
+        let broken: [(&str, Spoil); 6] = [
             ("hello.version", |h| h.version = "x".repeat(256)),
             ("hello.host_name", |h| h.host_name = "a\nb".into()),
             ("hello.boot_id", |h| h.boot_id = vec![1; 15].into()),
