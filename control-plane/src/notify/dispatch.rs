@@ -11,8 +11,9 @@ use crate::clock;
 use crate::limits;
 use crate::shared::Shared;
 use crate::store::channels::{self, Channel};
-use crate::store::deliveries::{self, Claim};
+use crate::store::deliveries::{self, Claim, Claimed};
 use crate::store::{StoreError, Tx};
+use hyperverge_control_core::notification::{AfterAttempt, Next};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -169,7 +170,12 @@ impl Notifier {
             limit: i64::try_from(free).unwrap_or(1),
         };
         let mut attempts = Vec::new();
+        let recipients = channel.config.recipients();
         for claimed in deliveries::claim(&mut tx, &claim).await? {
+            if !recipients.contains(&claimed.delivery.recipient) {
+                deliveries::finish(&mut tx, &claimed, &no_longer_told(&claimed), now).await?;
+                continue;
+            }
             attempts.push(attempt::prepare(&mut tx, &self.shared, &channel, claimed, now).await?);
         }
         tx.commit().await?;
@@ -221,5 +227,16 @@ impl Notifier {
             }
             Err(error) => tracing::error!(%error, "a delivery's task failed; its lease will end"),
         }
+    }
+}
+
+/// Who was taken off a channel hears nothing more from it.
+fn no_longer_told(claimed: &Claimed) -> AfterAttempt {
+    AfterAttempt {
+        next: Next::Dead,
+        outcome_unknown: claimed.was_unknown,
+        error: Some("no longer a recipient of the channel".to_owned()),
+        disable_channel: false,
+        quiet: None,
     }
 }

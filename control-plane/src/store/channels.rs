@@ -3,6 +3,7 @@
 use super::{Row, StoreError, Tx};
 use crate::params;
 use hyperverge_control_core::notification::{ChannelConfig, ChannelKind};
+use hyperverge_protocol::monitor::MonitorSpec;
 use uuid::Uuid;
 
 /// A channel as it is stored.
@@ -74,6 +75,41 @@ pub async fn get(
     const SQL: &str = "SELECT * FROM channels WHERE organisation_id = $1 AND id = $2";
     let row = tx.fetch_optional(SQL, params![organisation_id, id]).await?;
     row.as_ref().map(read).transpose()
+}
+
+/// The channel with this id, locked until the commit.
+pub async fn lock(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+) -> Result<Option<Channel>, StoreError> {
+    const PLAIN: &str = "SELECT * FROM channels WHERE organisation_id = $1 AND id = $2";
+    const LOCKING: &str =
+        "SELECT * FROM channels WHERE organisation_id = $1 AND id = $2 FOR UPDATE";
+    let sql = tx.for_update(PLAIN, LOCKING);
+    let row = tx.fetch_optional(sql, params![organisation_id, id]).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// The names of up to `limit` monitors that name this channel.
+pub async fn monitors_naming(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    name: &str,
+    limit: usize,
+) -> Result<Vec<String>, StoreError> {
+    // A first sieve by text: a slug holds nothing that LIKE reads as a pattern.
+    const SQL: &str = "SELECT name, spec FROM monitors
+        WHERE organisation_id = $1 AND spec LIKE $2 ORDER BY name";
+    let rows = tx.fetch_all(SQL, params![organisation_id, format!("%\"{name}\"%")]).await?;
+    let mut names = Vec::new();
+    for row in &rows {
+        let spec: MonitorSpec = row.json("spec")?;
+        if names.len() < limit && spec.notify.iter().any(|channel| channel == name) {
+            names.push(row.get("name")?);
+        }
+    }
+    Ok(names)
 }
 
 /// A page of channels in the order they were made, after the id `after`.

@@ -9,6 +9,7 @@
 mod app;
 mod auth;
 mod bad_input;
+mod channels;
 mod document;
 mod fleet;
 mod monitors;

@@ -5,6 +5,7 @@
 //! that shows one organisation's things to another.
 
 use crate::app::{Answer, App};
+use crate::channels::dead_letter;
 use crate::fleet::enrolled;
 use http::Method;
 use hyperverge_control_plane::api;
@@ -43,6 +44,11 @@ fn monitor() -> Value {
     json!({ "name": unique("m"), "target": "https://example.com/" })
 }
 
+/// A webhook that our own rules keep from being reached.
+fn channel() -> Value {
+    json!({ "name": unique("c"), "kind": "webhook", "config": { "url": "https://127.0.0.1:1/" } })
+}
+
 fn login() -> Value {
     json!({ "email": format!("{}@example.com", unique("u")), "password": "not the password" })
 }
@@ -68,6 +74,17 @@ fn rows() -> Vec<Row> {
             201,
         ),
         row(Method::DELETE, "/api/v1/enrollment-tokens/{id}", Admin, nothing, 204),
+        row(get.clone(), "/api/v1/channels", Viewer, nothing, 200),
+        row(post.clone(), "/api/v1/channels", Editor, channel, 201),
+        row(get.clone(), "/api/v1/channels/{id}", Viewer, nothing, 200),
+        row(Method::PATCH, "/api/v1/channels/{id}", Editor, || json!({ "default": false }), 200),
+        row(Method::DELETE, "/api/v1/channels/{id}", Editor, nothing, 204),
+        row(post.clone(), "/api/v1/channels/{id}/test", Editor, nothing, 200),
+        row(post.clone(), "/api/v1/channels/{id}/rotate-secret", Editor, nothing, 200),
+        row(get.clone(), "/api/v1/dead-letters", Viewer, nothing, 200),
+        row(Method::DELETE, "/api/v1/dead-letters/{id}", Editor, nothing, 204),
+        row(post.clone(), "/api/v1/dead-letters/{id}/replay", Editor, nothing, 200),
+        row(post.clone(), "/api/v1/dead-letters/{id}/discard", Editor, nothing, 204),
     ];
     for (list, one) in
         [("/api/v1/monitors", "/api/v1/monitors/{id}"), ("/monitors", "/monitors/{id}")]
@@ -126,6 +143,12 @@ impl World {
             "monitors" => ("/api/v1/monitors", monitor()),
             "regions" => ("/api/v1/regions", json!({ "name": unique("r") })),
             "enrollment-tokens" => ("/api/v1/enrollment-tokens", json!({ "region": unique("r") })),
+            "channels" => ("/api/v1/channels", channel()),
+            "dead-letters" => {
+                let made = self.app.post("/api/v1/channels", &self.admin, channel()).await.json();
+                let channel = made["id"].as_str().unwrap();
+                return dead_letter(&self.app, self.organisation, channel).await.to_string();
+            }
             "agents" => return enrolled(&self.app, self.organisation, &unique("r")).await,
             _ => return String::new(),
         };

@@ -3,9 +3,10 @@
 use crate::python::{self, SmtpServer};
 use crate::receiver::silent_peer;
 use crate::stage::{QUICK, Stage, opened, resolved, wait_for};
-use hyperverge_control_core::notification::DeliveryState;
+use hyperverge_control_core::notification::{ChannelConfig, DeliveryState, EmailConfig};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::notify::{Pace, send_test};
+use hyperverge_control_plane::store::channels;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -137,4 +138,24 @@ async fn a_test_mail_answers_for_each_recipient() {
     let mail = server.next().await;
     assert!(mail.headers["subject"].as_str().unwrap().starts_with("[TEST]"));
     assert!(mail.text.contains("This is a test"));
+}
+
+#[tokio::test]
+async fn who_was_taken_off_the_channel_hears_nothing_more() {
+    let mut server = SmtpServer::start().await;
+    let stage = stage(&server).await;
+    let channel = stage.email(&["ann@example.com", "ben@example.com"]).await;
+    let ids = stage.tell(channel, &opened(clock::new_id())).await;
+    let mut present = stage.channel(channel).await;
+    let to = vec!["ben@example.com".to_owned()];
+    present.config = ChannelConfig::Email(EmailConfig { to });
+    let mut tx = stage.shared.store.begin().await.unwrap();
+    assert!(channels::update(&mut tx, &present, 1).await.unwrap());
+    tx.commit().await.unwrap();
+    let running = stage.run(QUICK);
+    assert_eq!(server.next().await.to, "ben@example.com");
+    let ended = stage.until(ids[0], |d| d.state == DeliveryState::Dead).await;
+    assert_eq!(ended.last_error.as_deref(), Some("no longer a recipient of the channel"));
+    running.stop().await;
+    assert_eq!(python::rest(server).await, "");
 }

@@ -1,7 +1,7 @@
 //! Where notices go: the kinds of channel and what each must be told.
 
 use super::limits::{EMAIL_BYTES, EMAIL_RECIPIENTS};
-use hyperverge_protocol::egress;
+use hyperverge_protocol::egress::{self, AddressRule, EgressPolicy};
 use hyperverge_protocol::limits::TARGET_BYTES;
 use hyperverge_protocol::problem::FieldProblem;
 use serde::{Deserialize, Serialize};
@@ -127,8 +127,17 @@ fn check_url(url: &str) -> Vec<FieldProblem> {
             format!("must be at most {TARGET_BYTES} bytes"),
         )];
     }
-    let Err(rule) = egress::parse_url(url) else { return Vec::new() };
-    vec![FieldProblem::new("config.url", rule.to_string())]
+    // Private addresses are judged on sending, by what the operator allows then;
+    // metadata is allowed nowhere, so it is not worth storing.
+    let rule = match egress::parse_url(url).map(|url| EgressPolicy::default().judge_url_host(&url))
+    {
+        Err(rule) => rule.to_string(),
+        Ok(Err(AddressRule::Metadata(_) | AddressRule::MetadataName(_))) => {
+            "must not be a cloud metadata service".to_owned()
+        }
+        Ok(_) => return Vec::new(),
+    };
+    vec![FieldProblem::new("config.url", rule)]
 }
 
 fn check_recipients(to: &[String]) -> Vec<FieldProblem> {
@@ -185,7 +194,15 @@ mod tests {
         let config =
             ChannelConfig::read(ChannelKind::Webhook, json!({"url": "https://example.com/x"}));
         assert_eq!(config.map(|config| config.recipients()), Ok(vec![String::new()]));
-        for url in ["", "example.com", "file:///etc/passwd", "gopher://x/", "https://a:b@c/"] {
+        for url in [
+            "",
+            "example.com",
+            "file:///etc/passwd",
+            "gopher://x/",
+            "https://a:b@c/",
+            "http://169.254.169.254/",
+            "https://[fd00:ec2::254]/",
+        ] {
             assert_eq!(
                 fields(ChannelKind::Webhook, json!({ "url": url })),
                 ["config.url"],

@@ -2,6 +2,8 @@
 
 mod agents;
 mod auth;
+mod channels;
+mod dead_letters;
 mod enrollment_tokens;
 mod monitors;
 mod openapi;
@@ -19,6 +21,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(regions::router())
         .merge(agents::router())
         .merge(enrollment_tokens::router())
+        .merge(channels::router())
+        .merge(dead_letters::router())
         .routes(routes!(openapi::document));
     // The paths the original system had; documented once, under the prefix.
     let (original, _) = auth::router().merge(monitors::router()).split_for_parts();
