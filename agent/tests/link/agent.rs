@@ -8,10 +8,12 @@ use hyperverge_agent::runner::{CheckName, Prober};
 use hyperverge_agent::{app, enroll, identity};
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{Observation, Outcome};
-use std::path::Path;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -95,8 +97,45 @@ impl Host {
     }
 
     pub(crate) fn log(&self) -> String {
-        read(&self.dir.path().join("agent.log"))
+        std::fs::read_to_string(self.dir.path().join("agent.log")).unwrap_or_default()
     }
+
+    /// Where the binary that was started last listens.
+    pub(crate) async fn listens(&self, starts: usize) -> SocketAddr {
+        let address = |log: String| {
+            let line =
+                log.lines().filter(|l| l.contains("agent starts")).nth(starts - 1)?.to_owned();
+            let event: serde_json::Value = serde_json::from_str(&line).ok()?;
+            event["listen"].as_str()?.parse().ok()
+        };
+        until("the agent listens", async || address(self.log())).await
+    }
+
+    /// One answer of the binary's local listener.
+    pub(crate) async fn get(&self, address: SocketAddr, path: &str) -> String {
+        let Ok(mut stream) = TcpStream::connect(address).await else { return String::new() };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let mut text = String::new();
+        if stream.write_all(request.as_bytes()).await.is_ok() {
+            let _cut = stream.read_to_string(&mut text).await;
+        }
+        text
+    }
+}
+
+/// Asks until there is an answer.
+pub(crate) async fn until<T>(what: &str, ask: impl AsyncFn() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), asking)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 impl Running {
@@ -113,8 +152,4 @@ fn toml_of(config: &Config) -> String {
         "state_dir = {:?}\n[server]\nlisten = \"127.0.0.1:0\"\n[log]\nlevel = \"debug\"\n[egress]\nallow = [\"127.0.0.0/8\"]\n",
         config.state_dir
     )
-}
-
-fn read(path: &Path) -> String {
-    std::fs::read_to_string(path).unwrap_or_default()
 }

@@ -15,7 +15,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, UnixTime};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,6 +33,8 @@ pub(crate) struct State {
     pub(crate) accepted: Vec<u64>,
     /// Payloads by lane and number, as first received.
     pub(crate) batches: BTreeMap<(i32, u64), Bytes>,
+    /// Payloads by lane and number, as first heard, stored or not.
+    pub(crate) heard: BTreeMap<(i32, u64), Bytes>,
     /// (lane, number) in order of arrival, repeats included.
     pub(crate) arrivals: Vec<(i32, u64)>,
     pub(crate) wrong: Vec<String>,
@@ -60,6 +62,21 @@ impl State {
         rows
     }
 
+    /// Slots of `monitor` by how often a stored batch has a row of them, and
+    /// those that are listed as missed.
+    pub(crate) fn accounted(&self, monitor: u128) -> (BTreeMap<i64, usize>, BTreeSet<i64>) {
+        let (mut rows, mut missed) = (BTreeMap::new(), BTreeSet::new());
+        for batch in self.decoded() {
+            for row in batch.rows.iter().filter(|row| row.monitor_id[..] == monitor.to_be_bytes()) {
+                *rows.entry(row.slot).or_default() += 1;
+            }
+            for gap in batch.missed.iter().filter(|m| m.monitor_id[..] == monitor.to_be_bytes()) {
+                missed.extend(gap.first_slot..=gap.last_slot);
+            }
+        }
+        (rows, missed)
+    }
+
     pub(crate) fn decoded(&self) -> Vec<ResultBatch> {
         self.batches
             .values()
@@ -81,24 +98,23 @@ pub(crate) struct Plane {
     pub(crate) link_key: SigningKey,
     pub(crate) assignment_key: SigningKey,
     endpoint: Endpoint,
+    connections: Arc<Mutex<Vec<Connection>>>,
     state: Arc<Mutex<State>>,
     changed: Arc<Notify>,
 }
 
 impl Plane {
     pub(crate) fn start() -> Self {
-        Self::start_on("127.0.0.1:0".parse().expect("an address"), State::default())
-    }
-
-    fn start_on(address: SocketAddr, state: State) -> Self {
         let link_key = SigningKey::from_bytes(&[11; 32]);
+        let address = "127.0.0.1:0".parse().expect("an address");
         let endpoint = Endpoint::server(server_config(&link_key), address).expect("binds");
         let plane = Self {
             address: endpoint.local_addr().expect("bound"),
             link_key,
             assignment_key: SigningKey::from_bytes(&[12; 32]),
             endpoint,
-            state: Arc::new(Mutex::new(state)),
+            connections: Arc::default(),
+            state: Arc::default(),
             changed: Arc::new(Notify::new()),
         };
         let serving = plane.clone();
@@ -116,15 +132,16 @@ impl Plane {
     }
 
     /// Stops answering, as if the process were gone; `revive` brings it back.
-    pub(crate) async fn vanish(&self) {
-        self.endpoint.close(quinn::VarInt::from_u32(1), b"gone");
-        self.endpoint.wait_idle().await;
+    pub(crate) fn vanish(&self) {
+        self.endpoint.set_server_config(None);
+        for connection in self.connections.lock().expect("not poisoned").drain(..) {
+            connection.close(quinn::VarInt::from_u32(1), b"gone");
+        }
     }
 
-    /// The same plane again, on the same address, with what it had stored.
-    pub(crate) fn revive(&self) -> Self {
-        let state = std::mem::take(&mut *self.state());
-        Self::start_on(self.address, state)
+    /// The same plane again, with what it had stored.
+    pub(crate) fn revive(&self) {
+        self.endpoint.set_server_config(Some(server_config(&self.link_key)));
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
@@ -167,6 +184,7 @@ impl Plane {
     }
 
     async fn session(&self, connection: Connection) {
+        self.connections.lock().expect("not poisoned").push(connection.clone());
         let Some(peer) = peer_key(&connection) else { return };
         let Ok((mut send, mut recv)) = connection.accept_bi().await else { return };
         while let Some(frame) = read(&mut recv).await {
@@ -293,9 +311,9 @@ fn take(state: &mut State, envelope: &Envelope, peer: &VerifyingKey) -> Vec<Vec<
     let batch = ResultBatch::decode(envelope.payload.clone()).expect("a batch");
     let key = (batch.lane, batch.number);
     state.arrivals.push(key);
-    if let Some(before) = state.batches.get(&key).filter(|before| **before != envelope.payload) {
-        let length = before.len();
-        state.wrong.push(format!("{key:?} with other bytes ({length} before)"));
+    let before = state.heard.entry(key).or_insert_with(|| envelope.payload.clone());
+    if *before != envelope.payload {
+        state.wrong.push(format!("{key:?} with other bytes"));
     }
     let expected = state.next(batch.lane);
     if batch.number > expected {

@@ -22,3 +22,8 @@ pub(crate) fn monitor(id: u128, name: &str, target: &str) -> Assignment {
 pub(crate) fn good(id: u128) -> Assignment {
     monitor(id, "good", "https://example.com/")
 }
+
+/// A monitor whose target refuses at once: for the real binary, whose probes are real.
+pub(crate) fn refused(id: u128) -> Assignment {
+    monitor(id, "refused", "http://127.0.0.1:1/")
+}
