@@ -6,6 +6,7 @@
 //! commits under way are finished and acknowledged, sessions are told why, all
 //! within [`limits::SHUTDOWN`].
 
+use crate::ingest::{self, IngestHandle};
 use crate::keys;
 use crate::limits;
 use crate::link::{self, Gateway};
@@ -129,7 +130,9 @@ impl App {
             tasks.spawn("retention", retention::run(shared.clone(), stop));
         }
         if let Some(endpoint) = self.link.take() {
-            let gateway = Gateway::new(shared.clone(), endpoint, submit(shared)).await?;
+            let (ingest, ingesting) = ingest::ingest(shared.clone(), tasks.stop.clone());
+            tasks.spawn("ingest", ingesting);
+            let gateway = Gateway::new(shared.clone(), endpoint, submit(ingest)).await?;
             tasks.spawn("gateway", gateway.run(tasks.stop.clone()));
         }
         Ok(())
@@ -137,15 +140,10 @@ impl App {
 }
 
 /// Where the gateway takes batches.
-fn submit(_shared: &Arc<Shared>) -> link::Submit {
-    Arc::new(|_source, _envelope| {
-        let refusal = hyperverge_protocol::wire::Refusal {
-            code: hyperverge_protocol::wire::RefusalCode::Busy.into(),
-            message: "this control plane takes no results".into(),
-            retry_after_ms: 5_000,
-            ..Default::default()
-        };
-        Box::pin(async { hyperverge_protocol::wire::control_frame::Body::Refusal(refusal) })
+fn submit(ingest: IngestHandle) -> link::Submit {
+    Arc::new(move |source, envelope| {
+        let ingest = ingest.clone();
+        Box::pin(async move { ingest.answer(&source, &envelope).await })
     })
 }
 

@@ -7,6 +7,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod clock;
+pub mod ingest;
 pub mod keys;
 pub mod limits;
 pub mod link;

@@ -103,3 +103,13 @@ pub const CHANNEL_TEST: Duration = Duration::from_secs(20);
 pub const OUTBOX_COUNT: Duration = Duration::from_secs(10);
 /// Channels of one organisation.
 pub const CHANNELS: i64 = 200;
+/// Batches that wait for a commit; sessions wait while it is full.
+pub const INGEST_QUEUE_BATCHES: usize = 256;
+/// Batches, and about how many rows, of one commit.
+pub const INGEST_GROUP_BATCHES: usize = 64;
+/// See [`INGEST_GROUP_BATCHES`].
+pub const INGEST_GROUP_ROWS: usize = 20_000;
+/// Times a transaction that met another is tried.
+pub const INGEST_ATTEMPTS: u32 = 4;
+/// When an agent whose batch could not be stored may send it again.
+pub const INGEST_RETRY_AFTER: Duration = Duration::from_millis(1_000);

@@ -32,24 +32,13 @@ mod session;
 mod throttle;
 mod tls;
 
+pub use crate::ingest::Source as BatchSource;
 pub use endpoint::{BindError, Gateway, bind};
 pub use tls::TlsSetupError;
 
-use ed25519_dalek::VerifyingKey;
 use futures_util::future::BoxFuture;
 use hyperverge_protocol::wire::{Envelope, control_frame};
 use std::sync::Arc;
-use uuid::Uuid;
-
-/// Whose session a batch came over: what ingest may believe without reading it.
-#[derive(Debug, Clone)]
-pub struct BatchSource {
-    pub organisation_id: Uuid,
-    /// 64 hexadecimal digits.
-    pub agent_id: String,
-    pub region_id: Uuid,
-    pub public_key: VerifyingKey,
-}
 
 /// Takes a batch and answers, after the commit, with `Acknowledged` or `Refusal`.
 /// Batches of one session are submitted in the order in which they arrived.

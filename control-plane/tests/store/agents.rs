@@ -93,7 +93,8 @@ async fn freshness_only_rises_and_a_lane_moves_by_one() {
             let raised = agents::raise_complete_through(&mut tx, organisation, id, through).await;
             assert_eq!(raised.unwrap(), moved, "{through}");
         }
-        assert_eq!(agents::lock_lane(&mut tx, organisation, id, 1).await.unwrap(), Some(1));
+        let locked = agents::lock_lane(&mut tx, organisation, id, 1).await.unwrap().unwrap();
+        assert_eq!((locked.next_number, locked.state), (1, AgentState::Enrolled));
         assert_eq!(agents::lock_lane(&mut tx, organisation, id, 3).await.unwrap(), None);
         let batch = Batch {
             lane: 1,

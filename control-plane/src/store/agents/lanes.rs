@@ -1,5 +1,6 @@
 //! The watermark of each agent and lane, and the batches behind it.
 
+use super::AgentState;
 use crate::params;
 use crate::store::{StoreError, Tx};
 use uuid::Uuid;
@@ -39,20 +40,33 @@ pub async fn lanes(
         .collect()
 }
 
-/// Locks a lane until the commit and says the number expected next.
+/// A lane that is locked until the commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockedLane {
+    pub next_number: i64,
+    /// Whether the agent may take part.
+    pub state: AgentState,
+}
+
+/// Locks a lane until the commit; `None` when there is no such agent or lane.
 pub async fn lock_lane(
     tx: &mut Tx,
     organisation_id: Uuid,
     agent_id: &str,
     lane: i64,
-) -> Result<Option<i64>, StoreError> {
-    const PLAIN: &str = "SELECT next_number FROM agent_lanes
-        WHERE organisation_id = $1 AND agent_id = $2 AND lane = $3";
-    const LOCKING: &str = "SELECT next_number FROM agent_lanes
-        WHERE organisation_id = $1 AND agent_id = $2 AND lane = $3 FOR UPDATE";
+) -> Result<Option<LockedLane>, StoreError> {
+    const PLAIN: &str = "SELECT l.next_number, a.state FROM agent_lanes l JOIN agents a
+            ON a.organisation_id = l.organisation_id AND a.id = l.agent_id
+        WHERE l.organisation_id = $1 AND l.agent_id = $2 AND l.lane = $3";
+    const LOCKING: &str = "SELECT l.next_number, a.state FROM agent_lanes l JOIN agents a
+            ON a.organisation_id = l.organisation_id AND a.id = l.agent_id
+        WHERE l.organisation_id = $1 AND l.agent_id = $2 AND l.lane = $3 FOR UPDATE OF l";
     let sql = tx.for_update(PLAIN, LOCKING);
     let row = tx.fetch_optional(sql, params![organisation_id, agent_id, lane]).await?;
-    row.map(|row| row.get("next_number")).transpose()
+    row.map(|row| {
+        Ok(LockedLane { next_number: row.get("next_number")?, state: row.word("state")? })
+    })
+    .transpose()
 }
 
 /// Moves a locked lane past `number`.

@@ -10,7 +10,9 @@ use super::{Row, StoreError, Tx};
 use crate::params;
 use uuid::Uuid;
 
-pub use lanes::{Batch, LaneMark, advance_lane, find_batch, insert_batch, lanes, lock_lane};
+pub use lanes::{
+    Batch, LaneMark, LockedLane, advance_lane, find_batch, insert_batch, lanes, lock_lane,
+};
 pub use presence::{
     Heartbeat, Hello, accept_set, begin_session, heartbeat, heartbeats, mark_found, mark_lost,
     raise_complete_through,

@@ -1,0 +1,358 @@
+//! Judging rows: an agent is believed about what it saw where it was asked to
+//! look, and about nothing else.
+
+use crate::store::assignments::Assignment;
+use crate::store::results::{NewMissed, NewResult};
+use hyperverge_control_core::correlation::{Sight, Step};
+use hyperverge_protocol::limits::{MESSAGE_BYTES, SAMPLE_BYTES, SHORT_TEXT_BYTES};
+use hyperverge_protocol::outcome::Outcome;
+use hyperverge_protocol::wire::{self, MissedReason, MissedSlots, ResultRow};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// How far an agent's idea of our time may be off, ms.
+const SKEW_MS: i64 = 5_000;
+/// A check that took longer than this was not one, µs.
+const LONGEST_CHECK_US: i64 = 24 * 3_600 * 1_000_000;
+
+/// The rule a row broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{field} {rule}")]
+pub(super) struct Unfit {
+    pub(super) field: &'static str,
+    pub(super) rule: &'static str,
+}
+
+/// What the agent was ever asked in this region, by monitor and revision.
+pub(super) struct Judge {
+    asked: BTreeMap<(Uuid, i64), Vec<Assignment>>,
+    undated: bool,
+    now: i64,
+}
+
+/// A row that may be stored, and what it says to the correlation.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) row: NewResult,
+    /// `None` for rows that cannot be dated.
+    pub(super) step: Option<Step>,
+}
+
+/// A range that may be stored.
+#[derive(Debug)]
+pub(super) struct JudgedMissed {
+    pub(super) range: NewMissed,
+    /// `None` where the slots were observed and only their rows are gone.
+    pub(super) step: Option<Step>,
+}
+
+fn unless(holds: bool, field: &'static str, rule: &'static str) -> Result<(), Unfit> {
+    if holds { Ok(()) } else { Err(Unfit { field, rule }) }
+}
+
+impl Judge {
+    pub(super) fn new(assignments: Vec<Assignment>, undated: bool, now: i64) -> Self {
+        let mut asked: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for assignment in assignments {
+            let key = (assignment.monitor_id, assignment.revision);
+            asked.entry(key).or_default().push(assignment);
+        }
+        Self { asked, undated, now }
+    }
+
+    pub(super) fn row(&self, row: &ResultRow) -> Result<Judged, Unfit> {
+        let monitor_id = monitor_id(&row.monitor_id)?;
+        let revision = self.asked_for(monitor_id, row.revision, row.slot, row.slot)?;
+        self.check_times(monitor_id, revision, row)?;
+        // Bursts are asked for by the correlator; nobody else may vote out of turn.
+        unless(row.burst_id.is_empty(), "burst_id", "must be of a burst that was asked for")?;
+        let (outcome, reason) = outcome(row)?;
+        let row = NewResult {
+            monitor_id,
+            revision,
+            slot: row.slot,
+            burst_id: Uuid::nil(),
+            burst_index: 0,
+            due_us: row.due_us,
+            started_us: row.started_us,
+            ended_us: row.ended_us,
+            outcome: i64::from(row.outcome),
+            reason,
+            message: text(&row.message, MESSAGE_BYTES, "message")?,
+            address: text(&row.address, SHORT_TEXT_BYTES, "address")?,
+            status: (row.status > 0).then_some(i64::from(row.status)),
+            certificate_expires_s: (row.certificate_expires_s != 0)
+                .then_some(row.certificate_expires_s),
+            sample: sample(row)?,
+            redirects: i64::from(row.redirects),
+            body_bytes: i64::try_from(row.body_bytes).unwrap_or(i64::MAX),
+            ..phases(row)?
+        };
+        let step = (!self.undated).then(|| {
+            Step::Sight(Sight {
+                slot: row.slot,
+                started_at: row.started_us.div_euclid(1_000),
+                outcome,
+                reason: row.reason.clone(),
+                message: row.message.clone(),
+            })
+        });
+        Ok(Judged { row, step })
+    }
+
+    pub(super) fn missed(&self, missed: &MissedSlots) -> Result<JudgedMissed, Unfit> {
+        let monitor_id = monitor_id(&missed.monitor_id)?;
+        let (first_slot, last_slot) = (missed.first_slot, missed.last_slot);
+        unless(first_slot <= last_slot, "last_slot", "must not lie before first_slot")?;
+        let revision = self.asked_for(monitor_id, missed.revision, first_slot, last_slot)?;
+        let (word, observed) = match missed.reason() {
+            MissedReason::Unspecified => {
+                return Err(Unfit { field: "reason", rule: "must say why slots were missed" });
+            }
+            MissedReason::Overload => ("missed_overload", false),
+            MissedReason::Suspend => ("missed_suspend", false),
+            MissedReason::Stopped => ("missed_stopped", false),
+            MissedReason::SpoolFull => ("missed_spool_full", true),
+        };
+        let step = (!observed && !self.undated)
+            .then(|| Step::Missed { last_slot, reason: word.to_owned() });
+        let reason = i64::from(missed.reason);
+        let range = NewMissed { monitor_id, revision, first_slot, last_slot, reason };
+        Ok(JudgedMissed { range, step })
+    }
+
+    /// Whether one assignment of this agent owns all of these slots, and none of
+    /// them lies in the future.
+    fn asked_for(
+        &self,
+        monitor_id: Uuid,
+        revision: u64,
+        first_slot: i64,
+        last_slot: i64,
+    ) -> Result<i64, Unfit> {
+        let revision = i64::try_from(revision).unwrap_or(-1);
+        let Some(spans) = self.asked.get(&(monitor_id, revision)) else {
+            let rule = "must be of an assignment this agent was given";
+            return Err(Unfit { field: "monitor_id", rule });
+        };
+        if self.undated {
+            return Ok(revision);
+        }
+        let owns = |span: &&Assignment| {
+            first_slot >= span.first_slot && span.last_slot.is_none_or(|last| last_slot <= last)
+        };
+        let Some(span) = spans.iter().find(owns) else {
+            return Err(Unfit { field: "slot", rule: "must be one this agent owned" });
+        };
+        let due = due_ms(span, last_slot);
+        unless(due <= self.now.saturating_add(SKEW_MS), "slot", "must not lie in the future")?;
+        Ok(revision)
+    }
+
+    fn check_times(&self, monitor_id: Uuid, revision: i64, row: &ResultRow) -> Result<(), Unfit> {
+        let lasted = row.ended_us.saturating_sub(row.started_us);
+        unless(
+            (0..=LONGEST_CHECK_US).contains(&lasted),
+            "ended_us",
+            "must follow started_us within a day",
+        )?;
+        if self.undated {
+            return Ok(());
+        }
+        let spans = self.asked.get(&(monitor_id, revision)).map_or(&[][..], Vec::as_slice);
+        let tolerance = SKEW_MS * 1_000;
+        let as_due = |span: &Assignment| {
+            due_ms(span, row.slot).saturating_mul(1_000).abs_diff(row.due_us) <= 1_000_000
+        };
+        unless(spans.iter().any(as_due), "due_us", "must be when the slot is due")?;
+        unless(
+            row.started_us >= row.due_us.saturating_sub(tolerance),
+            "started_us",
+            "must not lie before due_us",
+        )?;
+        let latest = self.now.saturating_mul(1_000).saturating_add(tolerance);
+        unless(row.ended_us <= latest, "ended_us", "must not lie in the future")
+    }
+}
+
+fn due_ms(span: &Assignment, slot: i64) -> i64 {
+    span.anchor_ms.saturating_add(slot.saturating_mul(span.interval_ms))
+}
+
+fn monitor_id(bytes: &[u8]) -> Result<Uuid, Unfit> {
+    Uuid::from_slice(bytes).map_err(|_| Unfit { field: "monitor_id", rule: "must be 16 bytes" })
+}
+
+fn outcome(row: &ResultRow) -> Result<(Outcome, Option<String>), Unfit> {
+    let outcome = match row.outcome() {
+        wire::Outcome::Unspecified => {
+            return Err(Unfit { field: "outcome", rule: "must be one this version knows" });
+        }
+        wire::Outcome::Ok => Outcome::Ok,
+        wire::Outcome::Degraded => Outcome::Degraded,
+        wire::Outcome::Fail => Outcome::Fail,
+        wire::Outcome::Policy => Outcome::Policy,
+        wire::Outcome::Unsupported => Outcome::Unsupported,
+    };
+    let word = row.reason.as_str();
+    // Words of newer agents are welcome as long as they are words.
+    let is_word = (1..=64).contains(&word.len())
+        && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let fits = if outcome == Outcome::Ok { word.is_empty() } else { is_word };
+    unless(fits, "reason", "must be a word, and empty exactly when the outcome is ok")?;
+    Ok((outcome, (!word.is_empty()).then(|| word.to_owned())))
+}
+
+/// NUL is text to SQLite and an error to PostgreSQL, so it is refused here.
+fn text(text: &str, limit: usize, field: &'static str) -> Result<Option<String>, Unfit> {
+    unless(text.len() <= limit, field, "must not be longer than its limit")?;
+    unless(!text.contains('\0'), field, "must not contain NUL")?;
+    Ok((!text.is_empty()).then(|| text.to_owned()))
+}
+
+fn sample(row: &ResultRow) -> Result<Option<Vec<u8>>, Unfit> {
+    unless(row.sample.len() <= SAMPLE_BYTES, "sample", "must not be longer than its limit")?;
+    Ok((!row.sample.is_empty()).then(|| row.sample.to_vec()))
+}
+
+fn phases(row: &ResultRow) -> Result<NewResult, Unfit> {
+    let Some(phases) = &row.phases else { return Ok(NewResult::default()) };
+    let phase = |us: Option<u64>| -> Result<Option<i64>, Unfit> {
+        let day = LONGEST_CHECK_US.unsigned_abs();
+        unless(us.is_none_or(|us| us <= day), "phases", "must be shorter than a day")?;
+        Ok(us.map(u64::cast_signed))
+    };
+    Ok(NewResult {
+        resolve_us: phase(phases.resolve_us)?,
+        connect_us: phase(phases.connect_us)?,
+        tls_us: phase(phases.tls_us)?,
+        processing_us: phase(phases.processing_us)?,
+        transfer_us: phase(phases.transfer_us)?,
+        ..NewResult::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+
+    const NOW: i64 = 1_000_000;
+
+    fn judge(undated: bool) -> Judge {
+        let span = |first_slot, last_slot| Assignment {
+            monitor_id: Uuid::from_u128(1),
+            region_id: Uuid::from_u128(2),
+            agent_id: "a".into(),
+            revision: 3,
+            first_slot,
+            anchor_ms: 500,
+            interval_ms: 1_000,
+            assigned_at: 0,
+            ended_at: last_slot,
+            last_slot,
+            predecessor_through: None,
+        };
+        Judge::new(vec![span(10, Some(20)), span(30, None)], undated, NOW)
+    }
+
+    fn row(slot: i64) -> ResultRow {
+        ResultRow {
+            monitor_id: Bytes::copy_from_slice(Uuid::from_u128(1).as_bytes()),
+            revision: 3,
+            slot,
+            due_us: slot * 1_000_000 + 500_000,
+            started_us: slot * 1_000_000 + 501_000,
+            ended_us: slot * 1_000_000 + 700_000,
+            outcome: wire::Outcome::Ok.into(),
+            ..ResultRow::default()
+        }
+    }
+
+    fn field(judged: Result<Judged, Unfit>) -> Option<&'static str> {
+        judged.err().map(|unfit| unfit.field)
+    }
+
+    #[test]
+    fn only_slots_that_the_agent_owned_and_that_are_past_are_believed() {
+        let judge = judge(false);
+        for (slot, wrong) in [
+            (9, Some("slot")),
+            (10, None),
+            (20, None),
+            (21, Some("slot")),
+            (29, Some("slot")),
+            (30, None),
+            (999, None),
+            (1_004, None),
+            (1_005, Some("slot")),
+            (i64::MAX, Some("slot")),
+        ] {
+            let mut row = row(slot.min(2_000));
+            row.slot = slot;
+            // What matters here is the slot: the check itself ended at once.
+            row.ended_us = row.started_us;
+            assert_eq!(field(judge.row(&row)), wrong, "{slot}");
+        }
+    }
+
+    #[test]
+    fn each_broken_rule_is_named() {
+        let judge = judge(false);
+        let broken: [(&'static str, fn(&mut ResultRow)); 16] = [
+            ("monitor_id", |row| row.monitor_id = Bytes::from_static(b"short")),
+            ("monitor_id", |row| row.monitor_id = Bytes::from_static(&[9; 16])),
+            ("monitor_id", |row| row.revision = 4),
+            ("monitor_id", |row| row.revision = u64::MAX),
+            ("due_us", |row| row.due_us += 1_000_001),
+            ("started_us", |row| row.started_us = row.due_us - 5_000_001),
+            ("ended_us", |row| row.ended_us = row.started_us - 1),
+            ("ended_us", |row| row.ended_us = NOW * 1_000 + 5_000_001),
+            ("burst_id", |row| row.burst_id = Bytes::from_static(&[1; 16])),
+            ("outcome", |row| row.outcome = 0),
+            ("outcome", |row| row.outcome = 77),
+            ("reason", |row| row.reason = "status".into()),
+            ("reason", |row| row.outcome = wire::Outcome::Fail.into()),
+            ("message", |row| row.message = "x".repeat(MESSAGE_BYTES + 1)),
+            ("address", |row| row.address = "a\0b".into()),
+            ("sample", |row| row.sample = Bytes::from(vec![0; SAMPLE_BYTES + 1])),
+        ];
+        for (wrong, break_it) in broken {
+            let mut row = row(40);
+            break_it(&mut row);
+            assert_eq!(field(judge.row(&row)), Some(wrong), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn undated_rows_are_history_of_what_was_asked() {
+        let judge = judge(true);
+        let mut undated = row(0);
+        (undated.due_us, undated.started_us, undated.ended_us) = (0, 5, 9);
+        assert!(judge.row(&undated).unwrap().step.is_none());
+        undated.revision = 9;
+        assert_eq!(field(judge.row(&undated)), Some("monitor_id"));
+    }
+
+    #[test]
+    fn what_was_observed_is_not_missed() {
+        let judge = judge(false);
+        let missed = |reason: MissedReason, first_slot, last_slot| MissedSlots {
+            monitor_id: row(0).monitor_id,
+            revision: 3,
+            first_slot,
+            last_slot,
+            reason: reason.into(),
+        };
+        assert!(judge.missed(&missed(MissedReason::Overload, 30, 40)).unwrap().step.is_some());
+        assert!(judge.missed(&missed(MissedReason::SpoolFull, 30, 40)).unwrap().step.is_none());
+        for wrong in [
+            missed(MissedReason::Overload, 40, 30),
+            missed(MissedReason::Overload, 20, 30),
+            missed(MissedReason::Unspecified, 30, 40),
+            missed(MissedReason::Stopped, 30, 5_000),
+        ] {
+            assert!(judge.missed(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

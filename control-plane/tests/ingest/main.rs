@@ -1,0 +1,11 @@
+//! Ingest on real databases: signed batches in, rows, states and incidents out.
+//! Every story runs on both back ends.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../store/back_ends.rs"]
+mod back_ends;
+mod correlation;
+mod fleet;
+mod numbers;
+mod trouble;
