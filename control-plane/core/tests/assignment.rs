@@ -217,7 +217,8 @@ proptest! {
         let mut revisions = [1; 3];
         let mut now = 1_700_000_000_000;
         // What was given out, by place and revision: (first, last or open) in order.
-        let mut owned: BTreeMap<(Uuid, Uuid, i64), Vec<(i64, Option<i64>, i64)>> = BTreeMap::new();
+        type Span = (i64, Option<i64>, i64);
+        let mut owned: BTreeMap<(Uuid, Uuid, i64), Vec<Span>> = BTreeMap::new();
         for round in &rounds {
             now += round.later_ms;
             for (revision, more) in revisions.iter_mut().zip(&round.revisions) { *revision += more; }

@@ -299,7 +299,8 @@ mod tests {
     #[test]
     fn each_broken_rule_is_named() {
         let judge = judge(false);
-        let broken: [(&'static str, fn(&mut ResultRow)); 16] = [
+        type Break = (&'static str, fn(&mut ResultRow));
+        let broken: [Break; 16] = [
             ("monitor_id", |row| row.monitor_id = Bytes::from_static(b"short")),
             ("monitor_id", |row| row.monitor_id = Bytes::from_static(&[9; 16])),
             ("monitor_id", |row| row.revision = 4),
