@@ -13,6 +13,7 @@ pub mod limits;
 pub mod link;
 pub mod metrics;
 pub mod notify;
+mod page;
 pub mod roles;
 pub mod server;
 pub mod settings;

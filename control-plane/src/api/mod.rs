@@ -79,6 +79,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
     let api = Api::new(shared);
     let body_bytes = api.shared.settings.limits.body_bytes as usize;
     let (routes, _) = v1::routes().split_for_parts();
+    let routes = routes.merge(crate::page::router());
     let given_up = StatusCode::SERVICE_UNAVAILABLE;
     routes
         .fallback(|| async { StatusCode::NOT_FOUND })

@@ -117,6 +117,13 @@ pub async fn naming_region(
     Ok(names)
 }
 
+/// Whether there is such a monitor, or was.
+pub async fn existed(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT revision FROM monitor_revisions
+        WHERE organisation_id = $1 AND monitor_id = $2 LIMIT 1";
+    Ok(tx.fetch_optional(SQL, params![organisation, id]).await?.is_some())
+}
+
 /// How many monitors an organisation has.
 pub async fn count(tx: &mut Tx, organisation: Uuid) -> Result<i64, StoreError> {
     const SQL: &str = "SELECT COUNT(*) AS monitors FROM monitors WHERE organisation_id = $1";

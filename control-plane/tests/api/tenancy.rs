@@ -7,6 +7,7 @@
 use crate::app::{Answer, App};
 use crate::channels::dead_letter;
 use crate::fleet::enrolled;
+use crate::incidents::opened;
 use http::Method;
 use hyperverge_control_plane::api;
 use hyperverge_control_plane::auth::Role;
@@ -86,6 +87,13 @@ fn rows() -> Vec<Row> {
         row(post.clone(), "/api/v1/dead-letters/{id}/replay", Editor, nothing, 200),
         row(post.clone(), "/api/v1/dead-letters/{id}/discard", Editor, nothing, 204),
     ];
+    rows.extend([
+        row(get.clone(), "/api/v1/overview", Viewer, nothing, 200),
+        row(get.clone(), "/api/v1/incidents", Viewer, nothing, 200),
+        row(get.clone(), "/api/v1/incidents/{id}", Viewer, nothing, 200),
+        row(get.clone(), "/api/v1/incidents/{id}/timeline", Viewer, nothing, 200),
+        row(post.clone(), "/api/v1/incidents/{id}/acknowledge", Editor, nothing, 200),
+    ]);
     for (list, one) in
         [("/api/v1/monitors", "/api/v1/monitors/{id}"), ("/monitors", "/monitors/{id}")]
     {
@@ -97,6 +105,12 @@ fn rows() -> Vec<Row> {
             row(Method::PATCH, one, Editor, || json!({ "interval": "30s" }), 200),
             row(Method::DELETE, one, Editor, nothing, 204),
         ]);
+    }
+    for path in ["/api/v1/monitors/{id}/regions", "/monitors/{id}/regions"] {
+        rows.push(row(get.clone(), path, Viewer, nothing, 200));
+    }
+    for path in ["/api/v1/monitors/{id}/results", "/monitors/{id}/results"] {
+        rows.push(row(get.clone(), path, Viewer, nothing, 200));
     }
     for path in ["/api/v1/auth/login", "/auth/login"] {
         rows.push(public(post.clone(), path, login, 401));
@@ -149,6 +163,7 @@ impl World {
                 let channel = made["id"].as_str().unwrap();
                 return dead_letter(&self.app, self.organisation, channel).await.to_string();
             }
+            "incidents" => return opened(&self.app, self.organisation, &unique("m")).await.0,
             "agents" => return enrolled(&self.app, self.organisation, &unique("r")).await,
             _ => return String::new(),
         };

@@ -5,6 +5,7 @@ mod auth;
 mod channels;
 mod dead_letters;
 mod enrollment_tokens;
+mod incidents;
 mod monitors;
 mod openapi;
 mod regions;
@@ -18,6 +19,8 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     let v1 = OpenApiRouter::default()
         .merge(auth::router())
         .merge(monitors::router())
+        .merge(monitors::overview_router())
+        .merge(incidents::router())
         .merge(regions::router())
         .merge(agents::router())
         .merge(enrollment_tokens::router())

@@ -64,6 +64,8 @@ pub struct Event {
 pub struct Filter {
     /// `Some(true)`: resolved ones; `Some(false)`: open or acknowledged ones.
     pub resolved: Option<bool>,
+    /// Only those in this state.
+    pub state: Option<IncidentState>,
     pub subject: Option<(SubjectKind, String)>,
 }
 
@@ -78,6 +80,7 @@ pub async fn page(
     const SQL: &str = "SELECT * FROM incidents WHERE organisation_id = $1 AND id < $2
             AND ($3 = 0 OR ($3 = 1 AND resolved_at IS NULL) OR ($3 = 2 AND resolved_at IS NOT NULL))
             AND ($4 = '' OR (subject_kind = $4 AND subject_id = $5))
+            AND ($7 = '' OR state = $7)
         ORDER BY id DESC LIMIT $6";
     let resolved: i64 = match filter.resolved {
         None => 0,
@@ -89,7 +92,8 @@ pub async fn page(
         None => ("", ""),
     };
     let before = before.unwrap_or(Uuid::max());
-    let values = params![organisation_id, before, resolved, kind, subject, limit];
+    let state = filter.state.map_or("", IncidentState::as_str);
+    let values = params![organisation_id, before, resolved, kind, subject, limit, state];
     tx.fetch_all(SQL, values).await?.iter().map(read).collect()
 }
 

@@ -5,8 +5,10 @@ use crate::api::precondition::IfMatch;
 use crate::api::{Api, Problem, input::Id};
 use crate::auth::Editor;
 use crate::store::monitors;
+use crate::verdicts;
 use axum::extract::State;
 use http::StatusCode;
+use hyperverge_control_core::incident::Ending;
 
 /// Ends a monitor. Its incident is resolved with a notice; results and history stay.
 #[utoipa::path(delete, path = "/monitors/{id}", tag = "monitors", operation_id = "delete_monitor",
@@ -26,6 +28,8 @@ pub(super) async fn delete(
         .ok_or_else(|| Problem::not_found("monitor"))?;
     preconditions.require(monitor.revision)?;
     let now = tx.now().await?;
+    let (name, ending) = (&monitor.spec.name, Ending::Deleted);
+    verdicts::end(&mut tx, organisation, id, name, ending, now).await?;
     monitors::delete(&mut tx, organisation, &monitor, now).await?;
     tx.commit().await?;
     wake(&api);

@@ -4,9 +4,13 @@ mod create;
 mod delete;
 mod get;
 mod list;
+mod overview;
 mod patch;
 mod put;
 mod references;
+mod regions;
+mod results;
+mod seats;
 
 use crate::api::{Api, Problem, Timestamp};
 use crate::store::StoreError;
@@ -19,12 +23,16 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
-    OpenApiRouter::default().routes(routes!(list::list, create::create)).routes(routes!(
-        get::get,
-        put::put,
-        patch::patch,
-        delete::delete
-    ))
+    OpenApiRouter::default()
+        .routes(routes!(list::list, create::create))
+        .routes(routes!(get::get, put::put, patch::patch, delete::delete))
+        .routes(routes!(regions::regions))
+        .routes(routes!(results::results))
+}
+
+/// What the original system had no path for.
+pub(super) fn overview_router() -> OpenApiRouter<Api> {
+    OpenApiRouter::default().routes(routes!(overview::overview))
 }
 
 /// A monitor: its specification, and how it stands.

@@ -5,10 +5,12 @@ use crate::api::precondition::{IfMatch, etag};
 use crate::api::{Api, Problem, input::Id, input::JsonBody};
 use crate::auth::{Caller, Editor};
 use crate::store::monitors;
+use crate::verdicts;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::ETAG;
+use hyperverge_control_core::incident::Ending;
 use hyperverge_protocol::monitor::MonitorSpec;
 use uuid::Uuid;
 
@@ -48,12 +50,16 @@ pub(super) async fn replace(
     if spec != monitor.spec {
         references::require(&mut tx, organisation, &spec).await?;
         let now = tx.now().await?;
+        if let Some(ending) = Ending::of(&monitor.spec, &spec) {
+            verdicts::end(&mut tx, organisation, id, &monitor.spec.name, ending, now).await?;
+        }
         monitor.revision += 1;
-        monitor.updated_at = now;
         monitors::replace(&mut tx, organisation, id, monitor.revision, &spec, now)
             .await
             .map_err(name_taken)?;
-        monitor.spec = spec;
+        monitor = monitors::get(&mut tx, organisation, id)
+            .await?
+            .ok_or_else(|| Problem::not_found("monitor"))?;
         tx.commit().await?;
         wake(api);
     }
