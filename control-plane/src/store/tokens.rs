@@ -1,5 +1,4 @@
-//! Enrolment tokens: single use, short-lived, known only by their hash. What
-//! the gateway does with one that is presented is in [`super::enrollment`].
+//! Enrolment tokens: single use, short-lived, known only by their hash.
 
 use super::{Row, StoreError, Tx};
 use crate::params;
@@ -45,6 +44,51 @@ pub async fn insert(tx: &mut Tx, organisation: Uuid, token: NewToken) -> Result<
         token.expires_at,
     ];
     tx.execute(SQL, values).await.map(drop)
+}
+
+/// A token as enrolment needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimable {
+    pub organisation: Uuid,
+    pub id: Uuid,
+    pub region_id: Uuid,
+    pub expires_at: i64,
+    /// The agent that enrolled with it; the same key may ask again.
+    pub used_by: Option<String>,
+}
+
+/// The token with this secret, locked until the commit, so that of two racing
+/// enrolments the second sees what the first did.
+pub async fn lock_by_secret(
+    tx: &mut Tx,
+    secret_hash: Vec<u8>,
+) -> Result<Option<Claimable>, StoreError> {
+    const PLAIN: &str = "SELECT organisation_id, id, region_id, expires_at, used_by
+        FROM enrollment_tokens WHERE secret_hash = $1";
+    const LOCKING: &str = "SELECT organisation_id, id, region_id, expires_at, used_by
+        FROM enrollment_tokens WHERE secret_hash = $1 FOR UPDATE";
+    let sql = tx.for_update(PLAIN, LOCKING);
+    let Some(row) = tx.fetch_optional(sql, params![secret_hash]).await? else { return Ok(None) };
+    Ok(Some(Claimable {
+        organisation: row.get("organisation_id")?,
+        id: row.get("id")?,
+        region_id: row.get("region_id")?,
+        expires_at: row.get("expires_at")?,
+        used_by: row.get("used_by")?,
+    }))
+}
+
+/// Spends a locked token on one agent.
+pub async fn spend(
+    tx: &mut Tx,
+    organisation: Uuid,
+    id: Uuid,
+    agent_id: &str,
+    now: i64,
+) -> Result<(), StoreError> {
+    const SQL: &str = "UPDATE enrollment_tokens SET used_at = $4, used_by = $3
+        WHERE organisation_id = $1 AND id = $2 AND used_at IS NULL";
+    tx.execute(SQL, params![organisation, id, agent_id, now]).await.map(drop)
 }
 
 /// A page of tokens, newest first: those whose id is below `before`.

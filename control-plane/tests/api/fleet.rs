@@ -6,7 +6,7 @@ use http::{Method, Request};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::agents::{self, NewAgent};
-use hyperverge_control_plane::store::{enrollment, regions};
+use hyperverge_control_plane::store::{regions, tokens};
 use hyperverge_protocol::token::{EnrollmentToken, secret_hash};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -46,9 +46,9 @@ async fn a_token_carries_what_an_agent_needs_and_is_kept_as_a_hash() {
     assert_eq!(parsed.link_keys, [link]);
 
     let mut tx = app.shared.store.begin().await.unwrap();
-    let hash = secret_hash(&parsed.secret().unwrap());
-    let stored = enrollment::lock(&mut tx, &hash).await.unwrap().unwrap();
-    assert_eq!(stored.organisation_id, organisation);
+    let hash = secret_hash(&parsed.secret().unwrap()).to_vec();
+    let stored = tokens::lock_by_secret(&mut tx, hash).await.unwrap().unwrap();
+    assert_eq!(stored.organisation, organisation);
     drop(tx);
     let list = app.get("/api/v1/enrollment-tokens", &token).await.expect(200);
     assert!(!list.text.contains(text) && !list.text.contains("hvt1_"));
