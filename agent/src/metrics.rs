@@ -32,6 +32,12 @@ pub struct Metrics {
     pub assignment_sets_refused_total: IntCounter,
     pub link_up: IntGauge,
     pub link_connects_total: IntCounter,
+    pub spool: SpoolMetrics,
+}
+
+/// What goes through the spool.
+#[derive(Debug)]
+pub struct SpoolMetrics {
     /// Labels: lane (live backlog).
     pub batches_sealed_total: IntCounterVec,
     /// Labels: lane.
@@ -39,10 +45,10 @@ pub struct Metrics {
     pub results_refused_total: IntCounter,
     /// Labels: kind (success failure waiting).
     pub results_folded_total: IntCounterVec,
-    pub spool_bytes: IntGauge,
+    pub bytes: IntGauge,
     /// Labels: lane.
-    pub spool_batches: IntGaugeVec,
-    pub spool_corrupt_records_total: IntCounter,
+    pub batches: IntGaugeVec,
+    pub corrupt_records_total: IntCounter,
 }
 
 fn add<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
@@ -63,8 +69,18 @@ fn gauge(registry: &Registry, name: &str, help: &str) -> IntGauge {
     add(registry, IntGauge::new(name, help))
 }
 
-fn histogram(name: &str, help: &str) -> HistogramOpts {
-    HistogramOpts::new(name, help).buckets(PROBE_SECONDS.to_vec())
+fn gauges(registry: &Registry, name: &str, label: &str, help: &str) -> IntGaugeVec {
+    add(registry, IntGaugeVec::new(Opts::new(name, help), &[label]))
+}
+
+fn seconds(registry: &Registry, name: &str, help: &str) -> Histogram {
+    let options = HistogramOpts::new(name, help).buckets(PROBE_SECONDS.to_vec());
+    add(registry, Histogram::with_opts(options))
+}
+
+fn seconds_by(registry: &Registry, name: &str, label: &str, help: &str) -> HistogramVec {
+    let options = HistogramOpts::new(name, help).buckets(PROBE_SECONDS.to_vec());
+    add(registry, HistogramVec::new(options, &[label]))
 }
 
 impl Metrics {
@@ -79,34 +95,30 @@ impl Metrics {
                 "outcome",
                 "Checks that ended, by outcome.",
             ),
-            probe_duration_seconds: add(
+            probe_duration_seconds: seconds(r, "probe_duration_seconds", "Whole checks."),
+            probe_http_duration_seconds: seconds_by(
                 r,
-                Histogram::with_opts(histogram("probe_duration_seconds", "Whole checks.")),
-            ),
-            probe_http_duration_seconds: add(
-                r,
-                HistogramVec::new(
-                    histogram("probe_http_duration_seconds", "Phases of checks."),
-                    &["phase"],
-                ),
+                "probe_http_duration_seconds",
+                "phase",
+                "Phases of checks.",
             ),
             probes_in_flight: gauge(r, "agent_probes_in_flight", "Checks that run."),
             missed_slots_total: counters(
                 r,
                 "agent_missed_slots_total",
                 "reason",
-                "Slots that were due and have no result, by reason.",
+                "Slots without a result.",
             ),
             assignments: gauge(r, "agent_assignments", "Monitors of the set in force."),
             assignment_set_version: gauge(
                 r,
                 "agent_assignment_set_version",
-                "Version of the set in force, 0 for none.",
+                "Set in force, 0: none.",
             ),
             assignment_sets_refused_total: counter(
                 r,
                 "agent_assignment_sets_refused_total",
-                "Sets that did not verify, or were older than the one held.",
+                "Sets forged, broken or old.",
             ),
             link_up: gauge(r, "agent_link_up", "1 while a session is established."),
             link_connects_total: counter(
@@ -114,42 +126,7 @@ impl Metrics {
                 "agent_link_connects_total",
                 "Handshakes that succeeded.",
             ),
-            batches_sealed_total: counters(
-                r,
-                "agent_batches_sealed_total",
-                "lane",
-                "Batches made durable, by lane.",
-            ),
-            batches_acknowledged_total: counters(
-                r,
-                "agent_batches_acknowledged_total",
-                "lane",
-                "Batches the control plane has stored, by lane.",
-            ),
-            results_refused_total: counter(
-                r,
-                "agent_results_refused_total",
-                "Rows of stored batches that the control plane refused.",
-            ),
-            results_folded_total: counters(
-                r,
-                "agent_results_folded_total",
-                "kind",
-                "Results given up because the disk took no more, by kind.",
-            ),
-            spool_bytes: gauge(r, "agent_spool_bytes", "Bytes of the spool's segment files."),
-            spool_batches: add(
-                r,
-                IntGaugeVec::new(
-                    Opts::new("agent_spool_batches", "Batches that wait, by lane."),
-                    &["lane"],
-                ),
-            ),
-            spool_corrupt_records_total: counter(
-                r,
-                "agent_spool_corrupt_records_total",
-                "Spool records whose checksum was wrong at a start.",
-            ),
+            spool: SpoolMetrics::new(r),
             registry,
         }
     }
@@ -178,6 +155,43 @@ impl Metrics {
     /// The text exposition.
     pub fn render(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
+    }
+}
+
+impl SpoolMetrics {
+    fn new(r: &Registry) -> Self {
+        Self {
+            batches_sealed_total: counters(
+                r,
+                "agent_batches_sealed_total",
+                "lane",
+                "Batches made durable.",
+            ),
+            batches_acknowledged_total: counters(
+                r,
+                "agent_batches_acknowledged_total",
+                "lane",
+                "Batches stored.",
+            ),
+            results_refused_total: counter(
+                r,
+                "agent_results_refused_total",
+                "Rows refused at ingest.",
+            ),
+            results_folded_total: counters(
+                r,
+                "agent_results_folded_total",
+                "kind",
+                "Results given up.",
+            ),
+            bytes: gauge(r, "agent_spool_bytes", "Bytes of the spool's segment files."),
+            batches: gauges(r, "agent_spool_batches", "lane", "Batches that wait, by lane."),
+            corrupt_records_total: counter(
+                r,
+                "agent_spool_corrupt_records_total",
+                "Damaged spool records.",
+            ),
+        }
     }
 }
 

@@ -88,7 +88,7 @@ mod tests {
         let address = listener.local_addr().expect("bound");
         let status = Arc::new(Status::default());
         let metrics = Arc::new(Metrics::new());
-        metrics.spool_bytes.set(17);
+        metrics.spool.bytes.set(17);
         let stop = CancellationToken::new();
         let server = tokio::spawn(serve(listener, status.clone(), metrics, stop.clone()));
         assert!(is_live(address).await.expect("answers"));

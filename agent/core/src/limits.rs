@@ -50,7 +50,7 @@ pub const HEARTBEATS_UNANSWERED: usize = 3;
 pub const WELCOME_WITHIN_MS: i64 = 10_000;
 /// How long a lane rests after a batch that was refused for good.
 pub const REFUSED_PAUSE_MS: i64 = 60_000;
-/// The longest rest a busy control plane may ask for.
-pub const BUSY_PAUSE_MAX_MS: i64 = 60_000;
+/// The shortest and longest rest after a busy control plane's answer.
+pub const BUSY_PAUSE_MS: (i64, i64) = (50, 60_000);
 /// How long a lane rests after a number that was not the expected one.
 pub const WRONG_NUMBER_PAUSE_MS: i64 = 200;

@@ -189,7 +189,7 @@ impl<P: Prober> Engine<P> {
         let now = self.now();
         let Finished { ticket, row, undated } = finished;
         if self.batcher.waiting_rows() >= limits::ROWS_WAITING {
-            self.around.metrics.results_folded_total.with_label_values(&["waiting"]).inc();
+            self.around.metrics.spool.results_folded_total.with_label_values(&["waiting"]).inc();
             self.schedule.handle_abandoned(ticket, MissedReason::Overload, now);
             return;
         }

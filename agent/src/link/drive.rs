@@ -16,8 +16,8 @@ use bytes::Bytes;
 use hyperverge_agent_core::Lane;
 use hyperverge_agent_core::session::{Disconnect, Effect};
 use hyperverge_protocol::wire::{
-    AgentFrame, ControlFrame, Envelope, Goodbye, Heartbeat, Hello, LaneState, SetAccepted,
-    agent_frame, control_frame,
+    AgentFrame, ControlFrame, Envelope, Goodbye, Heartbeat, Hello, LaneState, Refusal, RefusalCode,
+    SetAccepted, agent_frame, control_frame,
 };
 use prost::Message;
 use std::sync::Arc;
@@ -277,7 +277,7 @@ impl LinkTask {
             boot_time_ms: boot_ms,
             wall_time_ms: clock::wall_ms(),
             probes_in_flight: self.status.probes_in_flight.load(Relaxed),
-            spool_bytes: self.metrics.spool_bytes.get().unsigned_abs(),
+            spool_bytes: self.metrics.spool.bytes.get().unsigned_abs(),
         })
     }
 
@@ -290,7 +290,7 @@ impl LinkTask {
             }
             Some(control_frame::Body::Acknowledged(ack)) => self.session.handle_acknowledged(&ack),
             Some(control_frame::Body::Refusal(refusal)) => {
-                warn!(code = refusal.code().as_str_name(), message = refusal.message, "refused");
+                log_refusal(&refusal);
                 self.session.handle_refusal(&refusal, boot_ms);
             }
             Some(control_frame::Body::SetManifest(manifest)) => {
@@ -339,6 +339,15 @@ impl LinkTask {
             }
             Err(_) => Ok(()),
         }
+    }
+}
+
+/// A busy control plane says so for every batch, and people look there, not here.
+fn log_refusal(refusal: &Refusal) {
+    let (code, message) = (refusal.code().as_str_name(), &refusal.message);
+    match refusal.code() {
+        RefusalCode::Busy | RefusalCode::WrongNumber => debug!(code, message, "refused"),
+        _ => warn!(code, message, "refused"),
     }
 }
 

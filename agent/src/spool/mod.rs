@@ -137,7 +137,7 @@ impl Spool {
         let error = |source| SpoolError { dir: dir.clone(), source };
         durable::private_dir(&dir).map_err(error)?;
         let recovered = recover::recover(&dir, spool_limits).map_err(error)?;
-        metrics.spool_corrupt_records_total.inc_by(recovered.corrupt as u64);
+        metrics.spool.corrupt_records_total.inc_by(recovered.corrupt as u64);
         info!(
             waiting = recover::waiting(&recovered.spool),
             bytes = recovered.spool.bytes(),

@@ -83,8 +83,8 @@ async fn numbers_outlive_every_segment() {
         acknowledge(&spool, Lane::Backlog, slot as u64).await;
     }
     assert!(spool.read(Lane::Backlog, 12).await.is_none(), "nothing waits");
-    assert!(metrics.spool_bytes.get() < 5_000_000, "acknowledged segments are deleted");
-    assert_eq!(disk_bytes(dir.path()), metrics.spool_bytes.get() as u64);
+    assert!(metrics.spool.bytes.get() < 5_000_000, "acknowledged segments are deleted");
+    assert_eq!(disk_bytes(dir.path()), metrics.spool.bytes.get() as u64);
     spool.shut_down().await;
     let (_, found, _) = open(dir.path(), ROOMY);
     assert_eq!((found.numbers.backlog, found.backlog.len()), (13, 0));
@@ -123,8 +123,8 @@ async fn a_full_spool_gives_up_successes_then_everything_and_never_grows() {
     }
     assert!(folded > 0, "before that, successes became gap records");
     assert_eq!(kept_failures, sealed_failures);
-    let counted = metrics.results_folded_total.with_label_values(&["success"]).get()
-        + metrics.results_folded_total.with_label_values(&["failure"]).get();
+    let counted = metrics.spool.results_folded_total.with_label_values(&["success"]).get()
+        + metrics.spool.results_folded_total.with_label_values(&["failure"]).get();
     assert_eq!(counted as usize, folded + given_up.len(), "every loss is counted");
 }
 

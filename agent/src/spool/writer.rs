@@ -139,7 +139,7 @@ impl Writer {
                 continue;
             }
             let (draft, folded) = thinned(draft, admission);
-            self.metrics.results_folded_total.with_label_values(&["success"]).inc_by(folded);
+            self.metrics.spool.results_folded_total.with_label_values(&["success"]).inc_by(folded);
             match self.append(&draft, request.set_version, request.now_ms) {
                 Ok((place, envelope)) => sealed.push((place, envelope, draft)),
                 Err(error) => {
@@ -300,7 +300,7 @@ impl Writer {
     fn commit(&mut self, sealed: Vec<(Sealed, Bytes, Draft)>) {
         for (place, envelope, _) in sealed {
             self.spool.handle_complete_through(place.complete_through_ms);
-            self.metrics.batches_sealed_total.with_label_values(&[place.lane.as_str()]).inc();
+            self.metrics.spool.batches_sealed_total.with_label_values(&[place.lane.as_str()]).inc();
             if self.cache_bytes + envelope.len() <= limits::SPOOL_CACHE_BYTES {
                 self.cache_bytes += envelope.len();
                 self.cache.insert((place.lane, place.number), envelope);
@@ -316,7 +316,7 @@ impl Writer {
         fold(draft.rows, Admission::Nothing, &mut gaps);
         for gap in &gaps {
             let kind = if gap.reason == MissedReason::SpoolFull { "success" } else { "failure" };
-            self.metrics.results_folded_total.with_label_values(&[kind]).inc();
+            self.metrics.spool.results_folded_total.with_label_values(&[kind]).inc();
         }
         warn!(rows = lost, "the spool takes no more; results are given up");
         if !undated {
@@ -332,8 +332,8 @@ impl Writer {
             self.cache_bytes -= bytes.len();
         }
         let Some(sealed) = self.spool.handle_acknowledged(ack.lane, ack.number) else { return };
-        self.metrics.batches_acknowledged_total.with_label_values(&[ack.lane.as_str()]).inc();
-        self.metrics.results_refused_total.inc_by(u64::from(ack.refused));
+        self.metrics.spool.batches_acknowledged_total.with_label_values(&[ack.lane.as_str()]).inc();
+        self.metrics.spool.results_refused_total.inc_by(u64::from(ack.refused));
         if debugging {
             let slots = slots_of(envelope.as_ref());
             debug!(
@@ -377,7 +377,7 @@ impl Writer {
         let record = Record::decode_one(&bytes.into());
         if read.is_err() || record.is_none() {
             error!(lane = lane.as_str(), number, "a sealed batch cannot be read back and is lost");
-            self.metrics.spool_corrupt_records_total.inc();
+            self.metrics.spool.corrupt_records_total.inc();
             self.spool.handle_acknowledged(lane, number);
         }
         record.map(|record| record.envelope)
@@ -449,10 +449,10 @@ impl Writer {
             *numbers = Numbers { live, backlog };
             changed
         });
-        self.metrics.spool_bytes.set(i64::try_from(self.spool.bytes()).unwrap_or(i64::MAX));
+        self.metrics.spool.bytes.set(i64::try_from(self.spool.bytes()).unwrap_or(i64::MAX));
         for lane in Lane::ALL {
             let waiting = self.spool.waiting_count(lane) as i64;
-            self.metrics.spool_batches.with_label_values(&[lane.as_str()]).set(waiting);
+            self.metrics.spool.batches.with_label_values(&[lane.as_str()]).set(waiting);
         }
     }
 

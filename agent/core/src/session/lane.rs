@@ -51,6 +51,13 @@ impl LaneSend {
         self.rests_until_ms = self.rests_until_ms.max(rests_until_ms);
     }
 
+    /// Sets the lane back to the first number under way, after a rest.
+    pub(super) fn send_again(&mut self, rests_until_ms: i64) {
+        if let Some(first) = self.in_flight.first().copied() {
+            self.send_again_from(first, rests_until_ms);
+        }
+    }
+
     pub(super) fn is_in_flight(&self, number: u64) -> bool {
         self.in_flight.contains(&number)
     }

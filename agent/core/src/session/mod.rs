@@ -21,7 +21,7 @@ mod tests;
 
 use crate::Lane;
 use crate::limits::{
-    BACKLOG_WINDOW, BUSY_PAUSE_MAX_MS, HEARTBEAT_MS, HEARTBEAT_RANGE_MS, HEARTBEATS_UNANSWERED,
+    BACKLOG_WINDOW, BUSY_PAUSE_MS, HEARTBEAT_MS, HEARTBEAT_RANGE_MS, HEARTBEATS_UNANSWERED,
     LIVE_WINDOW, REFUSED_PAUSE_MS, WELCOME_WITHIN_MS, WRONG_NUMBER_PAUSE_MS,
 };
 use hyperverge_protocol::wire::{BatchAcknowledged, HeartbeatReply, Refusal, RefusalCode, Welcome};
@@ -239,18 +239,32 @@ impl Session {
         if refusal.fatal {
             return self.close(Disconnect::Ended { message });
         }
-        let Some(lane) = Lane::from_wire(refusal.lane) else { return };
+        let Some(lane) = Lane::from_wire(refusal.lane) else {
+            return self.handle_unnamed_refusal(refusal, boot_ms);
+        };
         let number = refusal.number;
         match code {
             RefusalCode::WrongNumber => self.handle_wrong_number(lane, refusal, boot_ms),
             RefusalCode::Busy | RefusalCode::Internal => {
-                let asked = i64::from(refusal.retry_after_ms).clamp(10, BUSY_PAUSE_MAX_MS);
-                self.lane_mut(lane).send_again_from(number, boot_ms + asked);
+                let rest_ms = busy_pause_ms(refusal);
+                self.lane_mut(lane).send_again_from(number, boot_ms + rest_ms);
             }
             _ => {
                 self.lane_mut(lane).send_again_from(number, boot_ms + REFUSED_PAUSE_MS);
                 self.effects.push_back(Effect::BatchRefused { lane, number, code, message });
             }
+        }
+    }
+
+    /// A refusal that does not say of what: any batch under way may be meant, so
+    /// all of them go out again, after a rest.
+    fn handle_unnamed_refusal(&mut self, refusal: &Refusal, boot_ms: i64) {
+        let rest_ms = match refusal.code() {
+            RefusalCode::Busy | RefusalCode::Internal => busy_pause_ms(refusal),
+            _ => REFUSED_PAUSE_MS,
+        };
+        for lane in Lane::ALL {
+            self.lane_mut(lane).send_again(boot_ms + rest_ms);
         }
     }
 
@@ -360,6 +374,10 @@ impl Session {
         self.next_heartbeat_ms = i64::MAX;
         self.effects.retain(|effect| matches!(effect, Effect::Acknowledged { .. }));
     }
+}
+
+fn busy_pause_ms(refusal: &Refusal) -> i64 {
+    i64::from(refusal.retry_after_ms).clamp(BUSY_PAUSE_MS.0, BUSY_PAUSE_MS.1)
 }
 
 /// Refusals of the agent itself rather than of one message.

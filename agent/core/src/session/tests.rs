@@ -107,6 +107,22 @@ fn a_busy_control_plane_is_left_alone_as_long_as_it_asks() {
 }
 
 #[test]
+fn a_refusal_that_names_nothing_concerns_everything_under_way() {
+    let mut session = Session::new([4, 5], [9]);
+    establish(&mut session, 0);
+    session.handle_heartbeat_reply(&reply(0, 2));
+    assert_eq!(sent(&effects(&mut session, 0)), [(Lane::Backlog, 9)]);
+    let busy =
+        Refusal { code: RefusalCode::Busy.into(), retry_after_ms: 300, ..Refusal::default() };
+    session.handle_refusal(&busy, 0);
+    assert_eq!(effects(&mut session, 299), []);
+    assert_eq!(
+        sent(&effects(&mut session, 300)),
+        [(Lane::Live, 4), (Lane::Live, 5), (Lane::Backlog, 9)]
+    );
+}
+
+#[test]
 fn a_rejected_agent_stops_sending() {
     for code in [RefusalCode::Revoked, RefusalCode::NotEnrolled, RefusalCode::Quarantined] {
         let mut session = Session::new([1], []);
