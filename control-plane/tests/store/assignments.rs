@@ -60,6 +60,27 @@ async fn one_current_assignment_in_a_region_and_the_past_is_kept() {
 }
 
 #[tokio::test]
+async fn an_agent_can_get_back_what_it_never_began() {
+    on_both(async |store| {
+        let fleet = small_fleet(&store, 1).await;
+        let (organisation, monitor) = (fleet.organisation_id, new_id());
+        let (region, agent) = (fleet.regions[0], fleet.agents[0].as_str());
+        let far = assignment(monitor, region, agent, 1_000);
+        let mut tx = store.begin().await.unwrap();
+        for holder in [agent, "another", agent] {
+            assignments::end(&mut tx, organisation, monitor, region, 999, 50).await.unwrap();
+            let held = Assignment { agent_id: holder.to_owned(), ..far.clone() };
+            assignments::assign(&mut tx, organisation, &held).await.unwrap();
+        }
+        let current = assignments::current_of(&mut tx, organisation, vec![monitor]).await.unwrap();
+        assert_eq!(current, std::slice::from_ref(&far));
+        let twice = assignments::assign(&mut tx, organisation, &far).await;
+        assert!(matches!(twice, Err(StoreError::Conflict)), "{twice:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_sets_version_only_rises() {
     on_both(async |store| {
         let fleet = small_fleet(&store, 2).await;

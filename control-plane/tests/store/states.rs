@@ -4,6 +4,7 @@ use crate::back_ends::on_both;
 use crate::fleet::small_fleet;
 use crate::monitor::{assigned_monitor, reported};
 use hyperverge_control_core::correlation::{RegionState, Scope, StateRow, Verdict};
+use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::results::{self, NewResult, Origin};
 use hyperverge_control_plane::store::states::{self, MonitorState};
 use std::time::Duration;
@@ -135,6 +136,11 @@ async fn the_overview_shows_every_seat_with_its_newest_result() {
         let later = states::overview(&mut tx, organisation, &[monitor], 200_000).await.unwrap();
         assert!(later[0].items.iter().all(|item| item.state == RegionState::Unknown));
         assert_eq!(later[0].items[0].reason.as_deref(), Some("silent"));
+        let revised = "UPDATE monitors SET revision = 2";
+        tx.execute(revised, params![]).await.unwrap();
+        let revised = states::overview(&mut tx, organisation, &[monitor], 61_000).await.unwrap();
+        let asked = revised[0].items.iter().all(|item| item.state == RegionState::Unknown);
+        assert!(asked, "nobody was asked the new question yet");
         let nobody = states::monitor_regions(&mut tx, organisation, Uuid::nil(), 1).await.unwrap();
         assert!(nobody.is_none());
     })

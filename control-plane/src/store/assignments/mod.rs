@@ -29,7 +29,9 @@ pub struct Assignment {
     pub predecessor_through: Option<i64>,
 }
 
-/// Adds an assignment; [`StoreError::Conflict`] while the monitor has another in that region.
+/// Adds an assignment; [`StoreError::Conflict`] while the monitor has another in
+/// that region. An agent that had just this one before, and gives no slot back
+/// because none was due in between, has it again.
 pub async fn assign(
     tx: &mut Tx,
     organisation_id: Uuid,
@@ -37,7 +39,11 @@ pub async fn assign(
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO assignments (organisation_id, monitor_id, region_id, agent_id,
             revision, first_slot, anchor_ms, interval_ms, assigned_at, predecessor_through)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+        ON CONFLICT (organisation_id, monitor_id, region_id, revision, agent_id, first_slot)
+        DO UPDATE SET ended_at = NULL, last_slot = NULL, assigned_at = excluded.assigned_at,
+            predecessor_through = excluded.predecessor_through
+        WHERE assignments.ended_at IS NOT NULL";
     let values = params![
         organisation_id,
         new.monitor_id,
@@ -50,8 +56,10 @@ pub async fn assign(
         new.assigned_at,
         new.predecessor_through
     ];
-    tx.execute(SQL, values).await?;
-    Ok(())
+    match tx.execute(SQL, values).await? {
+        0 => Err(StoreError::Conflict),
+        _ => Ok(()),
+    }
 }
 
 /// Ends the current assignment of the monitor in the region after `last_slot`.

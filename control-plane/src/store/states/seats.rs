@@ -47,7 +47,10 @@ pub async fn watched(
                 Seat {
                     region: name,
                     region_id: region.map(|region| region.id),
-                    held: place.and_then(|place| held.remove(&place)),
+                    // Until the planner has been there, nobody is asked the new question.
+                    held: place
+                        .and_then(|place| held.remove(&place))
+                        .filter(|held| held.revision == revision),
                     row: place.and_then(|place| states.remove(&place)),
                 }
             })
