@@ -7,7 +7,7 @@
 //! within [`limits::SHUTDOWN`].
 
 use crate::ingest::{self, IngestHandle};
-use crate::keys;
+use crate::keys::{self, Absent};
 use crate::limits;
 use crate::link::{self, Gateway};
 use crate::notify;
@@ -16,7 +16,7 @@ use crate::server::{self, Readiness};
 use crate::settings::{Settings, Sources};
 use crate::shared::Shared;
 use crate::store::Store;
-use crate::tasks::{correlator, liveness, planner, retention};
+use crate::tasks::{census, correlator, liveness, planner, retention};
 use anyhow::{Context, bail};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -71,7 +71,11 @@ impl App {
             settings.server.listen = crate::settings::with_port(listen, roles.default_port());
         }
         let store = Store::open(settings.database.url.expose()).await.context("database.url")?;
-        let keys = keys::open(&settings, roles.signs_assignments())?;
+        let absent = match keys::are_known(&store).await? {
+            true => Absent::Refuse,
+            false => Absent::Make,
+        };
+        let keys = keys::open(&settings, roles.signs_assignments(), absent)?;
         keys::require_known(&store, &keys).await?;
         let tls = match settings.server.tls_cert.is_empty() {
             true => None,
@@ -124,6 +128,7 @@ impl App {
         }
         if roles.has(Role::Scheduler) {
             let stop = tasks.stop.clone();
+            tasks.spawn("census", census::run(shared.clone(), stop.clone()));
             tasks.spawn("planner", planner::run(shared.clone(), stop.clone()));
             tasks.spawn("liveness", liveness::run(shared.clone(), stop.clone()));
             tasks.spawn("correlator", correlator::run(shared.clone(), stop.clone()));

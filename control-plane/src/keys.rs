@@ -16,8 +16,8 @@ mod files;
 mod known;
 mod seal;
 
-pub use files::{KeyFileError, open};
-pub use known::{KeyMismatch, require_known};
+pub use files::{Absent, KeyFileError, open};
+pub use known::{KeyMismatch, are_known, require_known};
 pub use seal::SealError;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};

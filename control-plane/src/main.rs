@@ -42,6 +42,8 @@ enum Command {
     },
     /// The OpenAPI document of this version's API.
     Openapi,
+    /// The table of metrics in docs/metrics.md.
+    Metrics,
     /// The tenants of this installation.
     Organisation {
         #[command(subcommand)]
@@ -111,6 +113,7 @@ async fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve { source, roles } => serve(&source, &roles).await,
         Command::CheckConfig { source } => check_config(&source),
         Command::Openapi => openapi(),
+        Command::Metrics => metrics(),
         Command::Organisation { command } => organisation(command).await,
         Command::Healthcheck { source } => healthcheck(&source).await,
     }
@@ -157,6 +160,12 @@ async fn healthcheck(source: &SettingsArgs) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "a command line speaks to its terminal")]
 fn openapi() -> anyhow::Result<()> {
     println!("{}", serde_json::to_string_pretty(&api::openapi())?);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "a command line speaks to its terminal")]
+fn metrics() -> anyhow::Result<()> {
+    print!("{}", hyperverge_control_plane::metrics::documentation());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The catalogue of metrics: every name this process exposes, once.
 //!
 //! Alerts and dashboards may use only names from here; `docs/metrics.md` is
-//! generated from it (`cargo test -p hyperverge-control-plane metrics` says how).
+//! generated from it (its test fails when the two differ, and says how to renew it).
 //! To add one: a field and a line in [`Metrics::new`], with the unit in the
 //! name. Labels take few values: a monitor or an agent is never a label.
 
@@ -50,7 +50,6 @@ pub struct Metrics {
 
     pub agents: IntGaugeVec,
     pub scheduler_jobs_scheduled_total: IntCounter,
-    pub planner_runs_total: IntCounterVec,
     pub planner_duration_seconds: Histogram,
     pub retention_rows_deleted_total: IntCounterVec,
 
@@ -99,14 +98,13 @@ impl Metrics {
             link_sets_sent_total: c.counter("hyperverge_link_sets_sent_total", "Assignment sets sent to agents."),
             enrollments_total: c.counters("hyperverge_enrollments_total", "Enrolment requests, by result.", &["result"]),
 
-            agents: c.gauges("hyperverge_agents", "Agents of this installation, by state.", &["state"]),
+            agents: c.gauges("hyperverge_agents", "Agents of this installation, by state; the same from every replica.", &["state"]),
             scheduler_jobs_scheduled_total: c.counter("scheduler_jobs_scheduled_total", "Assignments made or moved."),
-            planner_runs_total: c.counters("hyperverge_planner_runs_total", "Runs of the assignment planner, by result.", &["result"]),
             planner_duration_seconds: c.histogram("hyperverge_planner_duration_seconds", "Duration of one planner run.", WORK_SECONDS),
             retention_rows_deleted_total: c.counters("hyperverge_retention_rows_deleted_total", "Rows that were older than the retention allows, by table.", &["table"]),
 
             incidents_created_total: c.counters("incidents_created_total", "Incidents opened, by scope.", &["scope"]),
-            incidents_open: c.gauges("hyperverge_incidents_open", "Incidents not resolved, by scope.", &["scope"]),
+            incidents_open: c.gauges("hyperverge_incidents_open", "Incidents not resolved, by scope; the same from every replica.", &["scope"]),
             correlator_duration_seconds: c.histogram("hyperverge_correlator_duration_seconds", "Duration of one correlator run.", WORK_SECONDS),
             page_intents_settled_total: c.counters("hyperverge_page_intents_settled_total", "Page intents settled, by what became of them.", &["outcome"]),
 
@@ -141,5 +139,55 @@ impl Metrics {
     /// What there is, in the order of the catalogue.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+}
+
+/// The table of `docs/metrics.md`.
+pub fn documentation() -> String {
+    let mut page = String::from("| metric | kind | labels | is |\n|---|---|---|---|\n");
+    for Entry { name, kind, labels, help } in Metrics::new().entries() {
+        let labels = labels.iter().map(|label| format!("`{label}`")).collect::<Vec<_>>().join(" ");
+        page.push_str(&format!("| `{name}` | {kind} | {labels} | {help} |\n"));
+    }
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = include_str!("../../docs/metrics.md");
+
+    #[test]
+    fn the_page_is_the_catalogue() {
+        let (_, rest) = PAGE.split_once("<!-- control plane -->\n").expect("a begin mark");
+        let (table, _) = rest.split_once("<!-- /control plane -->").expect("an end mark");
+        assert_eq!(
+            table,
+            documentation(),
+            "put what `hyperverge-control-plane metrics` prints between the marks of docs/metrics.md"
+        );
+    }
+
+    #[test]
+    fn what_the_original_system_exposed_keeps_its_name() {
+        let metrics = Metrics::new();
+        metrics.http_requests_total.with_label_values(&["200"]).inc();
+        metrics.http_request_duration_seconds.observe(0.1);
+        metrics.monitor_checks_executed_total.with_label_values(&["ok"]).inc();
+        metrics.scheduler_jobs_scheduled_total.inc();
+        metrics.incidents_created_total.with_label_values(&["global"]).inc();
+        metrics.notifier_notifications_sent_total.with_label_values(&["webhook", "accepted"]).inc();
+        let text = metrics.render().unwrap();
+        for line in [
+            "http_requests_total{status=\"200\"} 1",
+            "http_request_duration_seconds_count 1",
+            "monitor_checks_executed_total{outcome=\"ok\"} 1",
+            "scheduler_jobs_scheduled_total 1",
+            "incidents_created_total{scope=\"global\"} 1",
+            "notifier_notifications_sent_total{kind=\"webhook\",result=\"accepted\"} 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is missing");
+        }
     }
 }

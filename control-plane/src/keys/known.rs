@@ -19,6 +19,13 @@ pub enum KeyMismatch {
     Store(#[from] StoreError),
 }
 
+/// Whether this installation has keys.
+pub async fn are_known(store: &Store) -> Result<bool, StoreError> {
+    let mut tx = store.read().await?;
+    let row = tx.fetch_optional("SELECT name FROM key_fingerprints LIMIT 1", params![]).await?;
+    Ok(row.is_some())
+}
+
 /// Stores the fingerprints at first start; later, requires them to be the same.
 pub async fn require_known(store: &Store, keys: &Keys) -> Result<(), KeyMismatch> {
     let mut tx = store.begin().await?;

@@ -14,6 +14,7 @@ mod deliveries;
 mod fleet;
 mod incidents;
 mod intents;
+mod keys;
 mod leases;
 mod monitor;
 mod results;

@@ -1,0 +1,77 @@
+//! `serve`, from its start to its end.
+
+use crate::program::Place;
+use std::time::{Duration, Instant};
+
+#[test]
+fn it_answers_probes_and_stops_cleanly_on_either_signal() {
+    for signal in ["-TERM", "-INT"] {
+        let place = Place::new();
+        let program = place.serve(&[]);
+        for path in ["/health", "/live", "/ready"] {
+            assert_eq!(program.get(path).0, 200, "{path}");
+        }
+        let (status, body) = program.get("/metrics");
+        assert_eq!(status, 200);
+        assert!(body.contains("hyperverge_build_info{"), "{body}");
+        assert!(body.contains("http_requests_total{status=\"200\"} 3"), "{body}");
+        let listen = format!("server.listen={}", program.address);
+        let probe = place.run(&["healthcheck", "--set", &listen], &[], "");
+        assert_eq!(probe.code, Some(0), "{probe:?}");
+
+        let began = monotonic();
+        program.signal(signal);
+        let (code, log) = program.end();
+        assert_eq!(code, Some(0), "{log}");
+        assert!(log.contains("\"message\":\"stopped\""), "{log}");
+        assert!(!log.contains("\"level\":\"ERROR\""), "{log}");
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "measures how long a real process takes")]
+fn monotonic() -> Instant {
+    Instant::now()
+}
+
+#[test]
+fn a_replica_with_other_keys_does_not_start() {
+    let place = Place::new();
+    let first = place.serve(&[]);
+    let other = place.path().join("others").display().to_string();
+    let refused = place.run(&["serve", "--set", &format!("keys.dir={other}")], &[], "");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("link.pem: is missing"), "{refused:?}");
+    let seed = [("HYPERVERGE_KEYS__LINK", "07".repeat(32))];
+    let environment = seed.each_ref().map(|(name, text)| (*name, text.as_str()));
+    let refused = place.run(&["serve"], &environment, "");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("the link key is not this installation's"), "{refused:?}");
+    assert!(refused.stderr.contains("[keys] dir"), "{refused:?}");
+    let second = place.serve(&["--roles", "scheduler,notifier"]);
+    assert_eq!(second.get("/ready").0, 200);
+    assert_eq!(second.get("/api/v1/openapi.json").0, 404, "only the role api has an API");
+    assert_eq!(first.get("/api/v1/openapi.json").0, 200);
+}
+
+#[test]
+fn the_api_alone_works_without_the_assignment_key() {
+    let place = Place::new();
+    drop(place.serve(&[]));
+    std::fs::remove_file(place.path().join("keys/assignment.pem")).unwrap();
+    let api = place.serve(&["--roles", "api"]);
+    assert_eq!(api.get("/ready").0, 200);
+    let scheduler = place.run(&["serve", "--roles", "scheduler"], &[], "");
+    assert_eq!(scheduler.code, Some(1), "{scheduler:?}");
+    assert!(scheduler.stderr.contains("assignment.pem: is missing"), "{scheduler:?}");
+}
+
+#[test]
+fn a_place_that_is_taken_is_named() {
+    let place = Place::new();
+    let first = place.serve(&[]);
+    let listen = format!("server.listen={}", first.address);
+    let second = place.run(&["serve", "--set", &listen], &[], "");
+    assert_eq!(second.code, Some(1));
+    assert!(second.stderr.contains(&format!("server.listen: {}", first.address)), "{second:?}");
+}
