@@ -2,7 +2,7 @@
 //! other bytes, and every slot is accounted for.
 
 use crate::agent::{Host, until};
-use crate::plane::{Plane, State};
+use crate::plane::{Plane, State, now_ms};
 use crate::world::refused;
 use hyperverge_protocol::wire::{Assignment, ResultBatch};
 use std::collections::BTreeSet;
@@ -100,6 +100,64 @@ async fn an_agent_that_restarts_alone_keeps_probing() {
     every_slot_is_accounted_for(&state, &monitor);
     assert!(state.decoded().iter().all(|batch| !batch.undated), "the same boot can date");
     assert_eq!(state.hellos.last().expect("came back").set_version, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_boot_that_never_met_the_control_plane_dates_nothing() {
+    let plane = Plane::start();
+    let host = Host::enrolled(&plane).await;
+    let monitor = refused(1);
+    plane.state().greeting = plane.set(&host.key(), 4, vec![monitor.clone()]);
+    let mut process = host.spawn();
+    plane.until("rows", |state| state.rows().len() >= 2).await;
+    let clock = host.config.state_dir.join("clock.json");
+    until("the clock is kept", async || clock.exists().then_some(())).await;
+    plane.vanish();
+    process.kill().await.expect("killed");
+    // As after a reboot: what was measured belongs to another boot.
+    let saved = std::fs::read_to_string(&clock).expect("there");
+    let mut saved: serde_json::Value = serde_json::from_str(&saved).expect("JSON");
+    saved["boot_id"] = vec![0u8; 16].into();
+    std::fs::write(&clock, saved.to_string()).expect("written");
+    let mut process = host.spawn();
+    let address = host.listens(2).await;
+    until("probes run", async || {
+        let metrics = host.get(address, "/metrics").await;
+        let line = metrics.lines().find(|l| l.contains("checks_executed_total{outcome=\"fail\"}"));
+        line.and_then(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).filter(|count| *count >= 3)
+    })
+    .await;
+    plane.revive();
+    plane
+        .until("dated rows again", |state| {
+            let undated = state.decoded().iter().any(|b| b.undated && b.rows.len() >= 2);
+            let through = state.decoded().iter().filter_map(|b| b.complete_through_ms).max();
+            undated
+                && state.hellos.len() >= 2
+                && through > Some(now_ms() - 3_000)
+                && state.rows().len() >= 7
+        })
+        .await;
+    terminate(&mut process).await;
+    let state = plane.state();
+    assert_eq!(state.wrong, Vec::<String>::new());
+    let (undated, dated): (Vec<_>, Vec<_>) =
+        state.decoded().into_iter().partition(|batch| batch.undated);
+    assert!(undated.iter().all(|b| b.complete_through_ms.is_none() && b.missed.is_empty()));
+    let far = monitor.first_slot;
+    let slots = |batches: &[ResultBatch]| -> Vec<i64> {
+        batches.iter().flat_map(|b| &b.rows).map(|row| row.due_us / 1_000).collect()
+    };
+    assert!(slots(&undated).iter().all(|due_ms| *due_ms < monitor.anchor_ms), "boot time");
+    assert!(slots(&dated).iter().all(|due_ms| *due_ms >= monitor.anchor_ms + far * 1_000));
+    let mut batches = state.batches.clone();
+    batches.retain(|_, payload| !decode(payload).undated);
+    let known = State { batches, ..State::default() };
+    every_slot_is_accounted_for(&known, &monitor);
+}
+
+fn decode(payload: &bytes::Bytes) -> ResultBatch {
+    prost::Message::decode(payload.clone()).expect("a batch")
 }
 
 #[tokio::test(flavor = "multi_thread")]
