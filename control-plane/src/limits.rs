@@ -99,6 +99,8 @@ pub const RECEIVER_ANSWER_BYTES: usize = 64 * 1024;
 pub const DELIVERY_ERROR_CHARS: usize = 200;
 /// How long trying a channel out may take; less than [`REQUEST`].
 pub const CHANNEL_TEST: Duration = Duration::from_secs(20);
+/// Channels tried out at once by one process.
+pub const CHANNEL_TESTS: usize = 8;
 /// How often the outbox is counted for the metrics.
 pub const OUTBOX_COUNT: Duration = Duration::from_secs(10);
 /// Channels of one organisation.

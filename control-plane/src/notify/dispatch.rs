@@ -13,8 +13,10 @@ use crate::shared::Shared;
 use crate::store::channels::{self, Channel};
 use crate::store::deliveries::{self, Claim, Claimed};
 use crate::store::{StoreError, Tx};
+use futures_util::FutureExt;
 use hyperverge_control_core::notification::{AfterAttempt, Next};
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -208,7 +210,12 @@ impl Notifier {
         let (shared, senders) = (self.shared.clone(), self.senders.clone());
         let (deadline, cut_off) = (self.pace.attempt, self.cut_off.clone());
         self.running.spawn(async move {
-            attempt::run(&shared, &senders, attempt, deadline, &cut_off).await
+            let run = attempt::run(&shared, &senders, attempt, deadline, &cut_off);
+            // Whatever happens inside, the channel gets its place back.
+            AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|_| {
+                tracing::error!(channel = %key.1, "an attempt failed inside; its lease will end");
+                Ended { channel: key, quiet: None }
+            })
         });
     }
 
@@ -225,7 +232,7 @@ impl Notifier {
                     self.quiet.insert(ended.channel, clock::monotonic() + quiet);
                 }
             }
-            Err(error) => tracing::error!(%error, "a delivery's task failed; its lease will end"),
+            Err(error) => tracing::error!(%error, "an attempt was ended from outside"),
         }
     }
 }

@@ -32,7 +32,7 @@ pub use dispatch::{Notifier, Pace};
 pub use email::SmtpUrlRule;
 pub use secret::{SecretError, SigningSecret};
 pub use sender::{Content, NotifyError, Outgoing, Progress, Sender, Senders};
-pub use test_notice::{Tested, send_test};
+pub use test_notice::{TestError, Tested, send_test};
 
 use crate::shared::Shared;
 use std::sync::Arc;

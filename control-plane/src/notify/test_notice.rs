@@ -3,11 +3,23 @@
 use super::attempt::{one_line, secret};
 use super::sender::{Content, NotifyError, Outgoing, Progress, Senders};
 use crate::clock;
-use crate::limits::{CHANNEL_TEST, DELIVERY_ERROR_CHARS};
+use crate::limits::{CHANNEL_TEST, CHANNEL_TESTS, DELIVERY_ERROR_CHARS};
 use crate::shared::Shared;
 use crate::store::channels::Channel;
 use futures_util::future::join_all;
 use hyperverge_control_core::notification::{AttemptResult, Message};
+use tokio::sync::Semaphore;
+
+static PLACES: Semaphore = Semaphore::const_new(CHANNEL_TESTS);
+
+/// Why a channel was not tried out.
+#[derive(Debug, thiserror::Error)]
+pub enum TestError {
+    #[error("too many channels are being tried out")]
+    Busy,
+    #[error(transparent)]
+    Configuration(#[from] NotifyError),
+}
 
 /// What came of a test, for one recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +32,8 @@ pub struct Tested {
 }
 
 /// Sends a test message to each recipient of `channel` and waits for what they say.
-pub async fn send_test(shared: &Shared, channel: &Channel) -> Result<Vec<Tested>, NotifyError> {
+pub async fn send_test(shared: &Shared, channel: &Channel) -> Result<Vec<Tested>, TestError> {
+    let _place = PLACES.try_acquire().map_err(|_| TestError::Busy)?;
     let senders = Senders::new(&shared.settings)?;
     let tests = channel.config.recipients().into_iter().map(|recipient| {
         let senders = &senders;

@@ -1,13 +1,15 @@
 //! What holds for every channel: order, crashes, shutdowns, and that nobody
 //! waits for somebody else's receiver.
 
+use crate::back_ends::on_both;
 use crate::receiver::{Answer, Receiver, silent_peer};
-use crate::stage::{QUICK, Stage, opened, resolved, wait_for};
+use crate::stage::{QUICK, Stage, opened, resolved, wait_for, widened};
 use hyperverge_control_core::notification::DeliveryState;
 use hyperverge_control_plane::notify::Pace;
 use hyperverge_control_plane::store::deliveries;
 use hyperverge_control_plane::{clock, params};
 use std::time::Duration;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn a_hung_channel_delays_no_other() {
@@ -56,21 +58,35 @@ async fn after_a_crash_another_sends_the_same_message_under_the_same_id() {
 }
 
 #[tokio::test]
-async fn two_notifiers_send_each_delivery_once() {
-    let stage = Stage::new().await;
-    let receiver = Receiver::start([]).await;
-    let (channel, _) = stage.webhook(&receiver.url()).await;
-    let _one = stage.run(QUICK);
-    let _two = stage.run(QUICK);
-    let mut ids = Vec::new();
-    for _ in 0..30 {
-        let incident = clock::new_id();
-        ids.push(stage.tell_one(channel, &opened(incident)).await);
-    }
-    for id in &ids {
-        stage.until(*id, |d| d.state == DeliveryState::Delivered).await;
-    }
-    assert_eq!(receiver.received().len(), ids.len());
+async fn two_notifiers_send_each_delivery_once_and_in_order() {
+    on_both(async |store| {
+        let stage = Stage::over(store, "smtp://127.0.0.1:9");
+        let receiver = Receiver::start([]).await;
+        let (channel, _) = stage.webhook(&receiver.url()).await;
+        let _one = stage.run(QUICK);
+        let _two = stage.run(QUICK);
+        let mut ids = Vec::new();
+        for _ in 0..30 {
+            let incident = clock::new_id();
+            ids.push(stage.tell_one(channel, &opened(incident)).await);
+            ids.push(stage.tell_one(channel, &widened(incident)).await);
+        }
+        for id in &ids {
+            stage.until(*id, |d| d.state == DeliveryState::Delivered).await;
+        }
+        let received = receiver.received();
+        let place = |id: &Uuid| {
+            let places: Vec<usize> = (0..received.len())
+                .filter(|at| received[*at].header("webhook-id") == id.to_string())
+                .collect();
+            assert_eq!(places.len(), 1, "{id} once");
+            places[0]
+        };
+        for pair in ids.chunks(2) {
+            assert!(place(&pair[0]) < place(&pair[1]), "the opening first");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

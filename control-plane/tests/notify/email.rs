@@ -5,7 +5,7 @@ use crate::receiver::silent_peer;
 use crate::stage::{QUICK, Stage, opened, resolved, wait_for};
 use hyperverge_control_core::notification::{ChannelConfig, DeliveryState, EmailConfig};
 use hyperverge_control_plane::clock;
-use hyperverge_control_plane::notify::{Pace, send_test};
+use hyperverge_control_plane::notify::{Pace, Senders, send_test};
 use hyperverge_control_plane::store::channels;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -156,6 +156,64 @@ async fn who_was_taken_off_the_channel_hears_nothing_more() {
     assert_eq!(server.next().await.to, "ben@example.com");
     let ended = stage.until(ids[0], |d| d.state == DeliveryState::Dead).await;
     assert_eq!(ended.last_error.as_deref(), Some("no longer a recipient of the channel"));
+    running.stop().await;
+    assert_eq!(python::rest(server).await, "");
+}
+
+#[tokio::test]
+async fn a_password_goes_over_verified_tls() {
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = (dir.path().join("cert.pem"), dir.path().join("key.pem"));
+    std::fs::write(&certificate, certified.cert.pem()).unwrap();
+    std::fs::write(&key, certified.signing_key.serialize_pem()).unwrap();
+    let mut server = SmtpServer::start_with(&[
+        ("SMTP_CERTIFICATE", certificate.to_str().unwrap()),
+        ("SMTP_KEY", key.to_str().unwrap()),
+        ("SMTP_PASSWORD", "p@ss"),
+    ])
+    .await;
+    let url = format!("smtps://ann%40example.com:p%40ss@localhost:{}", server.port);
+    let stage = Stage::with_mail(&url).await;
+    let channel = stage.email(&["ben@example.com"]).await;
+    let stranger = stage.run(QUICK);
+    let id = stage.tell_one(channel, &opened(clock::new_id())).await;
+    let refused = stage.until(id, |d| d.last_error.is_some()).await;
+    assert!(refused.last_error.unwrap().starts_with("no TLS with localhost"));
+    stranger.stop().await;
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certified.cert.der().clone()).unwrap();
+    let senders = Senders::trusting(&stage.shared.settings, roots).unwrap();
+    let _running = stage.run_with(senders, QUICK);
+    stage.let_time_pass().await;
+    assert_eq!(server.next().await.to, "ben@example.com");
+    stage.until(id, |d| d.state == DeliveryState::Delivered).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_a_refusal_that_says_so() {
+    let server = SmtpServer::start_with(&[("SMTP_PASSWORD", "right")]).await;
+    let url = format!("smtp://ann%40example.com:wrong@127.0.0.1:{}", server.port);
+    let stage = Stage::with_mail(&url).await;
+    let channel = stage.email(&["ben@example.com"]).await;
+    let _running = stage.run(QUICK);
+    let id = stage.tell_one(channel, &opened(clock::new_id())).await;
+    let refused = stage.until(id, |d| d.last_error.is_some()).await;
+    let error = refused.last_error.unwrap();
+    assert!(error.contains("login") && error.contains("535"), "{error}");
+    assert!(!error.contains("wrong"), "{error}");
+}
+
+#[tokio::test]
+async fn where_tls_is_required_nothing_goes_without_it() {
+    let server = SmtpServer::start().await;
+    let stage = Stage::with_mail(&format!("smtp://127.0.0.1:{}?tls=required", server.port)).await;
+    let channel = stage.email(&["ann@example.com"]).await;
+    let running = stage.run(QUICK);
+    let id = stage.tell_one(channel, &opened(clock::new_id())).await;
+    let refused = stage.until(id, |d| d.last_error.is_some()).await;
+    assert!(refused.last_error.unwrap().contains("STARTTLS"));
     running.stop().await;
     assert_eq!(python::rest(server).await, "");
 }

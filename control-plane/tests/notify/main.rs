@@ -7,6 +7,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../store/back_ends.rs"]
+mod back_ends;
 mod dispatch;
 mod email;
 mod python;

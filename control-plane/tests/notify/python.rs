@@ -58,7 +58,13 @@ pub(crate) struct Mail {
 
 impl SmtpServer {
     pub(crate) async fn start() -> Self {
-        let mut child = python(SMTP_SERVER).spawn().unwrap();
+        Self::start_with(&[]).await
+    }
+
+    /// With what the head of the script tells of.
+    pub(crate) async fn start_with(environment: &[(&str, &str)]) -> Self {
+        let mut command = python(SMTP_SERVER);
+        let mut child = command.envs(environment.iter().copied()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.next_line().await.unwrap().expect("the port").parse().unwrap();
         Self { port, lines, _child: child }

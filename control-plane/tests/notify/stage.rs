@@ -29,7 +29,7 @@ pub(crate) const QUICK: Pace = Pace {
 pub(crate) struct Stage {
     pub(crate) shared: Arc<Shared>,
     pub(crate) organisation: Uuid,
-    _dir: TempDir,
+    _dir: Option<TempDir>,
 }
 
 /// A notifier that runs until dropped or stopped.
@@ -61,13 +61,19 @@ impl Stage {
     pub(crate) async fn with_mail(smtp_url: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}", dir.path().join("notify.db").display());
+        let store = Store::open(&url).await.unwrap();
+        Self { _dir: Some(dir), ..Self::over(store, smtp_url) }
+    }
+
+    /// Over a store that is open.
+    pub(crate) fn over(store: Store, smtp_url: &str) -> Self {
         let mut settings = Settings::default();
         settings.egress.allow = vec!["127.0.0.0/8".into()];
         settings.mail.smtp_url = Secret::new(smtp_url);
         settings.mail.from = "HyperVerge <hv@example.org>".into();
         let keys = Keys::generate(&mut clock::rng());
-        let shared = Arc::new(Shared::new(Store::open(&url).await.unwrap(), keys, settings));
-        Self { shared, organisation: clock::new_id(), _dir: dir }
+        let shared = Arc::new(Shared::new(store, keys, settings));
+        Self { shared, organisation: clock::new_id(), _dir: None }
     }
 
     pub(crate) fn run(&self, pace: Pace) -> Running {
@@ -225,4 +231,8 @@ pub(crate) fn opened(incident: Uuid) -> Notice {
 
 pub(crate) fn resolved(incident: Uuid) -> Notice {
     notice(incident, 2, NoticeKind::Resolved)
+}
+
+pub(crate) fn widened(incident: Uuid) -> Notice {
+    notice(incident, 2, NoticeKind::Widened)
 }

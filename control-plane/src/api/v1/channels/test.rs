@@ -2,7 +2,7 @@
 
 use crate::api::{Api, Problem, input::Id};
 use crate::auth::Editor;
-use crate::notify;
+use crate::notify::{self, TestError};
 use crate::store::channels;
 use axum::Json;
 use axum::extract::State;
@@ -41,7 +41,10 @@ pub(super) async fn test(
         .await?
         .ok_or_else(|| Problem::not_found("channel"))?;
     drop(tx);
-    let tested = notify::send_test(&api.shared, &channel).await.map_err(Problem::internal)?;
+    let tested = notify::send_test(&api.shared, &channel).await.map_err(|error| match error {
+        TestError::Busy => Problem::unavailable("too many channels are being tried out; try again"),
+        TestError::Configuration(error) => Problem::internal(error),
+    })?;
     let results: Vec<_> = tested
         .into_iter()
         .map(|one| ChannelTestResult {
