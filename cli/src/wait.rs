@@ -3,6 +3,7 @@
 //! Never "sleep and hope": a wait says what it waits for, asks again until it
 //! is so, and when time runs out says what it saw last.
 
+use crate::client::ClientError;
 use anyhow::{Result, bail};
 use std::time::Duration;
 
@@ -39,6 +40,22 @@ pub async fn until<T>(
         Ok(result) => result,
         Err(_) => bail!("{what}: not so within {} s; last seen: {last}", within.as_secs()),
     }
+}
+
+/// Asks the API with `ask` until `judge` is content with the answer. A control
+/// plane that is just away is asked again.
+pub async fn until_answer<A, T>(
+    what: &str,
+    within: Duration,
+    mut ask: impl AsyncFnMut() -> Result<A, ClientError>,
+    mut judge: impl FnMut(A) -> Result<Seen<T>>,
+) -> Result<T> {
+    until(what, within, async || match ask().await {
+        Ok(answer) => judge(answer),
+        Err(error) if error.may_pass() => Ok(Seen::NotYet(error.to_string())),
+        Err(error) => Err(error.into()),
+    })
+    .await
 }
 
 #[cfg(test)]

@@ -7,9 +7,9 @@ use super::scene::Scene;
 use super::screen::{heading, say};
 use super::stage::REGIONS;
 use super::target::Switch;
-use crate::client::{ClientError, Incident};
-use crate::wait::{Seen, until};
-use anyhow::{Result, bail, ensure};
+use crate::client::{Incident, RegionState};
+use crate::wait::{Seen, until, until_answer};
+use anyhow::{Result, ensure};
 use std::time::Duration;
 
 /// From the monitor's creation until every region has said that it is well:
@@ -37,14 +37,9 @@ pub(super) async fn play(scene: &Scene) -> Result<()> {
 async fn healthy(scene: &Scene) -> Result<()> {
     heading("1  All is well");
     say("Three regions probe the target. The control plane waits until each has reported.");
-    until("every region is up", HEALTHY_WITHIN, async || {
-        let regions = match passing(scene.regions().await)? {
-            Ok(regions) => regions,
-            Err(seen) => return Ok(Seen::NotYet(seen)),
-        };
-        let up = |region: &crate::client::RegionState| {
-            region.state == "up" && region.last_result_at.is_some()
-        };
+    let up = |region: &RegionState| region.state == "up" && region.last_result_at.is_some();
+    let ask = async || scene.regions().await;
+    until_answer("every region is up", HEALTHY_WITHIN, ask, |regions| {
         let all = regions.items.len() == REGIONS.len() && regions.items.iter().all(up);
         Ok(if all && regions.verdict == "up" {
             Seen::Yes(())
@@ -111,11 +106,8 @@ async fn incident(
     what: &str,
     wanted: impl Fn(&Incident) -> bool,
 ) -> Result<Incident> {
-    until(what, SEEN_WITHIN, async || {
-        let incidents = match passing(scene.incidents().await)? {
-            Ok(incidents) => incidents,
-            Err(seen) => return Ok(Seen::NotYet(seen)),
-        };
+    let ask = async || scene.incidents().await;
+    until_answer(what, SEEN_WITHIN, ask, |incidents| {
         Ok(match incidents.first() {
             Some(incident) if wanted(incident) => Seen::Yes(incident.clone()),
             Some(incident) => Seen::NotYet(format!("{incident:?}")),
@@ -129,15 +121,12 @@ async fn incident(
 async fn quiet_while_probing(scene: &Scene) -> Result<()> {
     let mut newest = vec![None; REGIONS.len()];
     let mut results = vec![0; REGIONS.len()];
-    until("every region goes on reporting", SEEN_WITHIN, async || {
+    let ask = async || scene.regions().await;
+    until_answer("every region goes on reporting", SEEN_WITHIN, ask, |regions| {
         for via in CHANNELS {
             let kinds = scene.inbox.kinds(via);
             ensure!(kinds.is_empty(), "somebody was paged for one region alone: {kinds:?}");
         }
-        let regions = match passing(scene.regions().await)? {
-            Ok(regions) => regions,
-            Err(seen) => return Ok(Seen::NotYet(seen)),
-        };
         for (index, region) in regions.items.into_iter().take(REGIONS.len()).enumerate() {
             if region.last_result_at != newest[index] {
                 newest[index] = region.last_result_at;
@@ -154,23 +143,16 @@ async fn quiet_while_probing(scene: &Scene) -> Result<()> {
 async fn told(scene: &Scene, what: &str, kinds: &[&str]) -> Result<()> {
     until(what, TOLD_WITHIN, async || {
         let told: Vec<_> = CHANNELS.iter().map(|via| scene.inbox.kinds(*via)).collect();
-        if told.iter().any(|channel| {
-            !channel.iter().zip(kinds).all(|(told, kind)| told == kind)
-                || channel.len() > kinds.len()
-        }) {
-            bail!("expected {kinds:?} on each channel, but was told {told:?}");
-        }
+        let so_far = |channel: &Vec<String>| {
+            channel.len() <= kinds.len()
+                && channel.iter().zip(kinds).all(|(told, kind)| told == kind)
+        };
+        ensure!(
+            told.iter().all(so_far),
+            "expected {kinds:?} on each channel, but was told {told:?}"
+        );
         let all = told.iter().all(|channel| channel.len() == kinds.len());
         Ok(if all { Seen::Yes(()) } else { Seen::NotYet(format!("told so far: {told:?}")) })
     })
     .await
-}
-
-/// An answer, or in words why there is none just now; what cannot pass is an error.
-fn passing<T>(answer: Result<T, ClientError>) -> Result<Result<T, String>> {
-    match answer {
-        Ok(answer) => Ok(Ok(answer)),
-        Err(error) if error.may_pass() => Ok(Err(error.to_string())),
-        Err(error) => Err(error.into()),
-    }
 }

@@ -32,8 +32,8 @@ async fn receive(State(inbox): State<Inbox>, body: Bytes) -> StatusCode {
     };
     let kind = body["type"].as_str().unwrap_or_default();
     let kind = kind.strip_prefix("incident.").unwrap_or(kind).to_owned();
-    let summary = body["data"]["summary"].as_str().unwrap_or_default();
-    let headline = format!("{kind}: {summary}");
+    let headline = body["data"]["headline"].as_str().unwrap_or_default();
+    let headline = headline.to_owned();
     inbox.take(Notice { via: Via::Webhook, kind, headline });
     StatusCode::NO_CONTENT
 }

@@ -1,0 +1,173 @@
+//! A whole HyperVerge for one test, and its end.
+//!
+//! A test ends with [`Bed::finish`], which stops every program in good order and
+//! looks for what none of them may have said. A bed dropped before belongs to a
+//! test that failed: its folder is kept and the ends of the logs are shown.
+
+use crate::environment::{self, say};
+use crate::receiver::Receiver;
+use anyhow::{Context, Result, ensure};
+use hyperverge_cli::client::{Client, Login};
+use hyperverge_cli::demo::target::Target;
+use hyperverge_cli::fleet::{Agent, ControlPlane, Place};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const EMAIL: &str = "owner@example.com";
+const PASSWORD: &str = "correct horse battery staple";
+/// Names of the channels that [`Bed::make_channels`] makes.
+pub const WEBHOOK_CHANNEL: &str = "hook";
+pub const EMAIL_CHANNEL: &str = "mail";
+/// Who gets the mail.
+pub const RECIPIENT: &str = "on-call@example.com";
+/// Lines of each log that a failed test shows.
+const SHOWN_LINES: usize = 25;
+
+/// How a bed differs from the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// One agent each.
+    pub regions: Vec<&'static str>,
+    /// Settings of the control plane, as environment variables.
+    pub control_plane_env: Vec<(&'static str, &'static str)>,
+}
+
+/// Everything that runs.
+#[derive(Debug)]
+pub struct Bed {
+    pub control_plane: ControlPlane,
+    pub agents: Vec<Agent>,
+    pub client: Client,
+    pub target: Target,
+    pub receiver: Option<Receiver>,
+    folder: Option<TempDir>,
+}
+
+impl Bed {
+    /// Starts everything; an owner is registered, the agents are enrolled and run.
+    pub async fn raise(setup: Setup) -> Result<Self> {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let folder = tempfile::Builder::new().prefix("hyperverge-e2e-").tempdir()?;
+        let receiver = Receiver::start(&folder.path().join("receiver")).await?;
+        let place = place(&setup, folder.path())?;
+        let control_plane = ControlPlane::prepare(&place, &receiver.smtp())?;
+        let login = Login { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
+        let client = Client::new(&control_plane.url(), login)?;
+        let target = Target::start().await?;
+        let receiver = Some(receiver);
+        let folder = Some(folder);
+        let mut bed = Self { control_plane, agents: Vec::new(), client, target, receiver, folder };
+        bed.control_plane.start().await?;
+        bed.client.register().await.context("registering the owner")?;
+        for region in setup.regions {
+            let token = bed.client.enrollment_token(region).await?;
+            let mut agent = Agent::enrol(&place, region, &token).await?;
+            agent.start()?;
+            bed.agents.push(agent);
+        }
+        Ok(bed)
+    }
+
+    /// Makes a webhook and a mail channel and has the receiver verify the webhook's signatures.
+    pub async fn make_channels(&self) -> Result<()> {
+        let receiver = self.receiver()?;
+        let webhook = json!({
+            "name": WEBHOOK_CHANNEL,
+            "kind": "webhook",
+            "config": { "url": receiver.webhook_url(WEBHOOK_CHANNEL) },
+        });
+        let answer = self.client.create_channel(&webhook).await?;
+        let secret = answer["secret"].as_str().context("no secret in the answer")?;
+        ensure!(secret.starts_with("whsec_"), "the secret has no standard form");
+        receiver.set_secret(WEBHOOK_CHANNEL, secret)?;
+        let email = json!({
+            "name": EMAIL_CHANNEL, "kind": "email", "config": { "to": [RECIPIENT] },
+        });
+        self.client.create_channel(&email).await.map(drop)?;
+        Ok(())
+    }
+
+    /// Makes a monitor of the target that tells both channels, with `more` laid over it.
+    pub async fn make_monitor(&self, name: &str, interval: &str, more: Value) -> Result<String> {
+        let mut spec = json!({
+            "name": name,
+            "target": self.target.url(),
+            "interval": interval,
+            "timeout": "1s",
+            "notify": [WEBHOOK_CHANNEL, EMAIL_CHANNEL],
+        });
+        if let (Some(spec), Value::Object(more)) = (spec.as_object_mut(), more) {
+            spec.extend(more);
+        }
+        self.client.create_monitor(&spec).await.with_context(|| format!("making monitor {name}"))
+    }
+
+    /// The receivers.
+    pub fn receiver(&self) -> Result<&Receiver> {
+        self.receiver.as_ref().context("the receivers were stopped")
+    }
+
+    /// The agent of `region`.
+    pub fn agent(&mut self, region: &str) -> Result<&mut Agent> {
+        let agent = self.agents.iter_mut().find(|agent| agent.region() == region);
+        agent.with_context(|| format!("no agent in {region}"))
+    }
+
+    /// Stops everything in good order; each program must end by itself, and
+    /// none may have logged an error.
+    pub async fn finish(mut self) -> Result<()> {
+        for agent in &mut self.agents {
+            ensure!(agent.terminate().await?, "the agent in {} had to be killed", agent.region());
+        }
+        ensure!(self.control_plane.terminate().await?, "the control plane had to be killed");
+        if let Some(receiver) = self.receiver.take() {
+            receiver.stop().await?;
+        }
+        for log in self.logs() {
+            let errors = error_lines(&log);
+            ensure!(errors.is_empty(), "{} holds errors:\n{}", log.display(), errors.join("\n"));
+        }
+        self.folder.take();
+        Ok(())
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        let Some(folder) = &self.folder else { return Vec::new() };
+        let entries = std::fs::read_dir(folder.path().join("logs")).into_iter().flatten();
+        let mut logs: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        logs.sort();
+        logs
+    }
+}
+
+impl Drop for Bed {
+    fn drop(&mut self) {
+        let logs = self.logs();
+        let Some(folder) = self.folder.take() else { return };
+        for log in logs {
+            let text =
+                String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+            let lines: Vec<_> = text.lines().collect();
+            let shown = lines[lines.len().saturating_sub(SHOWN_LINES)..].join("\n");
+            say(&format!("---- {}\n{shown}", log.display()));
+        }
+        say(&format!("everything is kept in {}", folder.keep().display()));
+    }
+}
+
+fn place(setup: &Setup, folder: &Path) -> Result<Place> {
+    let mut place = Place::new(environment::binaries()?, folder.to_owned());
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let logging = [("HYPERVERGE_LOG__LEVEL", "debug"), ("HYPERVERGE_LOG__FORMAT", "json")];
+    place.agent_env = logging.iter().map(own).collect();
+    place.control_plane_env = logging.iter().chain(&setup.control_plane_env).map(own).collect();
+    Ok(place)
+}
+
+/// Lines of level ERROR, and panics, which are no JSON.
+fn error_lines(log: &Path) -> Vec<String> {
+    let text = String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned();
+    let bad = |line: &&str| line.contains("\"level\":\"ERROR\"") || line.contains("panicked at");
+    text.lines().filter(bad).map(str::to_owned).collect()
+}

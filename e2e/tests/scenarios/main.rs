@@ -1,0 +1,8 @@
+//! The end-to-end scenarios, one file each. Every one has a HyperVerge of its
+//! own, so they do not disturb each other.
+
+mod account;
+mod drill;
+mod kills;
+mod outage;
+mod silence;
