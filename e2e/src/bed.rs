@@ -5,6 +5,7 @@
 //! test that failed: its folder is kept and the ends of the logs are shown.
 
 use crate::environment::{self, say};
+use crate::postgres::ScratchDatabase;
 use crate::receiver::Receiver;
 use anyhow::{Context, Result, ensure};
 use hyperverge_cli::client::{Client, Login};
@@ -31,12 +32,19 @@ pub struct Setup {
     pub regions: Vec<&'static str>,
     /// Settings of the control plane, as environment variables.
     pub control_plane_env: Vec<(&'static str, &'static str)>,
+    /// Instead of one process on SQLite: two replicas with the roles gateway and
+    /// scheduler and one with api and notifier, on a database of their own in PostgreSQL.
+    pub replicas: bool,
 }
 
 /// Everything that runs.
 #[derive(Debug)]
 pub struct Bed {
+    /// The one that serves the API.
     pub control_plane: ControlPlane,
+    /// The others, if there are any: gateway and scheduler.
+    pub gateways: Vec<ControlPlane>,
+    postgres: Option<ScratchDatabase>,
     pub agents: Vec<Agent>,
     pub client: Client,
     pub target: Target,
@@ -50,14 +58,25 @@ impl Bed {
         rustls::crypto::ring::default_provider().install_default().ok();
         let folder = tempfile::Builder::new().prefix("hyperverge-e2e-").tempdir()?;
         let receiver = Receiver::start(&folder.path().join("receiver")).await?;
-        let place = place(&setup, folder.path())?;
-        let control_plane = ControlPlane::prepare(&place, &receiver.smtp())?;
+        let mut place = place(&setup, folder.path())?;
+        let postgres = match setup.replicas {
+            true => Some(ScratchDatabase::create(&mut place).await?),
+            false => None,
+        };
+        let mut gateways = Vec::new();
+        let control_plane = match setup.replicas {
+            true => prepare_replicas(&mut place, &receiver.smtp(), &mut gateways)?,
+            false => ControlPlane::prepare(&place, &receiver.smtp())?,
+        };
         let login = Login { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
         let client = Client::new(&control_plane.url(), login)?;
         let target = Target::start().await?;
-        let receiver = Some(receiver);
-        let folder = Some(folder);
-        let mut bed = Self { control_plane, agents: Vec::new(), client, target, receiver, folder };
+        let (receiver, folder, agents) = (Some(receiver), Some(folder), Vec::new());
+        let mut bed =
+            Self { control_plane, gateways, postgres, agents, client, target, receiver, folder };
+        for gateway in &mut bed.gateways {
+            gateway.start().await?;
+        }
         bed.control_plane.start().await?;
         bed.client.register().await.context("registering the owner")?;
         for region in setup.regions {
@@ -120,7 +139,12 @@ impl Bed {
         for agent in &mut self.agents {
             ensure!(agent.terminate().await?, "the agent in {} had to be killed", agent.region());
         }
-        ensure!(self.control_plane.terminate().await?, "the control plane had to be killed");
+        for control_plane in self.gateways.iter_mut().chain([&mut self.control_plane]) {
+            ensure!(control_plane.terminate().await?, "a control plane had to be killed");
+        }
+        if let Some(postgres) = self.postgres.take() {
+            postgres.drop().await?;
+        }
         if let Some(receiver) = self.receiver.take() {
             receiver.stop().await?;
         }
@@ -163,6 +187,25 @@ fn place(setup: &Setup, folder: &Path) -> Result<Place> {
     place.agent_env = logging.iter().map(own).collect();
     place.control_plane_env = logging.iter().chain(&setup.control_plane_env).map(own).collect();
     Ok(place)
+}
+
+/// Two gateways with schedulers, and an API whose tokens name both.
+fn prepare_replicas(
+    place: &mut Place,
+    smtp: &str,
+    gateways: &mut Vec<ControlPlane>,
+) -> Result<ControlPlane> {
+    // One machine, one set of keys; elsewhere they come as `…_FILE` from a secret store.
+    let keys = place.dir.join("keys").display().to_string();
+    place.control_plane_env.push(("HYPERVERGE_KEYS__DIR".to_owned(), keys));
+    for name in ["gateway-1", "gateway-2"] {
+        let roles = Some("gateway,scheduler");
+        gateways.push(ControlPlane::prepare_replica(place, smtp, name, roles)?);
+    }
+    let addresses: Vec<_> = gateways.iter().map(ControlPlane::link).collect();
+    let mut api = place.clone();
+    api.control_plane_env.push(("HYPERVERGE_LINK__ADVERTISE".to_owned(), addresses.join(",")));
+    ControlPlane::prepare_replica(&api, smtp, "api", Some("api,notifier"))
 }
 
 /// Lines of level ERROR, and panics, which are no JSON.

@@ -15,6 +15,7 @@ pub mod agent_log;
 mod bed;
 pub mod database;
 mod environment;
+mod postgres;
 pub mod receiver;
 mod waits;
 

@@ -1,4 +1,5 @@
-//! One control plane: all roles in one process on an embedded database.
+//! A control plane: all roles in one process on an embedded database, or one
+//! replica of several.
 
 use super::{Place, Process, ReservedPort, toml_text};
 use crate::client::connections;
@@ -14,17 +15,30 @@ const READY_WITHIN: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct ControlPlane {
     place: Place,
+    name: String,
+    roles: Option<String>,
     config: PathBuf,
     http: ReservedPort,
-    _link: ReservedPort,
+    link: ReservedPort,
     process: Option<Process>,
 }
 
 impl ControlPlane {
-    /// Writes its configuration; does not start it. `smtp` is where mail goes, as `host:port`.
+    /// Writes the configuration of one with all roles; does not start it. `smtp` is
+    /// where mail goes, as `host:port`.
     pub fn prepare(place: &Place, smtp: &str) -> Result<Self> {
+        Self::prepare_replica(place, smtp, "control-plane", None)
+    }
+
+    /// The same for a replica with `roles` (`api,notifier`), whose files are under `name`.
+    pub fn prepare_replica(
+        place: &Place,
+        smtp: &str,
+        name: &str,
+        roles: Option<&str>,
+    ) -> Result<Self> {
         let (http, link) = (ReservedPort::reserve()?, ReservedPort::reserve()?);
-        let dir = place.dir.join("control-plane");
+        let dir = place.dir.join(name);
         std::fs::create_dir_all(&dir).with_context(|| format!("making {}", dir.display()))?;
         let config = dir.join("control-plane.toml");
         let database = dir.join("control-plane.db");
@@ -57,18 +71,23 @@ allow = ["127.0.0.0/8"]
             keys = toml_text(&dir.join("keys").display().to_string()),
         );
         std::fs::write(&config, text).with_context(|| format!("writing {}", config.display()))?;
-        Ok(Self { place: place.clone(), config, http, _link: link, process: None })
+        let (place, name, roles) = (place.clone(), name.to_owned(), roles.map(str::to_owned));
+        Ok(Self { place, name, roles, config, http, link, process: None })
     }
 
     /// Starts it and waits until it is ready.
     pub async fn start(&mut self) -> Result<()> {
         let config = self.config.display().to_string();
+        let mut arguments = vec!["serve", "--config", &config];
+        if let Some(roles) = &self.roles {
+            arguments.extend(["--roles", roles]);
+        }
         self.process = Some(Process::start(
-            "control plane",
+            &self.name,
             &self.place.binaries.control_plane,
-            &["serve", "--config", &config],
+            &arguments,
             &self.place.control_plane_env,
-            &self.place.log("control-plane"),
+            &self.place.log(&self.name),
         )?);
         self.wait_until_ready().await
     }
@@ -96,9 +115,14 @@ allow = ["127.0.0.0/8"]
         format!("http://{}", self.http.address())
     }
 
+    /// Where agents reach it, as `host:port`.
+    pub fn link(&self) -> String {
+        self.link.address()
+    }
+
     /// Its SQLite file.
     pub fn database(&self) -> PathBuf {
-        self.place.dir.join("control-plane/control-plane.db")
+        self.place.dir.join(&self.name).join("control-plane.db")
     }
 
     /// Its process, while it runs.

@@ -38,6 +38,7 @@ async fn after_fifty_kills_nothing_acknowledged_is_missing_and_every_page_is_out
             ("HYPERVERGE_LIVENESS__GRACE", "5s"),
             ("HYPERVERGE_CORRELATOR__GROUP_WAIT", "1s"),
         ],
+        ..Setup::default()
     };
     let mut bed = Bed::raise(setup).await?;
     bed.make_channels().await?;

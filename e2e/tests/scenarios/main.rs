@@ -5,4 +5,5 @@ mod account;
 mod drill;
 mod kills;
 mod outage;
+mod replicas;
 mod silence;

@@ -21,6 +21,7 @@ async fn a_silent_region_is_unknown_and_pages_nobody_about_monitors() -> Result<
     let setup = Setup {
         regions: REGIONS.to_vec(),
         control_plane_env: vec![("HYPERVERGE_LIVENESS__GRACE", "5s")],
+        ..Setup::default()
     };
     let mut bed = Bed::raise(setup).await?;
     bed.make_channels().await?;
@@ -60,6 +61,7 @@ async fn a_control_plane_that_was_away_finds_nobody_lost() -> Result<()> {
     let setup = Setup {
         regions: REGIONS.to_vec(),
         control_plane_env: vec![("HYPERVERGE_LIVENESS__GRACE", "20s")],
+        ..Setup::default()
     };
     let mut bed = Bed::raise(setup).await?;
     bed.make_channels().await?;
