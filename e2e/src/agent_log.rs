@@ -13,7 +13,8 @@ const EVENT: &str = "batch acknowledged";
 /// A batch that was acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
-    pub lane: i64,
+    /// `live` or `backlog`.
+    pub lane: String,
     pub number: i64,
     pub stored: i64,
     pub duplicates: i64,
@@ -44,7 +45,7 @@ fn read(event: &Value) -> Result<Acknowledged> {
     let slots: Vec<(Uuid, i64, i64)> =
         serde_json::from_str(fields["slots"].as_str().context("no `slots`")?)?;
     Ok(Acknowledged {
-        lane: number("lane")?,
+        lane: fields["lane"].as_str().context("no `lane`")?.to_owned(),
         number: number("number")?,
         stored: number("stored")?,
         duplicates: number("duplicates")?,
@@ -66,7 +67,7 @@ mod tests {
         let path = folder.path().join("agent.log");
         let monitor = Uuid::from_u128(7);
         let line = format!(
-            r#"{{"level":"DEBUG","fields":{{"message":"batch acknowledged","lane":1,"number":4,"stored":1,"duplicates":0,"refused":0,"slots":"[[\"{monitor}\",1,9]]"}}}}"#
+            r#"{{"level":"DEBUG","fields":{{"message":"batch acknowledged","lane":"live","number":4,"stored":1,"duplicates":0,"refused":0,"slots":"[[\"{monitor}\",1,9]]"}}}}"#
         );
         let torn = &line[..line.len() - 20];
         std::fs::write(&path, format!("{{\"level\":\"INFO\"}}\n{line}\n{torn}")).expect("written");
