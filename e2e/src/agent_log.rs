@@ -40,12 +40,11 @@ pub fn acknowledged(path: &Path) -> Result<Vec<Acknowledged>> {
 }
 
 fn read(event: &Value) -> Result<Acknowledged> {
-    let fields = &event["fields"];
-    let number = |name: &str| fields[name].as_i64().with_context(|| format!("no number `{name}`"));
+    let number = |name: &str| event[name].as_i64().with_context(|| format!("no number `{name}`"));
     let slots: Vec<(Uuid, i64, i64)> =
-        serde_json::from_str(fields["slots"].as_str().context("no `slots`")?)?;
+        serde_json::from_str(event["slots"].as_str().context("no `slots`")?)?;
     Ok(Acknowledged {
-        lane: fields["lane"].as_str().context("no `lane`")?.to_owned(),
+        lane: event["lane"].as_str().context("no `lane`")?.to_owned(),
         number: number("number")?,
         stored: number("stored")?,
         duplicates: number("duplicates")?,
@@ -67,7 +66,7 @@ mod tests {
         let path = folder.path().join("agent.log");
         let monitor = Uuid::from_u128(7);
         let line = format!(
-            r#"{{"level":"DEBUG","fields":{{"message":"batch acknowledged","lane":"live","number":4,"stored":1,"duplicates":0,"refused":0,"slots":"[[\"{monitor}\",1,9]]"}}}}"#
+            r#"{{"level":"DEBUG","message":"batch acknowledged","lane":"live","number":4,"stored":1,"duplicates":0,"refused":0,"slots":"[[\"{monitor}\",1,9]]"}}"#
         );
         let torn = &line[..line.len() - 20];
         std::fs::write(&path, format!("{{\"level\":\"INFO\"}}\n{line}\n{torn}")).expect("written");

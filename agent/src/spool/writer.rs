@@ -510,12 +510,13 @@ fn to_wire(missed: &Missed) -> MissedSlots {
     }
 }
 
-/// `[[monitor, revision, slot], …]` of a batch, as JSON.
+/// `[[monitor, revision, slot], …]` of a batch's own checks, bursts apart, as JSON.
 fn slots_of(envelope: Option<&Bytes>) -> String {
     let batch = envelope.and_then(recover::batch_of).unwrap_or_default();
     let slots: Vec<_> = batch
         .rows
         .iter()
+        .filter(|row| row.burst_id.is_empty())
         .map(|row| (Uuid::from_slice(&row.monitor_id).unwrap_or_default(), row.revision, row.slot))
         .collect();
     serde_json::to_string(&slots).unwrap_or_default()
