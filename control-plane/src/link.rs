@@ -27,6 +27,7 @@ mod frames;
 mod input;
 mod refusal;
 mod registry;
+mod reset;
 mod rounds;
 mod session;
 mod throttle;

@@ -9,14 +9,14 @@ use super::clock::ControlClock;
 use super::registry::Registry;
 use super::throttle::UnknownTokens;
 use super::tls::{self, TlsSetupError};
-use super::{Submit, arrival, rounds};
+use super::{Submit, arrival, reset, rounds};
 use crate::limits::{FIRST_FRAME, LINK_IDLE, PENDING_SESSIONS, RETRY_ABOVE, SHUTDOWN};
 use crate::shared::Shared;
 use crate::store::StoreError;
 use ed25519_dalek::SigningKey;
 use hyperverge_protocol::wire::Refusal;
-use quinn::{Endpoint, IdleTimeout, Incoming, ServerConfig, TransportConfig, VarInt};
-use std::net::SocketAddr;
+use quinn::{Endpoint, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +68,10 @@ impl std::fmt::Debug for Gateway {
 pub fn bind(listen: &str, key: &SigningKey) -> Result<(Endpoint, SocketAddr), BindError> {
     let address: SocketAddr = listen.parse().map_err(|_| BindError::Address(listen.to_owned()))?;
     let failed = |source| BindError::Socket { address: listen.to_owned(), source };
-    let endpoint = Endpoint::server(server_config(key)?, address).map_err(failed)?;
+    let socket = UdpSocket::bind(address).map_err(failed)?;
+    let (config, server) = (reset::endpoint_config(key), server_config(key)?);
+    let endpoint =
+        Endpoint::new(config, Some(server), socket, Arc::new(TokioRuntime)).map_err(failed)?;
     let bound = endpoint.local_addr().map_err(failed)?;
     Ok((endpoint, bound))
 }
