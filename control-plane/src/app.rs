@@ -18,7 +18,9 @@ use crate::shared::Shared;
 use crate::store::Store;
 use crate::tasks::{census, correlator, liveness, planner, retention};
 use anyhow::{Context, bail};
+use futures_util::FutureExt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -160,8 +162,12 @@ struct Tasks {
 
 impl Tasks {
     fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
         self.set.spawn(async move {
-            task.await;
+            let ended = AssertUnwindSafe(task).catch_unwind().await;
+            if ended.is_err() || !stop.is_cancelled() {
+                tracing::error!(task = name, panicked = ended.is_err(), "a task ended by itself");
+            }
             name
         });
     }
@@ -171,16 +177,12 @@ impl Tasks {
         tokio::select! {
             biased;
             () = self.stop.cancelled() => None,
-            Some(ended) = self.set.join_next() => Some(ended.unwrap_or("panicked")),
+            Some(ended) = self.set.join_next() => Some(ended.unwrap_or("cancelled")),
         }
     }
 
     async fn all_end(&mut self) {
-        while let Some(ended) = self.set.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "a task failed while stopping");
-            }
-        }
+        while self.set.join_next().await.is_some() {}
     }
 }
 

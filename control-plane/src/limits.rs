@@ -22,7 +22,7 @@ pub const SESSION_SILENCE: Duration = Duration::from_secs(45);
 /// How long an agent may leave a frame of ours unread.
 pub const FRAME_WRITE: Duration = Duration::from_secs(20);
 /// How long the last frames of a session may take to be received.
-pub const FAREWELL: Duration = Duration::from_secs(2);
+pub const FAREWELL: Duration = Duration::from_millis(1_500);
 /// Tries of a transaction that met another.
 pub const TRANSACTION_ATTEMPTS: u32 = 5;
 /// Result batches of one session between arrival and answer.

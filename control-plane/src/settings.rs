@@ -147,8 +147,6 @@ pub struct LivenessSettings {
 pub struct LimitsSettings {
     /// Agent sessions of one gateway.
     pub sessions: u32,
-    /// Result batches between arrival and commit, over all sessions of one gateway.
-    pub batches_in_flight: u32,
     /// Monitors of one organisation.
     pub monitors: u32,
     /// Body of an API request, bytes.
@@ -213,7 +211,7 @@ impl Default for LivenessSettings {
 
 impl Default for LimitsSettings {
     fn default() -> Self {
-        Self { sessions: 5_000, batches_in_flight: 64, monitors: 10_000, body_bytes: 1024 * 1024 }
+        Self { sessions: 5_000, monitors: 10_000, body_bytes: 1024 * 1024 }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::admission::{self, Admitted};
 use super::endpoint::Gateway;
 use super::enrolment::{self, Outcome};
-use super::frames::{self, ReadError};
+use super::frames::{self, ReadError, Writer};
 use super::refusal;
 use super::registry::Line;
 use super::session::{self, End, Session};
@@ -16,7 +16,7 @@ use hyperverge_protocol::problem::FieldProblem;
 use hyperverge_protocol::wire::{
     EnrollRequest, Enrolled, Hello, Refusal, RefusalCode, Welcome, agent_frame, control_frame::Body,
 };
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, VarInt};
 use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
@@ -39,10 +39,11 @@ pub(super) async fn receive(
         () = stop.cancelled() => return,
         accepted = tokio::time::timeout(FIRST_FRAME, connection.accept_bi()) => accepted,
     };
-    let Ok(Ok((mut send, mut recv))) = accepted else {
+    let Ok(Ok((send, mut recv))) = accepted else {
         connection.close(VarInt::from_u32(0), b"no stream was opened in time");
         return;
     };
+    let mut send = Writer::new(send);
     let end = match first_frame(gateway, &connection, &key, &mut send, &mut recv, stop).await {
         Err(end) => end,
         Ok(hello) => match admit(gateway, &key, &hello).await {
@@ -64,7 +65,7 @@ async fn first_frame(
     gateway: &Gateway,
     connection: &Connection,
     key: &VerifyingKey,
-    send: &mut SendStream,
+    send: &mut Writer,
     recv: &mut RecvStream,
     stop: &CancellationToken,
 ) -> Result<Hello, End> {
@@ -83,7 +84,7 @@ async fn first_frame(
             agent_frame::Body::Enroll(request) => {
                 let address = connection.remote_address().ip();
                 let enrolled = enroll(gateway, key, &request, address).await?;
-                frames::write(send, Body::Enrolled(enrolled)).await?;
+                send.write(Body::Enrolled(enrolled)).await?;
             }
             _ => {
                 let problem = FieldProblem::new("frame", "must be enroll or hello at first");
@@ -156,10 +157,10 @@ async fn welcomed(
     key: VerifyingKey,
     hello: &Hello,
     admitted: &Admitted,
-    mut send: SendStream,
+    mut send: Writer,
     recv: RecvStream,
     stop: &CancellationToken,
-) -> (End, SendStream) {
+) -> (End, Writer) {
     let agent = &admitted.agent;
     let session_id = admitted.session_id;
     let (presence, line) = Presence::begin(gateway, admitted);
@@ -181,7 +182,7 @@ async fn welcomed(
         control_version: env!("CARGO_PKG_VERSION").into(),
         heartbeat_interval_ms: u32::try_from(HEARTBEAT_INTERVAL.as_millis()).unwrap_or(u32::MAX),
     };
-    let outcome = match frames::write(&mut send, Body::Welcome(welcome)).await {
+    let outcome = match send.write(Body::Welcome(welcome)).await {
         Err(error) => (End::from(error), send),
         Ok(()) => {
             // The rounds announce sets; a new session should not wait for the next one.
@@ -218,21 +219,18 @@ impl Drop for Presence<'_> {
 }
 
 /// Says why, waits until that has arrived, and closes.
-async fn part(gateway: &Gateway, connection: &Connection, mut send: SendStream, end: &End) {
+async fn part(gateway: &Gateway, connection: &Connection, mut send: Writer, end: &End) {
     let (refusal, code, reason) = session::farewell(end);
     if let Some(refusal) = refusal {
         tell(gateway, &mut send, refusal).await;
     }
-    if send.finish().is_ok() {
-        let received = tokio::time::timeout(FAREWELL, send.stopped()).await;
-        tracing::trace!(received = received.is_ok(), "farewell");
-    }
+    send.finish().await;
     connection.close(VarInt::from_u32(code), reason.as_bytes());
 }
 
-async fn tell(gateway: &Gateway, send: &mut SendStream, refusal: Refusal) {
+async fn tell(gateway: &Gateway, send: &mut Writer, refusal: Refusal) {
     gateway.count_refusal(&refusal);
-    let written = tokio::time::timeout(FAREWELL, frames::write(send, Body::Refusal(refusal)));
+    let written = tokio::time::timeout(FAREWELL, send.write(Body::Refusal(refusal)));
     if !matches!(written.await, Ok(Ok(()))) {
         tracing::debug!("a refusal could not be delivered");
     }

@@ -1,6 +1,6 @@
 //! Frames on a stream. The length is judged before there is room made for it.
 
-use crate::limits::FRAME_WRITE;
+use crate::limits::{FAREWELL, FRAME_WRITE};
 use bytes::BytesMut;
 use hyperverge_protocol::frame::{self, FrameError};
 use hyperverge_protocol::wire::{AgentFrame, ControlFrame, agent_frame, control_frame};
@@ -47,15 +47,44 @@ async fn read_exact(stream: &mut RecvStream, into: &mut [u8]) -> Result<(), Read
     })
 }
 
-/// Sends one message, unless the peer does not read for [`FRAME_WRITE`].
-pub(super) async fn write(
-    stream: &mut SendStream,
-    body: control_frame::Body,
-) -> Result<(), WriteError> {
-    let bytes = frame::encode(&ControlFrame { body: Some(body) })?;
-    match tokio::time::timeout(FRAME_WRITE, stream.write_all(&bytes)).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(WriteError::Left(error.to_string())),
-        Err(_) => Err(WriteError::Stuck),
+/// The sending half of a session's stream.
+#[derive(Debug)]
+pub(super) struct Writer {
+    stream: SendStream,
+    /// Whether a frame was begun and not finished: whatever followed would be
+    /// read as the rest of it.
+    torn: bool,
+}
+
+impl Writer {
+    pub(super) fn new(stream: SendStream) -> Self {
+        Self { stream, torn: false }
+    }
+
+    /// Sends one message, unless the peer does not read for [`FRAME_WRITE`]. When
+    /// this is cancelled, nothing more can be sent.
+    pub(super) async fn write(&mut self, body: control_frame::Body) -> Result<(), WriteError> {
+        if self.torn {
+            return Err(WriteError::Stuck);
+        }
+        let bytes = frame::encode(&ControlFrame { body: Some(body) })?;
+        self.torn = true;
+        match tokio::time::timeout(FRAME_WRITE, self.stream.write_all(&bytes)).await {
+            Ok(Ok(())) => {
+                self.torn = false;
+                Ok(())
+            }
+            Ok(Err(error)) => Err(WriteError::Left(error.to_string())),
+            Err(_) => Err(WriteError::Stuck),
+        }
+    }
+
+    /// Ends the stream and waits until the peer has everything, within [`FAREWELL`].
+    pub(super) async fn finish(mut self) {
+        if self.torn || self.stream.finish().is_err() {
+            return;
+        }
+        let received = tokio::time::timeout(FAREWELL, self.stream.stopped()).await;
+        tracing::trace!(received = received.is_ok(), "farewell");
     }
 }

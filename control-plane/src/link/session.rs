@@ -7,7 +7,7 @@
 
 use super::admission::Admitted;
 use super::endpoint::Gateway;
-use super::frames::{self, ReadError, WriteError};
+use super::frames::{self, ReadError, WriteError, Writer};
 use super::refusal;
 use super::registry::{Ending, Line};
 use super::{BatchSource, Submit};
@@ -26,7 +26,7 @@ use hyperverge_protocol::wire::{
     control_frame::Body,
 };
 use prost::Message;
-use quinn::{RecvStream, SendStream};
+use quinn::RecvStream;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -65,7 +65,7 @@ pub(super) struct Session<'g> {
     admitted: &'g Admitted,
     key: VerifyingKey,
     line: Line,
-    send: SendStream,
+    send: Writer,
     answers: FuturesOrdered<BoxFuture<'static, Body>>,
     /// The newest set the agent holds or was sent.
     set_version: i64,
@@ -80,7 +80,7 @@ impl<'g> Session<'g> {
         admitted: &'g Admitted,
         key: VerifyingKey,
         line: Line,
-        send: SendStream,
+        send: Writer,
         set_version: i64,
     ) -> Self {
         let answers = FuturesOrdered::new();
@@ -90,11 +90,7 @@ impl<'g> Session<'g> {
 
     /// Runs until the agent leaves, misbehaves or is told to end; what is under
     /// way is answered first. Gives the stream back for the farewell.
-    pub(super) async fn run(
-        mut self,
-        recv: RecvStream,
-        stop: &CancellationToken,
-    ) -> (End, SendStream) {
+    pub(super) async fn run(mut self, recv: RecvStream, stop: &CancellationToken) -> (End, Writer) {
         let (sender, mut frames) = mpsc::channel(1);
         let reader = tokio::spawn(read(recv, sender));
         let mut ending = self.line.ending.clone();
@@ -171,7 +167,7 @@ impl<'g> Session<'g> {
             control_time_ms: now,
             backlog_credit: BACKLOG_CREDIT,
         };
-        Ok(frames::write(&mut self.send, Body::Heartbeat(reply)).await?)
+        Ok(self.send.write(Body::Heartbeat(reply)).await?)
     }
 
     fn submit(&mut self, envelope: Envelope) {
@@ -192,9 +188,9 @@ impl<'g> Session<'g> {
             if refusal.fatal {
                 return Err(End::Refused(refusal));
             }
-            return Ok(frames::write(&mut self.send, Body::Refusal(refusal)).await?);
+            return Ok(self.send.write(Body::Refusal(refusal)).await?);
         }
-        Ok(frames::write(&mut self.send, body).await?)
+        Ok(self.send.write(body).await?)
     }
 
     fn accepted(&mut self, version: Option<i64>) -> Result<(), End> {
@@ -219,7 +215,7 @@ impl<'g> Session<'g> {
         drop(tx);
         let Some(set) = set else { return Ok(()) };
         for body in set_frames(&set)? {
-            frames::write(&mut self.send, body).await?;
+            self.send.write(body).await?;
         }
         self.set_version = set.version;
         self.gateway.shared.metrics.link_sets_sent_total.inc();
@@ -237,7 +233,7 @@ impl<'g> Session<'g> {
     async fn finish_answers(&mut self) {
         let answers = async {
             while let Some(body) = self.answers.next().await {
-                if frames::write(&mut self.send, body).await.is_err() {
+                if self.send.write(body).await.is_err() {
                     break;
                 }
             }

@@ -125,7 +125,6 @@ fn log_and_numbers(settings: &Settings, checker: &mut Checker<'_>) {
     );
     let limits = &settings.limits;
     checker.range(limits.sessions, 1, 100_000, "limits.sessions");
-    checker.range(limits.batches_in_flight, 1, 4_096, "limits.batches_in_flight");
     checker.range(limits.monitors, 1, 1_000_000, "limits.monitors");
     checker.range(limits.body_bytes, 16 * 1024, 16 * 1024 * 1024, "limits.body_bytes");
 }

@@ -92,6 +92,21 @@ async fn random_bytes_end_a_connection_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn when_many_are_under_way_a_client_proves_its_address_and_gets_in() {
+    let site = Site::start().await;
+    let agent = site.enrolled_agent("eu-west").await;
+    let mut silent = Vec::new();
+    let handshakes = &site.shared.metrics.link_handshakes_total;
+    while handshakes.with_label_values(&["retry"]).get() == 0 {
+        assert!(silent.len() < 1_000, "nobody was asked to prove an address");
+        silent.push(agent.handshake(hyperverge_protocol::ALPN).await.unwrap());
+    }
+    let (_link, welcome) = agent.session().await;
+    assert_eq!(welcome.region, "eu-west");
+    assert!(handshakes.with_label_values(&["retry"]).get() >= 2);
+}
+
+#[tokio::test]
 async fn another_protocol_is_refused_in_the_handshake() {
     let site = Site::start().await;
     let agent = FakeAgent::new(site.address, site.pin());

@@ -66,6 +66,25 @@ async fn an_agent_that_holds_the_newest_set_is_not_sent_it_again() {
 }
 
 #[tokio::test]
+async fn an_agent_that_does_not_read_is_still_cut_off_when_it_is_revoked() {
+    let site = Site::start().await;
+    let agent = site.enrolled_agent("eu-west").await;
+    let (link, _) = agent.session().await;
+    let part = vec![7; 500 * 1024];
+    store_set(&site, &agent.id(), 5, &[part.as_slice(); 16]).await;
+    let sent = &site.shared.metrics;
+    site.shared.wake.gateway.notify_one();
+    // More than its window is on the way, and nobody takes it.
+    eventually("bytes are on the way", async || link.connection.stats().udp_rx.bytes > 1024 * 1024)
+        .await;
+    assert_eq!(sent.link_sets_sent_total.get(), 0);
+    let began = hyperverge_control_plane::clock::monotonic();
+    site.execute("UPDATE agents SET state = 'revoked'").await;
+    assert_eq!(link.closed().await.1, "this agent is revoked");
+    assert!(began.elapsed().as_secs() < 5);
+}
+
+#[tokio::test]
 async fn a_set_that_was_never_sent_cannot_be_accepted() {
     let site = Site::start().await;
     let agent = site.enrolled_agent("eu-west").await;
