@@ -170,14 +170,6 @@ pub async fn open_subjects(
     rows.iter().map(|row| row.get("subject_id")).collect()
 }
 
-/// How many incidents are not resolved, by scope.
-pub async fn open_by_scope(tx: &mut Tx) -> Result<Vec<(Scope, i64)>, StoreError> {
-    const SQL: &str = "SELECT scope, COUNT(*) AS incidents FROM incidents
-        WHERE resolved_at IS NULL GROUP BY scope ORDER BY scope";
-    let rows = tx.fetch_all(SQL, params![]).await?;
-    rows.iter().map(|row| Ok((row.word("scope")?, row.get("incidents")?))).collect()
-}
-
 fn read(row: &Row) -> Result<Incident, StoreError> {
     Ok(Incident {
         id: row.get("id")?,
