@@ -179,6 +179,7 @@ CREATE TABLE assignment_sets (
     agent_id        TEXT NOT NULL,
     version         BIGINT NOT NULL,
     content_hash    BLOB NOT NULL,           -- of the parts: unchanged content is only renewed
+    content_version BIGINT NOT NULL,           -- the version that brought this content; reports under an older set say nothing about it
     envelope        BLOB NOT NULL,           -- encoded wire Envelope
     issued_at       BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, agent_id)

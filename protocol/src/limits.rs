@@ -21,8 +21,12 @@ pub const SHORT_TEXT_BYTES: usize = 255;
 pub const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// See [`INTERVAL_MIN`].
 pub const INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
-/// The shortest timeout of a monitor; the longest is its interval.
+/// The shortest timeout of a monitor.
 pub const TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// The longest timeout, where the interval is not shorter. An agent's report is
+/// complete only up to its slowest probe, so this stays well below the 90 s after
+/// which an unheard region casts no vote.
+pub const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 /// A monitor's or channel's name.
 pub const NAME_BYTES: usize = 63;
 /// A target: URL, host:port or name.

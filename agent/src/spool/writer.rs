@@ -156,7 +156,7 @@ impl Writer {
             Err(error) => {
                 error!(%error, "the spool cannot be synced to disk");
                 self.cut_back(before);
-                for (place, _, draft) in sealed {
+                for (place, _, draft) in sealed.into_iter().rev() {
                     self.spool.handle_unwritten(&place);
                     self.give_up(draft, &mut report);
                 }
@@ -434,7 +434,7 @@ impl Writer {
         }
         if self.sync().is_err() {
             self.cut_back(before);
-            sealed.iter().for_each(|(place, _, _)| self.spool.handle_unwritten(place));
+            sealed.iter().rev().for_each(|(place, _, _)| self.spool.handle_unwritten(place));
             return;
         }
         outcome.filled.extend(sealed.iter().map(|(place, _, _)| (lane, place.number)));

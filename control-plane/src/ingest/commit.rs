@@ -126,7 +126,11 @@ async fn store(
     steps.read_newest(tx, organisation_id, source.region_id).await?;
     let stored = results::insert(tx, &origin, &judged.rows).await?;
     results::insert_missed(tx, &origin, &judged.missed).await?;
-    if let Some(through) = batch.complete_through_ms.filter(|_| !batch.undated) {
+    // A refused row leaves a hole, so such a batch does not say how far it is known.
+    let says = |_: &i64| !batch.undated && judged.refused == 0;
+    if let Some(through) = batch.complete_through_ms.filter(says)
+        && is_of_present_set(tx, sealed).await?
+    {
         let through = through.min(now.saturating_add(AHEAD_MS));
         agents::raise_complete_through(tx, organisation_id, agent_id, through).await?;
     }
@@ -146,6 +150,16 @@ async fn store(
     Ok(outcome(sealed, &record))
 }
 
+/// Whether the batch was made under a set that asks what is asked now: completeness
+/// under an older one would be read as success for what nobody has looked at yet.
+async fn is_of_present_set(tx: &mut Tx, sealed: &Sealed) -> Result<bool, StoreError> {
+    let source = &sealed.source;
+    let present =
+        assignments::content_version(tx, source.organisation_id, &source.agent_id).await?;
+    let made_under = i64::try_from(sealed.batch.set_version).unwrap_or(0);
+    Ok(present.is_none_or(|present| made_under >= present))
+}
+
 struct JudgedBatch {
     rows: Vec<NewResult>,
     missed: Vec<NewMissed>,
@@ -163,7 +177,8 @@ async fn judge(
     let asked =
         assignments::held_by(tx, source.organisation_id, &source.agent_id, source.region_id, ids)
             .await?;
-    let judge = Judge::new(asked, batch.undated, now);
+    let boot = Uuid::from_slice(&batch.boot_id).unwrap_or_default();
+    let judge = Judge::new(asked, batch.undated.then_some(boot), now);
     let mut judged = JudgedBatch { rows: Vec::new(), missed: Vec::new(), refused: 0 };
     let mut first_unfit = None;
     judged.rows.reserve(batch.rows.len());

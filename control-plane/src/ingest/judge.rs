@@ -26,7 +26,8 @@ pub(super) struct Unfit {
 /// What the agent was ever asked in this region, by monitor and revision.
 pub(super) struct Judge {
     asked: BTreeMap<(Uuid, i64), Vec<Assignment>>,
-    undated: bool,
+    /// The host boot that rows are counted from, where they cannot be dated.
+    undated: Option<Uuid>,
     now: i64,
 }
 
@@ -51,7 +52,7 @@ fn unless(holds: bool, field: &'static str, rule: &'static str) -> Result<(), Un
 }
 
 impl Judge {
-    pub(super) fn new(assignments: Vec<Assignment>, undated: bool, now: i64) -> Self {
+    pub(super) fn new(assignments: Vec<Assignment>, undated: Option<Uuid>, now: i64) -> Self {
         let mut asked: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for assignment in assignments {
             let key = (assignment.monitor_id, assignment.revision);
@@ -71,7 +72,8 @@ impl Judge {
             monitor_id,
             revision,
             slot: row.slot,
-            burst_id: Uuid::nil(),
+            // Undated slots are numbered from a boot, so two boots must not collide.
+            burst_id: self.undated.unwrap_or(Uuid::nil()),
             burst_index: 0,
             due_us: row.due_us,
             started_us: row.started_us,
@@ -88,7 +90,7 @@ impl Judge {
             body_bytes: i64::try_from(row.body_bytes).unwrap_or(i64::MAX),
             ..phases(row)?
         };
-        let step = (!self.undated).then(|| {
+        let step = self.undated.is_none().then(|| {
             Step::Sight(Sight {
                 slot: row.slot,
                 started_at: row.started_us.div_euclid(1_000),
@@ -114,7 +116,7 @@ impl Judge {
             MissedReason::Stopped => ("missed_stopped", false),
             MissedReason::SpoolFull => ("missed_spool_full", true),
         };
-        let step = (!observed && !self.undated)
+        let step = (!observed && self.undated.is_none())
             .then(|| Step::Missed { last_slot, reason: word.to_owned() });
         let reason = i64::from(missed.reason);
         let range = NewMissed { monitor_id, revision, first_slot, last_slot, reason };
@@ -135,7 +137,7 @@ impl Judge {
             let rule = "must be of an assignment this agent was given";
             return Err(Unfit { field: "monitor_id", rule });
         };
-        if self.undated {
+        if self.undated.is_some() {
             return Ok(revision);
         }
         let owns = |span: &&Assignment| {
@@ -156,7 +158,7 @@ impl Judge {
             "ended_us",
             "must follow started_us within a day",
         )?;
-        if self.undated {
+        if self.undated.is_some() {
             return Ok(());
         }
         let spans = self.asked.get(&(monitor_id, revision)).map_or(&[][..], Vec::as_slice);
@@ -253,7 +255,7 @@ mod tests {
             last_slot,
             predecessor_through: None,
         };
-        Judge::new(vec![span(10, Some(20)), span(30, None)], undated, NOW)
+        Judge::new(vec![span(10, Some(20)), span(30, None)], undated.then_some(Uuid::max()), NOW)
     }
 
     fn row(slot: i64) -> ResultRow {

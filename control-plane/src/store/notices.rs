@@ -60,14 +60,17 @@ impl Facts {
     }
 }
 
-/// The facts of an incident; `None` when there is no such incident.
-pub async fn facts(
+/// The facts of an incident, locked until the commit; `None` when there is no such incident.
+pub async fn lock(
     tx: &mut Tx,
     organisation_id: Uuid,
     incident_id: Uuid,
 ) -> Result<Option<Facts>, StoreError> {
-    const SQL: &str = "SELECT * FROM incidents WHERE organisation_id = $1 AND id = $2";
-    let Some(row) = tx.fetch_optional(SQL, params![organisation_id, incident_id]).await? else {
+    const PLAIN: &str = "SELECT * FROM incidents WHERE organisation_id = $1 AND id = $2";
+    const LOCKING: &str =
+        "SELECT * FROM incidents WHERE organisation_id = $1 AND id = $2 FOR UPDATE";
+    let sql = tx.for_update(PLAIN, LOCKING);
+    let Some(row) = tx.fetch_optional(sql, params![organisation_id, incident_id]).await? else {
         return Ok(None);
     };
     let mut facts = read(&row)?;
@@ -142,7 +145,8 @@ async fn newest_spec(
     const SQL: &str = "SELECT spec FROM monitor_revisions
         WHERE organisation_id = $1 AND monitor_id = $2 ORDER BY revision DESC LIMIT 1";
     let row = tx.fetch_optional(SQL, params![organisation_id, monitor_id]).await?;
-    row.map(|row| row.json("spec")).transpose()
+    // One that only a newer version can read must not keep anybody from being told.
+    Ok(row.and_then(|row| row.json("spec").ok()))
 }
 
 fn read(row: &Row) -> Result<Facts, StoreError> {

@@ -17,7 +17,7 @@ use crate::store::leases::{self, Lease};
 use crate::store::notices::{self, Event, Facts};
 use crate::store::{StoreError, Tx};
 use hyperverge_control_core::notification::{
-    Notice, NoticeKind, Settlement, ToSend, Waiting, settle,
+    Notice, NoticeKind, QUORUM_ENDED, Settlement, ToSend, Waiting, settle,
 };
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -43,83 +43,90 @@ pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     .await;
 }
 
-/// Settles what is due everywhere.
+/// Settles what is due everywhere. What fails for one incident or organisation
+/// holds up no other; the first failure is the round's.
 pub async fn round(shared: &Shared, holder: Uuid) -> Result<(), StoreError> {
     let mut tx = shared.store.read().await?;
     let now = tx.now().await?;
     let due = intents::organisations_due(&mut tx, now, ORGANISATIONS).await?;
     drop(tx);
+    let mut failed = Ok(());
     for organisation_id in due {
         let began = clock::monotonic();
-        let mut tx = shared.store.begin().await?;
-        let lease = leases::acquire(&mut tx, organisation_id, LEASE, holder, LEASE_MS).await?;
-        tx.commit().await?;
-        let Some(lease) = lease else { continue };
-        if settle_organisation(shared, &lease).await? {
-            shared.wake.delivery.notify_one();
-        }
+        failed = failed.and(settle_organisation(shared, organisation_id, holder).await);
         shared.metrics.correlator_duration_seconds.observe(began.elapsed().as_secs_f64());
     }
-    Ok(())
+    failed
 }
 
-/// Whether anything was put in the outbox.
-async fn settle_organisation(shared: &Shared, lease: &Lease) -> Result<bool, StoreError> {
+async fn settle_organisation(
+    shared: &Shared,
+    organisation_id: Uuid,
+    holder: Uuid,
+) -> Result<(), StoreError> {
     let mut tx = shared.store.begin().await?;
-    if !leases::guard(&mut tx, lease).await? {
-        return Ok(false);
-    }
-    let now = tx.now().await?;
-    let due = intents::due(&mut tx, lease.organisation_id, now, INTENTS).await?;
-    let incidents: BTreeSet<Uuid> = due.iter().map(|intent| intent.incident_id).collect();
-    let mut sent = 0;
-    let mut outcomes = Vec::new();
-    for incident_id in incidents {
-        sent += settle_incident(
-            shared,
-            &mut tx,
-            lease.organisation_id,
-            incident_id,
-            now,
-            &mut outcomes,
-        )
-        .await?;
-    }
+    let lease = leases::acquire(&mut tx, organisation_id, LEASE, holder, LEASE_MS).await?;
     tx.commit().await?;
-    for outcome in outcomes {
-        shared.metrics.page_intents_settled_total.with_label_values(&[outcome]).inc();
+    let Some(lease) = lease else { return Ok(()) };
+    let mut tx = shared.store.read().await?;
+    let now = tx.now().await?;
+    let due = intents::due(&mut tx, organisation_id, now, INTENTS).await?;
+    drop(tx);
+    let incidents: BTreeSet<Uuid> = due.iter().map(|intent| intent.incident_id).collect();
+    let mut failed = Ok(());
+    for incident_id in incidents {
+        failed = failed.and(settle_incident(shared, &lease, incident_id).await);
     }
-    Ok(sent > 0)
+    failed
 }
 
+/// One incident in one transaction, under the lock that its changes take too: a
+/// widening that comes meanwhile waits, and then sees that people were told.
 async fn settle_incident(
     shared: &Shared,
-    tx: &mut Tx,
-    organisation_id: Uuid,
+    lease: &Lease,
     incident_id: Uuid,
-    now: i64,
-    outcomes: &mut Vec<&'static str>,
-) -> Result<usize, StoreError> {
-    let waiting = intents::unsettled(tx, organisation_id, incident_id).await?;
-    let Some(facts) = notices::facts(tx, organisation_id, incident_id).await? else {
-        return Ok(0);
+) -> Result<(), StoreError> {
+    let organisation_id = lease.organisation_id;
+    let mut tx = shared.store.begin().await?;
+    if !leases::guard(&mut tx, lease).await? {
+        return Ok(());
+    }
+    let Some(facts) = notices::lock(&mut tx, organisation_id, incident_id).await? else {
+        return Ok(());
     };
-    let Settlement { send: Some(send), folded } = settle(&by_number(&waiting), now) else {
-        return Ok(0);
+    let now = tx.now().await?;
+    let waiting = intents::unsettled(&mut tx, organisation_id, incident_id).await?;
+    let Settlement { send, folded } = settle(&by_number(&waiting), facts.verdict == "down", now);
+    if send.is_none() && folded.is_empty() {
+        return Ok(());
+    }
+    let channels = match &send {
+        Some(send) => recipients(&mut tx, organisation_id, &facts, send).await?,
+        None => Vec::new(),
     };
-    let channels = recipients(tx, organisation_id, &facts, &send).await?;
-    let url = &shared.settings.server.public_url;
-    let notice = facts.notice(send.kind, send.event_number, send.opening_included, url);
-    let sent = deliver(tx, organisation_id, &channels, &notice, now).await?;
-    record(tx, organisation_id, &facts, &channels, &send, now).await?;
+    let mut sent = 0;
+    if let Some(send) = &send {
+        let url = &shared.settings.server.public_url;
+        let notice = facts.notice(send.kind, send.event_number, send.opening_included, url);
+        sent = deliver(&mut tx, organisation_id, &channels, &notice, now).await?;
+    }
+    record(&mut tx, organisation_id, &facts, &channels, send.as_ref(), now).await?;
     let outcome = if sent > 0 { "put in the outbox" } else { "there is no channel to tell" };
-    outcomes.push(if sent > 0 { "sent" } else { "nobody" });
     for intent in &waiting {
         let why = folded.iter().find(|(number, _)| *number == intent.event_number);
-        intents::settle(tx, intent, why.map_or(outcome, |(_, why)| why), now).await?;
-        outcomes.extend(why.map(|_| "folded"));
+        intents::settle(&mut tx, intent, why.map_or(outcome, |(_, why)| why), now).await?;
     }
-    Ok(sent)
+    tx.commit().await?;
+    let settled = &shared.metrics.page_intents_settled_total;
+    settled.with_label_values(&["folded"]).inc_by(folded.len() as u64);
+    if send.is_some() {
+        settled.with_label_values(&[if sent > 0 { "sent" } else { "nobody" }]).inc();
+    }
+    if sent > 0 {
+        shared.wake.delivery.notify_one();
+    }
+    Ok(())
 }
 
 fn by_number(intents: &[Intent]) -> Vec<Waiting> {
@@ -190,20 +197,22 @@ async fn record(
     organisation_id: Uuid,
     facts: &Facts,
     channels: &[Channel],
-    send: &ToSend,
+    send: Option<&ToSend>,
     now: i64,
 ) -> Result<(), StoreError> {
     let names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
-    let (kind, summary) = if names.is_empty() {
-        ("held", format!("Nobody was told ({}): there is no channel to tell", send.kind))
-    } else {
-        ("paged", format!("Told {} ({})", names.join(", "), send.kind))
+    let (kind, summary) = match send {
+        None => ("held", format!("Nobody was told: {QUORUM_ENDED}")),
+        Some(send) if names.is_empty() => {
+            ("held", format!("Nobody was told ({}): there is no channel to tell", send.kind))
+        }
+        Some(send) => ("paged", format!("Told {} ({})", names.join(", "), send.kind)),
     };
     let event = Event {
         kind,
         summary: &summary,
-        evidence: json!({ "notice": send.kind, "opening_included": send.opening_included, "channels": names }),
-        paged: send.kind == NoticeKind::Opened && !names.is_empty(),
+        evidence: json!({ "notice": send, "channels": names }),
+        paged: send.is_some_and(|send| send.kind == NoticeKind::Opened) && !names.is_empty(),
     };
     notices::record(tx, organisation_id, facts, &event, now).await
 }

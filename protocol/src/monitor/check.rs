@@ -69,6 +69,7 @@ fn check_times(spec: &MonitorSpec, found: &mut Problems) {
     found.unless(interval <= limits::INTERVAL_MAX, "interval", "must be at most 24h");
     if let Some(timeout) = spec.timeout {
         found.unless(timeout.0 >= limits::TIMEOUT_MIN, "timeout", "must be at least 100ms");
+        found.unless(timeout.0 <= limits::TIMEOUT_MAX, "timeout", "must be at most 60s");
         found.unless(
             timeout <= spec.interval,
             "timeout",

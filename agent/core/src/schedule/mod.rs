@@ -200,6 +200,8 @@ impl<C: Clone> Schedule<C> {
         for position in 0..self.entries.len() {
             self.enqueue(position);
         }
+        // Completeness for the old set promises nothing about the new one's slots.
+        self.complete_ms = None;
         self.handle_timeout(now);
     }
 
@@ -293,7 +295,7 @@ impl<C: Clone> Schedule<C> {
     }
 
     /// The greatest control-plane time such that every slot due at or before it
-    /// is finished or was reported missed; never falls. `None` before the first set.
+    /// is finished or was reported missed; never falls within a set. `None` before the first set.
     pub fn complete_through(&mut self) -> Option<i64> {
         let frontier = self.frontier_ms?;
         let held_back = self.open.first().map(|(due_ms, _)| due_ms.saturating_sub(1));

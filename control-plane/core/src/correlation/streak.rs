@@ -200,9 +200,11 @@ impl Track {
         let stale_after = self.thresholds.stale_after_ms;
         let Some(row) = &mut self.row else { return };
         let Some(observed_at) = row.observed_at else { return };
-        if row.state != RegionState::Unknown && started_at - observed_at > stale_after {
-            row.state = RegionState::Unknown;
-            row.since = Some(observed_at.saturating_add(stale_after));
+        if started_at - observed_at > stale_after {
+            if row.state != RegionState::Unknown {
+                row.state = RegionState::Unknown;
+                row.since = Some(observed_at.saturating_add(stale_after));
+            }
             (row.failures, row.successes, row.streak_began) = (0, 0, None);
         }
     }

@@ -27,4 +27,4 @@ pub use lane::{DeliveryState, LanePlan, LaneRow, UnknownDeliveryState, plan_lane
 pub use message::{Circumstances, Fact, Message, Standing, compose, elapsed, utc};
 pub use notice::{Notice, NoticeKind, NoticeRegion, NoticeSubject, UnknownNoticeKind};
 pub use reasons::in_words;
-pub use settle::{Settlement, ToSend, Waiting, settle};
+pub use settle::{QUORUM_ENDED, Settlement, ToSend, Waiting, settle};

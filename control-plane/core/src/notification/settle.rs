@@ -16,6 +16,9 @@ pub struct Waiting {
     pub due_at: i64,
 }
 
+/// Why a page is held back after all.
+pub const QUORUM_ENDED: &str = "held: the quorum ended before it was due";
+
 /// What to do with one incident's intents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Settlement {
@@ -36,8 +39,9 @@ pub struct ToSend {
 
 /// Settles what waits, in the order of events, at `now`. Later intents are
 /// folded into an opening even before they are due: the notice shows the
-/// present. Nothing is settled while nothing is due.
-pub fn settle(waiting: &[Waiting], now: i64) -> Settlement {
+/// present. Nothing is settled while nothing is due. `down`: the incident's
+/// verdict is still down; an opening whose quorum is gone by then pages nobody.
+pub fn settle(waiting: &[Waiting], down: bool, now: i64) -> Settlement {
     let mut settlement = Settlement::default();
     let resolved = waiting.iter().rfind(|intent| intent.kind == NoticeKind::Resolved);
     let opening = waiting.iter().find(|intent| intent.kind == NoticeKind::Opened);
@@ -55,6 +59,11 @@ pub fn settle(waiting: &[Waiting], now: i64) -> Settlement {
     }
     let leading = opening.or_else(|| waiting.first());
     let Some(leading) = leading.filter(|intent| intent.due_at <= now) else { return settlement };
+    if !down {
+        let all = waiting.iter();
+        settlement.folded = all.map(|intent| (intent.event_number, QUORUM_ENDED)).collect();
+        return settlement;
+    }
     settlement.send = Some(ToSend {
         event_number: leading.event_number,
         kind: leading.kind,
@@ -81,13 +90,13 @@ mod tests {
 
     #[test]
     fn nothing_is_told_before_it_is_due() {
-        assert_eq!(settle(&[], 10), Settlement::default());
-        assert_eq!(settle(&[waiting(1, Opened, 11)], 10), Settlement::default());
+        assert_eq!(settle(&[], true, 10), Settlement::default());
+        assert_eq!(settle(&[waiting(1, Opened, 11)], true, 10), Settlement::default());
     }
 
     #[test]
     fn an_opening_takes_a_widening_with_it() {
-        let settlement = settle(&[waiting(1, Opened, 10), waiting(2, Widened, 12)], 10);
+        let settlement = settle(&[waiting(1, Opened, 10), waiting(2, Widened, 12)], true, 10);
         let send = ToSend { event_number: 1, kind: Opened, opening_included: false };
         assert_eq!(settlement.send, Some(send));
         assert_eq!(settlement.folded.len(), 1);
@@ -95,15 +104,23 @@ mod tests {
 
     #[test]
     fn a_resolution_that_overtakes_its_opening_tells_both() {
-        let settlement = settle(&[waiting(1, Opened, 15), waiting(3, Resolved, 10)], 10);
+        let settlement = settle(&[waiting(1, Opened, 15), waiting(3, Resolved, 10)], true, 10);
         let send = ToSend { event_number: 3, kind: Resolved, opening_included: true };
         assert_eq!(settlement.send, Some(send));
         assert_eq!(settlement.folded, [(1, "told by the notice that it is over")]);
     }
 
     #[test]
+    fn an_opening_whose_quorum_is_gone_pages_nobody() {
+        let settlement = settle(&[waiting(1, Opened, 10), waiting(2, Widened, 12)], false, 10);
+        assert_eq!(settlement.send, None);
+        assert_eq!(settlement.folded, [(1, QUORUM_ENDED), (2, QUORUM_ENDED)]);
+        assert_eq!(settle(&[waiting(1, Opened, 11)], false, 10), Settlement::default(), "not yet");
+    }
+
+    #[test]
     fn a_resolution_of_something_told_stands_alone() {
-        let settlement = settle(&[waiting(3, Resolved, 10)], 10);
+        let settlement = settle(&[waiting(3, Resolved, 10)], true, 10);
         let send = ToSend { event_number: 3, kind: Resolved, opening_included: false };
         assert_eq!(settlement.send, Some(send));
     }
@@ -111,12 +128,12 @@ mod tests {
     proptest! {
         #[test]
         fn everything_is_settled_together_or_not_at_all(
-            kinds in prop::collection::vec((0u8..3, 0i64..20), 0..6), now in 0i64..20
+            kinds in prop::collection::vec((0u8..3, 0i64..20), 0..6), now in 0i64..20, down: bool
         ) {
             let waiting: Vec<_> = (1i64..).zip(&kinds).map(|(number, (kind, due))| {
                 waiting(number, [Opened, Widened, Resolved][usize::from(*kind)], *due)
             }).collect();
-            let settlement = settle(&waiting, now);
+            let settlement = settle(&waiting, down, now);
             let settled = settlement.folded.len() + usize::from(settlement.send.is_some());
             prop_assert!(settled == 0 || settled == waiting.len());
         }

@@ -8,7 +8,7 @@ use crate::params;
 use uuid::Uuid;
 
 pub use fleet::{Fleet, FleetAgent, FleetMonitor, FleetRegion, fleet, regions};
-pub use sets::{StoredSet, due_for_renewal, newest_set, put_set, set_versions};
+pub use sets::{StoredSet, content_version, due_for_renewal, newest_set, put_set, set_versions};
 
 /// An assignment as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -63,9 +63,11 @@ pub async fn put_set(
     set: &StoredSet,
 ) -> Result<bool, StoreError> {
     const SET: &str = "INSERT INTO assignment_sets (organisation_id, agent_id, version,
-            content_hash, envelope, issued_at)
-        VALUES ($1, $2, $3, $4, $5, $6)
+            content_hash, content_version, envelope, issued_at)
+        VALUES ($1, $2, $3, $4, $3, $5, $6)
         ON CONFLICT (organisation_id, agent_id) DO UPDATE SET version = excluded.version,
+            content_version = CASE WHEN assignment_sets.content_hash = excluded.content_hash
+                THEN assignment_sets.content_version ELSE excluded.version END,
             content_hash = excluded.content_hash, envelope = excluded.envelope,
             issued_at = excluded.issued_at
         WHERE assignment_sets.version < excluded.version";
@@ -89,6 +91,19 @@ pub async fn put_set(
         tx.execute(PART, params![organisation_id, agent_id, index, part.as_slice()]).await?;
     }
     Ok(true)
+}
+
+/// The version that brought what the agent is asked now. What it reports under an
+/// older set says nothing about how far it is with this one.
+pub async fn content_version(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_id: &str,
+) -> Result<Option<i64>, StoreError> {
+    const SQL: &str = "SELECT content_version FROM assignment_sets
+        WHERE organisation_id = $1 AND agent_id = $2";
+    let row = tx.fetch_optional(SQL, params![organisation_id, agent_id]).await?;
+    row.map(|row| row.get("content_version")).transpose()
 }
 
 /// Agents of the organisation whose set was issued at or before `issued_before`,

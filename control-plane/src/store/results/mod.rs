@@ -118,7 +118,8 @@ pub async fn newest(
                 AND r.region_id = a.region_id AND r.revision = a.revision
                 AND r.slot = (SELECT MAX(n.slot) FROM results n
                     WHERE n.organisation_id = a.organisation_id AND n.monitor_id = a.monitor_id
-                        AND n.region_id = a.region_id AND n.revision = a.revision)
+                        AND n.region_id = a.region_id AND n.revision = a.revision
+                        AND NOT n.undated)
         WHERE a.organisation_id = $1 AND a.region_id = $2 AND a.ended_at IS NULL
             AND NOT r.undated AND a.monitor_id ", uuids "$3", " ORDER BY r.started_us");
     let rows = tx.fetch_all(sql, params![organisation_id, region_id, monitor_ids]).await?;

@@ -129,8 +129,9 @@ async fn newest_results(
                 AND r.region_id = a.region_id AND r.revision = a.revision
                 AND r.slot = (SELECT MAX(n.slot) FROM results n
                     WHERE n.organisation_id = a.organisation_id AND n.monitor_id = a.monitor_id
-                        AND n.region_id = a.region_id AND n.revision = a.revision)
-        WHERE a.organisation_id = $1 AND a.ended_at IS NULL AND a.monitor_id ", uuids "$2",
+                        AND n.region_id = a.region_id AND n.revision = a.revision
+                        AND NOT n.undated)
+        WHERE a.organisation_id = $1 AND a.ended_at IS NULL AND NOT r.undated AND a.monitor_id ", uuids "$2",
         " ORDER BY r.burst_index DESC");
     let rows = tx.fetch_all(sql, params![organisation_id, monitor_ids.to_vec()]).await?;
     rows.iter()

@@ -77,13 +77,16 @@ pub async fn round(
     let since = listening.since(now);
     let Some(lease) = lease else { return Ok(()) };
     let settings = settings(shared);
+    // What fails for one organisation holds up no other; the first failure is the round's.
+    let mut failed = Ok(());
     for organisation_id in everyone {
-        fleet::round(shared, &lease, organisation_id, settings, since).await?;
+        failed = failed.and(fleet::round(shared, &lease, organisation_id, settings, since).await);
         if settings.may_judge(since, now) {
-            stale::round(shared, &lease, organisation_id, &mut listening.cursor).await?;
+            let cursor = &mut listening.cursor;
+            failed = failed.and(stale::round(shared, &lease, organisation_id, cursor).await);
         }
     }
-    Ok(())
+    failed
 }
 
 fn settings(shared: &Shared) -> Settings {

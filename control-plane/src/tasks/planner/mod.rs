@@ -53,13 +53,17 @@ pub async fn round(shared: &Shared, holder: Uuid) -> Result<(), PlannerError> {
     let everyone = organisations::ids(&mut tx).await?;
     drop(tx);
     let began = clock::monotonic();
+    // What fails for one organisation holds up no other; the first failure is the round's.
+    let mut failed = Ok(());
     for organisation_id in everyone {
-        if plan_organisation(shared, &lease, organisation_id).await? {
-            shared.wake.gateway.notify_one();
+        match plan_organisation(shared, &lease, organisation_id).await {
+            Ok(true) => shared.wake.gateway.notify_one(),
+            Ok(false) => {}
+            Err(error) => failed = failed.and(Err(error)),
         }
     }
     shared.metrics.planner_duration_seconds.observe(began.elapsed().as_secs_f64());
-    Ok(())
+    failed
 }
 
 /// Whether a set changed.
