@@ -130,7 +130,8 @@ async fn every_page_arrived(bed: &Bed, database: &Database) -> Result<usize> {
     let about_monitors =
         |incident: &&IncidentRow| incident.subject_kind == "monitor" && incident.paged;
     let paged: Vec<_> = incidents.iter().filter(about_monitors).collect();
-    // Each monitor was down for eight kills in a row, twice.
+    // Each monitor was down for eight kills in a row, twice; whether that is one incident or
+    // two depends on who was killed in between.
     ensure!(paged.len() >= MONITORS.len(), "the outages paged nobody: {incidents:?}");
     let webhooks = bed.receiver()?.webhooks()?;
     for incident in &paged {
