@@ -28,8 +28,10 @@ export function showDetails(row, seat, columns, now) {
   setText(row.querySelector(".found"), sentence(seat, now));
   setText(row.querySelector(".message"), seat.message ?? "");
   const taken = PHASES.filter(([phase]) => typeof seat.phases?.[phase] === "number");
+  // Shares of a hundred: below 1 in all, flex-grow would leave the bar unfilled.
+  const total = taken.reduce((sum, [phase]) => sum + seat.phases[phase], 0) || 1;
   keyed(row.querySelector(".bar"), taken, ([phase]) => phase, ([phase]) => make("span", phase),
-    (part, [phase]) => part.style.setProperty("flex-grow", String(Math.max(seat.phases[phase], 0.01))));
+    (part, [phase]) => part.style.setProperty("flex-grow", String((seat.phases[phase] / total) * 100)));
   keyed(row.querySelector(".phases"), taken, ([phase]) => phase,
     ([phase, name]) => make("div", phase, make("dt", "", name), make("dd")),
     (part, [phase]) => setText(part.querySelector("dd"), millis(seat.phases[phase])));

@@ -12,10 +12,13 @@ function create() {
 }
 
 function update(item, incident, now) {
-  item.dataset.verdict = incident.verdict;
+  item.dataset.verdict = incident.verdict === "up" ? "degraded" : incident.verdict;
   const part = (name) => item.querySelector(`.${name}`);
-  part("verdict").dataset.state = incident.verdict;
-  setText(part("verdict"), `${sign(incident.verdict)} ${incident.verdict}`);
+  // Too few regions hurt for a quorum: the verdict is not down, but "up" would
+  // be an odd thing to read on an incident.
+  const quiet = incident.verdict === "up";
+  part("verdict").dataset.state = quiet ? "degraded" : incident.verdict;
+  setText(part("verdict"), quiet ? "! quiet" : `${sign(incident.verdict)} ${incident.verdict}`);
   const { kind, name } = incident.subject;
   setText(part("subject"), kind === "monitor" ? name : `${kind} ${name}`);
   setText(part("scope"), incident.scope);

@@ -66,22 +66,22 @@ async function poll() {
 }
 
 function summary({ monitors, agents }) {
-  const count = (state) => monitors.items.filter((monitor) => monitor.verdict === state).length;
-  const parts = ["down", "degraded", "unknown", "up"].filter(count).map((state) => `${count(state)} ${state}`);
+  const standing = (monitor) => (monitor.enabled ? monitor.verdict : "disabled");
+  const count = (state) => monitors.items.filter((monitor) => standing(monitor) === state).length;
+  const parts = ["down", "degraded", "unknown", "up", "disabled"].filter(count).map((state) => `${count(state)} ${state}`);
   const here = agents.items.filter((agent) => agent.state === "enrolled" && !agent.lost_at && agent.last_heartbeat_at);
   return [plural(monitors.items.length, "monitor", "monitors"), ...parts, `${plural(here.length, "agent", "agents")} here`].join(" · ");
 }
 
 function showLife() {
   const age = answeredAt === null ? null : Date.now() - answeredAt;
-  const stale = failure !== "" || age === null ? age === null || age > STALE_MS : age > STALE_MS;
-  document.body.classList.toggle("stale", board !== null && stale);
-  byId("live").hidden = board === null;
+  const stale = age === null ? failure !== "" : age > STALE_MS;
+  document.body.classList.toggle("stale", stale);
+  byId("live").hidden = age === null;
   setText(byId("live-text"), stale ? `stale, ${duration(age ?? 0)} old` : "live");
-  const old = age === null ? "Nothing has been answered yet." : `What is shown is ${duration(age)} old and may be wrong.`;
-  // Whole tens of seconds, so that a screen reader is not interrupted each second.
-  const spoken = age === null ? old : `What is shown was true ${duration(Math.floor(age / 10000) * 10000)} ago and may be wrong now.`;
-  setText(byId("alert"), stale && signedIn() && failure !== "" ? `Not live: ${failure}. ${spoken}` : "");
+  // No running count here: a screen reader would read it out each second.
+  const shown = age === null ? "Nothing is known yet." : `What is shown was true at ${new Date(answeredAt).toLocaleTimeString()} and may be wrong now.`;
+  setText(byId("alert"), stale ? `Not live: ${failure || "no answer yet"}. ${shown}` : "");
 }
 
 function show() {
@@ -124,7 +124,7 @@ byId("sign-in").addEventListener("submit", async (event) => {
     await enter(form.get("email"), form.get("password"));
     byId("password").value = "";
     await poll();
-    byId("content").focus();
+    byId("content").focus({ preventScroll: true });
   } catch (error) {
     setText(byId("refusal"), `Not signed in: ${error.message}.`);
   } finally {

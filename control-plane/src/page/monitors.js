@@ -32,8 +32,8 @@ function toggle(button) {
 function updateCell(cell, region, seat, monitor, now) {
   cell.dataset.region = region;
   const button = cell.firstElementChild;
-  button.hidden = !seat;
-  if (!seat) return;
+  button.hidden = !seat || !monitor.enabled;
+  if (button.hidden) return;
   button.dataset.state = seat.state;
   const isOpen = open?.monitor === monitor.id && open.region === region;
   const age = seat.last_result_at ? ago(seat.last_result_at, now) : reasonText(seat.reason) || "no result yet";
@@ -49,11 +49,11 @@ function updateBody(body, monitor, regions, now) {
   const row = body.querySelector(".row");
   row.classList.toggle("disabled", !monitor.enabled);
   setText(row.querySelector(".name"), monitor.name);
-  setText(row.querySelector(".target"), monitor.enabled ? monitor.target : `${monitor.target} (disabled)`);
+  setText(row.querySelector(".target"), monitor.target);
   const badge = row.querySelector(".verdict");
   badge.dataset.state = monitor.verdict;
   const scope = monitor.scope ? ` · ${monitor.scope}` : "";
-  setText(badge, `${sign(monitor.verdict)} ${monitor.verdict}${scope}`);
+  setText(badge, monitor.enabled ? `${sign(monitor.verdict)} ${monitor.verdict}${scope}` : "disabled");
   setText(row.querySelector(".since"), `for ${duration(now - Date.parse(monitor.since))}`);
   const seats = new Map(monitor.items.map((seat) => [seat.region, seat]));
   while (row.children.length > regions.length + 2) row.lastElementChild.remove();
@@ -61,7 +61,7 @@ function updateBody(body, monitor, regions, now) {
   regions.forEach((region, index) => {
     updateCell(row.children[index + 2], region, seats.get(region), monitor, now);
   });
-  const seat = open?.monitor === monitor.id ? seats.get(open.region) : undefined;
+  const seat = monitor.enabled && open?.monitor === monitor.id ? seats.get(open.region) : undefined;
   showDetails(body.querySelector(".details"), seat, regions.length + 2, now);
 }
 

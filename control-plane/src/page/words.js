@@ -5,12 +5,15 @@ const SIGNS = { up: "✓", degraded: "!", down: "✕", unknown: "?" };
 
 export const sign = (state) => SIGNS[state] ?? "?";
 
-// Reasons of ours that are no finding about the target.
+// Reasons whose word alone says too little; the first four are our own silence.
 const REASONS = {
   unassigned: "no agent looks",
   pending: "no result yet",
   silent: "the agent is silent",
   missed: "checks were missed",
+  status: "unexpected status",
+  body: "unexpected body",
+  latency: "too slow",
 };
 
 export const reasonText = (reason) => REASONS[reason] ?? (reason ?? "").replaceAll("_", " ");
@@ -30,6 +33,6 @@ export const ago = (time, now) => (time === null ? "never" : `${duration(now - D
 export const clock = (time) =>
   new Date(time).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-export const millis = (ms) => (ms < 10 ? `${ms.toFixed(1)} ms` : `${Math.round(ms)} ms`);
+export const millis = (ms) => (ms < 10 ? `${ms.toFixed(ms < 1 ? 2 : 1)} ms` : `${Math.round(ms)} ms`);
 
 export const plural = (count, one, many) => `${count} ${count === 1 ? one : many}`;
