@@ -73,7 +73,17 @@ impl App {
     /// Over a store that is open.
     pub(crate) fn over(store: Store) -> Self {
         let keys = Keys::generate(&mut clock::rng());
-        let shared = Arc::new(Shared::new(store, keys, Settings::default()));
+        Self::of(Shared::new(store, keys, Settings::default()))
+    }
+
+    /// Another replica of the same installation: the same database and keys.
+    pub(crate) fn beside(other: &Self) -> Self {
+        let Shared { store, keys, settings, .. } = &*other.shared;
+        Self::of(Shared::new(store.clone(), keys.clone(), settings.clone()))
+    }
+
+    fn of(shared: Shared) -> Self {
+        let shared = Arc::new(shared);
         let peer = MockConnectInfo(SocketAddr::from(([192, 0, 2, 1], 1)));
         let router = api::router(Arc::clone(&shared)).layer(peer);
         Self { router, shared, _dir: None }

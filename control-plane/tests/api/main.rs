@@ -8,6 +8,8 @@
 
 mod app;
 mod auth;
+#[path = "../store/back_ends.rs"]
+mod back_ends;
 mod bad_input;
 mod channels;
 mod document;
@@ -15,6 +17,7 @@ mod fleet;
 mod incidents;
 mod monitors;
 mod page;
+mod replicas;
 mod results;
 mod skeleton;
 mod tenancy;
