@@ -1,11 +1,12 @@
 //! What happens around every request: id, headers, problems, metrics, log.
 
+use super::page::NextCursor;
 use super::{Api, Problem};
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, LINK};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tracing::Instrument;
 
@@ -32,6 +33,7 @@ pub(super) async fn exchange(State(api): State<Api>, request: Request, next: Nex
     let started = crate::clock::monotonic();
     let id = request_id(request.headers());
     let method = request.method().clone();
+    let uri = request.uri().clone();
     let route = request
         .extensions()
         .get::<MatchedPath>()
@@ -45,6 +47,11 @@ pub(super) async fn exchange(State(api): State<Api>, request: Request, next: Nex
         };
         response = write_problem(response, &id, method == Method::HEAD);
         add_headers(response.headers_mut(), &id, api.is_https());
+        if let Some(next) = response.extensions_mut().remove::<NextCursor>()
+            && let Some(link) = next.link(&uri)
+        {
+            response.headers_mut().insert(LINK, link);
+        }
         let took = started.elapsed();
         let metrics = &api.shared.metrics;
         metrics.http_requests_total.with_label_values(&[response.status().as_str()]).inc();

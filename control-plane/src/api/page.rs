@@ -11,9 +11,9 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderValue;
-use http::header::LINK;
+use http::{HeaderValue, Uri};
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
 use uuid::Uuid;
 
 /// The two parameters of every list.
@@ -103,15 +103,29 @@ impl<T> Page<T> {
 
 impl<T: Serialize> IntoResponse for Page<T> {
     fn into_response(self) -> Response {
-        let link = self.next_cursor.as_ref().and_then(|cursor| {
-            // Relative to the list itself; a cursor needs no escaping.
-            HeaderValue::from_str(&format!("<?cursor={cursor}>; rel=\"next\"")).ok()
-        });
+        let next = self.next_cursor.clone().map(NextCursor);
         let mut response = Json(self).into_response();
-        if let Some(link) = link {
-            response.headers_mut().insert(LINK, link);
+        if let Some(next) = next {
+            // `exchange` knows the request's path and other parameters.
+            response.extensions_mut().insert(next);
         }
         response
+    }
+}
+
+/// The cursor of a page's successor, on its way to the `Link` header.
+#[derive(Debug, Clone)]
+pub(super) struct NextCursor(String);
+
+impl NextCursor {
+    /// `Link` to the next page of what `uri` asked for.
+    pub(super) fn link(&self, uri: &Uri) -> Option<HeaderValue> {
+        let asked = form_urlencoded::parse(uri.query().unwrap_or("").as_bytes());
+        let query = form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(asked.filter(|(name, _)| name != "cursor"))
+            .append_pair("cursor", &self.0)
+            .finish();
+        HeaderValue::from_str(&format!("<{}?{query}>; rel=\"next\"", uri.path())).ok()
     }
 }
 
