@@ -68,7 +68,7 @@ fn server_and_link(settings: &Settings, checker: &mut Checker<'_>) {
     checker.require(
         server.tls_cert.is_empty() == server.tls_key.is_empty(),
         "server.tls_cert",
-        "and server.tls_key must be set together",
+        "and server.tls_key must be set together, or neither",
     );
 }
 

@@ -1,6 +1,9 @@
 //! `serve`, from its start to its end.
 
 use crate::program::Place;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 #[test]
@@ -64,6 +67,47 @@ fn the_api_alone_works_without_the_assignment_key() {
     let scheduler = place.run(&["serve", "--roles", "scheduler"], &[], "");
     assert_eq!(scheduler.code, Some(1), "{scheduler:?}");
     assert!(scheduler.stderr.contains("assignment.pem: is missing"), "{scheduler:?}");
+}
+
+#[test]
+fn with_a_certificate_it_speaks_tls_and_nothing_else() {
+    let place = Place::new();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key) = (place.path().join("cert.pem"), place.path().join("key.pem"));
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let cert_flag = format!("server.tls_cert={}", cert.display());
+    let key_flag = format!("server.tls_key={}", key.display());
+
+    let half = place.run(&["serve", "--set", &cert_flag], &[], "");
+    assert!(half.stderr.contains("server.tls_key must be set together, or neither"), "{half:?}");
+    let swapped = [&cert_flag, &format!("server.tls_key={}", cert.display())];
+    let refused = place.run(&["serve", "--set", swapped[0], "--set", swapped[1]], &[], "");
+    assert!(refused.stderr.contains("server.tls_key: "), "{refused:?}");
+
+    let program = place.serve(&["--set", &cert_flag, "--set", &key_flag]);
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = "localhost".try_into().unwrap();
+    let mut session = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut tcp = TcpStream::connect(program.address).unwrap();
+    let mut stream = rustls::Stream::new(&mut session, &mut tcp);
+    stream.write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut status = [0; 15];
+    stream.read_exact(&mut status).unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200 OK");
+
+    let mut plain = TcpStream::connect(program.address).unwrap();
+    plain.write_all(b"GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    plain.read_to_end(&mut answer).ok();
+    assert!(!answer.starts_with(b"HTTP"), "answered without TLS");
 }
 
 #[test]
