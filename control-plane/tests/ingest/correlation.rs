@@ -6,7 +6,9 @@ use hyperverge_control_core::correlation::{Scope, Verdict};
 use hyperverge_control_core::incident::IncidentState;
 use hyperverge_control_core::notification::NoticeKind;
 use hyperverge_control_plane::ingest::ingest;
+use hyperverge_control_plane::store::assignments::{self, StoredSet};
 use hyperverge_control_plane::store::intents;
+use hyperverge_control_plane::verdicts;
 use hyperverge_protocol::wire::{MissedReason, MissedSlots, Outcome, ResultBatch};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -173,6 +175,40 @@ async fn replicas_that_ingest_at_once_open_one_incident() {
         let openings = "SELECT COUNT(*) AS n FROM page_intents WHERE kind = 'opened'";
         assert_eq!(fleet.count(openings).await, 4, "one page each");
         assert_eq!(fleet.count("SELECT COUNT(*) AS n FROM results").await, 48);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn completeness_under_an_older_set_is_no_success_of_what_is_asked_now() {
+    on_both(async |store| {
+        let mut fleet = Fleet::new(store, 1).await;
+        let monitor = fleet.monitor("shop").await;
+        let agent_id = fleet.probes[0].source.agent_id.clone();
+        let set = StoredSet {
+            version: 2_000,
+            content_hash: vec![1],
+            envelope: vec![1],
+            parts: Vec::new(),
+            issued_at: 1,
+        };
+        let mut tx = fleet.shared.store.begin().await.unwrap();
+        assignments::put_set(&mut tx, fleet.organisation, &agent_id, &set).await.unwrap();
+        // Signed anew with the same content: that asks nothing new.
+        let renewed = StoredSet { version: 9_000, ..set };
+        assignments::put_set(&mut tx, fleet.organisation, &agent_id, &renewed).await.unwrap();
+        tx.commit().await.unwrap();
+        for (set_version, verdict) in [(1_999, Verdict::Unknown), (2_000, Verdict::Up)] {
+            let mut batch = fleet.batch(0, Vec::new());
+            batch.set_version = set_version;
+            batch.complete_through_ms = Some(fleet.slot * 1_000);
+            fleet.send(0, &fleet.seal(0, &batch)).await.unwrap();
+            let mut tx = fleet.shared.store.begin().await.unwrap();
+            let now = tx.now().await.unwrap();
+            verdicts::evaluate(&mut tx, fleet.organisation, vec![monitor], 0, now).await.unwrap();
+            tx.commit().await.unwrap();
+            assert_eq!(fleet.state(monitor).await.verdict, verdict, "under set {set_version}");
+        }
     })
     .await;
 }

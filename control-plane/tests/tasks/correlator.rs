@@ -129,3 +129,31 @@ async fn an_end_that_overtakes_its_beginning_tells_both_and_nobody_else_hears_of
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_page_whose_quorum_is_gone_is_held_and_the_timeline_says_so() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let url = "https://example.com/hook".to_owned();
+        channel(&fixture, "hook", ChannelConfig::Webhook(WebhookConfig { url }), true).await;
+        let narrowed = incident(&fixture, false, &[(1, NoticeKind::Opened, 0)]).await;
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        let sql = "UPDATE incidents SET verdict = 'up', scope = 'local' WHERE id = $1";
+        tx.execute(sql, params![narrowed]).await.unwrap();
+        tx.commit().await.unwrap();
+        correlator::round(&fixture.shared, clock::new_id()).await.unwrap();
+        assert!(outbox(&fixture, narrowed).await.is_empty());
+        let mut tx = fixture.shared.store.read().await.unwrap();
+        let sql = "SELECT kind, summary FROM incident_events WHERE incident_id = $1";
+        let row = tx.fetch_optional(sql, params![narrowed]).await.unwrap().unwrap();
+        assert_eq!(row.get::<String>("kind").unwrap(), "held");
+        assert!(row.get::<String>("summary").unwrap().contains("quorum ended"));
+        let sql = "SELECT paged FROM incidents WHERE id = $1";
+        let row = tx.fetch_optional(sql, params![narrowed]).await.unwrap().unwrap();
+        assert!(!row.get::<bool>("paged").unwrap());
+        assert!(
+            intents::unsettled(&mut tx, fixture.organisation, narrowed).await.unwrap().is_empty()
+        );
+    })
+    .await;
+}

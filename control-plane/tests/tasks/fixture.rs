@@ -46,7 +46,11 @@ impl Fixture {
     }
 
     pub(crate) async fn monitor(&self, name: &str) -> Uuid {
-        let json = format!(r#"{{"name": "{name}", "target": "https://example.com/"}}"#);
+        self.monitor_of(name, "https://example.com/").await
+    }
+
+    pub(crate) async fn monitor_of(&self, name: &str, target: &str) -> Uuid {
+        let json = format!(r#"{{"name": "{name}", "target": "{target}"}}"#);
         let spec = MonitorSpec::from_json(json.as_bytes()).unwrap();
         let id = clock::new_id();
         let mut tx = self.shared.store.begin().await.unwrap();
