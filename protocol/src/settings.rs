@@ -13,6 +13,10 @@ use toml::{Table, Value};
 
 /// The prefix of environment variables that set configuration.
 pub const ENV_PREFIX: &str = "HYPERVERGE_";
+/// Under that prefix too, but no key: it names the configuration file.
+const ENV_FILE: &str = "HYPERVERGE_CONFIG";
+/// What the test suites leave in the environment of the programs they start.
+const ENV_TESTS: &str = "HYPERVERGE_TEST_";
 
 /// Why settings are not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +46,9 @@ impl Override {
     /// The override an environment variable makes, if it is one of ours:
     /// `HYPERVERGE_DATABASE__URL` sets `database.url`.
     pub fn from_env(name: &str, text: &str) -> Option<Self> {
+        if name == ENV_FILE || name.starts_with(ENV_TESTS) {
+            return None;
+        }
         let key = name.strip_prefix(ENV_PREFIX)?.to_ascii_lowercase().replace("__", ".");
         Some(Self::new(&key, text, name))
     }
@@ -208,6 +215,7 @@ mod tests {
             error.to_string(),
             "configuration file: unknown key `server.lisen`; did you mean `server.listen`?"
         );
+        assert_eq!(Override::from_env("HYPERVERGE_TEST_BIN_DIR", "/x"), None);
         let over = Override::from_env("HYPERVERGE_STATE_DRI", "x").expect("ours");
         let error = layered::<Settings>(None, &[over]).expect_err("unknown");
         assert!(

@@ -21,8 +21,6 @@ const SECRET_KEYS: [&str; 7] = [
     "keys.jwt_secret",
     "mail.smtp_url",
 ];
-/// Variables under our prefix that set no key: the path of the file, and what the test suites use.
-const NO_KEYS: [&str; 2] = ["HYPERVERGE_CONFIG", "HYPERVERGE_TEST_"];
 /// A key file, or a configuration file: nobody's is longer.
 const FILE_BYTES: u64 = 1024 * 1024;
 
@@ -143,9 +141,6 @@ fn from_environment(environment: &[(String, String)]) -> Result<Vec<Override>, L
         }
     }
     for (name, text) in environment {
-        if NO_KEYS.iter().any(|prefix| name.starts_with(prefix)) {
-            continue;
-        }
         let stem = name.strip_suffix("_FILE").filter(|_| is_ours(name));
         if let Some(over) = Override::from_env(stem.unwrap_or(name), text) {
             overrides.push(match stem {
