@@ -69,9 +69,3 @@ pub async fn find(
         body: row.get("body")?,
     }))
 }
-
-/// Deletes the keys that stand for nothing any more; for the retention task.
-pub async fn delete_old(tx: &mut Tx, now: i64) -> Result<u64, StoreError> {
-    const SQL: &str = "DELETE FROM idempotency_keys WHERE created_at < $1";
-    tx.execute(SQL, params![now - KEPT_MS]).await
-}

@@ -104,11 +104,6 @@ pub async fn standing(
     row.map(|row| Ok((row.word("role")?, row.get("generation")?))).transpose()
 }
 
-/// Deletes tokens that expired before `before`.
-pub async fn delete_expired(tx: &mut Tx, before: i64) -> Result<u64, StoreError> {
-    tx.execute("DELETE FROM sessions WHERE expires_at < $1", params![before]).await
-}
-
 fn read(row: &Row) -> Result<LoginSession, StoreError> {
     Ok(LoginSession {
         organisation: row.get("organisation_id")?,

@@ -55,6 +55,11 @@ pub const TABLES: [&Forgettable; 6] = [
     },
 ];
 
+/// The table of this name, if it may forget.
+pub fn table(name: &str) -> Option<&'static Forgettable> {
+    TABLES.into_iter().find(|table| table.name == name)
+}
+
 /// Deletes up to `rows` rows of `table` that are older than `before`.
 pub async fn forget(
     tx: &mut Tx,

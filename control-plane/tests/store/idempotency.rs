@@ -2,7 +2,7 @@
 
 use crate::back_ends::on_both;
 use hyperverge_control_plane::clock;
-use hyperverge_control_plane::store::{Store, idempotency};
+use hyperverge_control_plane::store::{Store, idempotency, retention};
 use uuid::Uuid;
 
 const DAY_MS: i64 = 24 * 3_600_000;
@@ -53,7 +53,8 @@ async fn a_key_is_free_again_when_its_work_was_undone_or_a_day_has_passed() {
         assert!(!claim(10 + DAY_MS, true).await);
         assert!(claim(11 + DAY_MS, true).await);
         let mut tx = store.begin().await.unwrap();
-        assert_eq!(idempotency::delete_old(&mut tx, 12 + 2 * DAY_MS).await.unwrap(), 1);
+        let table = retention::table("idempotency_keys").unwrap();
+        assert_eq!(retention::forget(&mut tx, table, 12 + DAY_MS, 10).await.unwrap(), 1);
     })
     .await;
 }

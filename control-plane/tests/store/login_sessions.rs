@@ -5,7 +5,7 @@ use hyperverge_control_plane::auth::Role;
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::store::login_sessions::{self, LoginSession, Use};
 use hyperverge_control_plane::store::users::{self, User};
-use hyperverge_control_plane::store::{Store, Tx};
+use hyperverge_control_plane::store::{Store, Tx, retention};
 
 const NOW: i64 = 1_000;
 const EXPIRES: i64 = 2_000;
@@ -93,7 +93,8 @@ async fn somebody_stands_until_the_family_ends_or_the_organisation_is_another() 
         login_sessions::end_family(&mut tx, organisation, family, NOW).await.unwrap();
         let standing = login_sessions::standing(&mut tx, organisation, user, family).await;
         assert_eq!(standing.unwrap(), None);
-        assert_eq!(login_sessions::delete_expired(&mut tx, EXPIRES + 1).await.unwrap(), 2);
+        let table = retention::table("sessions").unwrap();
+        assert_eq!(retention::forget(&mut tx, table, EXPIRES + 1, 10).await.unwrap(), 2);
     })
     .await;
 }
