@@ -22,6 +22,8 @@ pub const WEBHOOK_CHANNEL: &str = "hook";
 pub const EMAIL_CHANNEL: &str = "mail";
 /// Who gets the mail.
 pub const RECIPIENT: &str = "on-call@example.com";
+/// Set, the folder of a test that passed is kept too.
+const KEEP_VARIABLE: &str = "HYPERVERGE_TEST_KEEP";
 /// Lines of each log that a failed test shows.
 const SHOWN_LINES: usize = 25;
 
@@ -152,7 +154,9 @@ impl Bed {
             let errors = error_lines(&log);
             ensure!(errors.is_empty(), "{} holds errors:\n{}", log.display(), errors.join("\n"));
         }
-        self.folder.take();
+        if std::env::var_os(KEEP_VARIABLE).is_none() {
+            self.folder.take();
+        }
         Ok(())
     }
 
@@ -183,7 +187,8 @@ impl Drop for Bed {
 fn place(setup: &Setup, folder: &Path) -> Result<Place> {
     let mut place = Place::new(environment::binaries()?, folder.to_owned());
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    let logging = [("HYPERVERGE_LOG__LEVEL", "debug"), ("HYPERVERGE_LOG__FORMAT", "json")];
+    let logging =
+        [("HYPERVERGE_LOG__LEVEL", "debug,sqlx=info"), ("HYPERVERGE_LOG__FORMAT", "json")];
     place.agent_env = logging.iter().map(own).collect();
     place.control_plane_env = logging.iter().chain(&setup.control_plane_env).map(own).collect();
     Ok(place)

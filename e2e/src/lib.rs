@@ -8,6 +8,7 @@
 //!
 //! The programs are found by `HYPERVERGE_TEST_BIN_DIR`, Python with the
 //! receivers' libraries by `HYPERVERGE_TEST_PYTHON`; `make test` sets both.
+//! `HYPERVERGE_TEST_KEEP=1` keeps the folder of a test that passed, logs and all.
 //!
 //! To add a scenario: a file under `tests/scenarios/` with one story in it.
 

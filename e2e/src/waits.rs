@@ -2,8 +2,10 @@
 
 use crate::bed::{Bed, RECIPIENT};
 use anyhow::{Result, ensure};
+use chrono::{DateTime, FixedOffset};
 use hyperverge_cli::client::{Incident, MonitorRegions};
 use hyperverge_cli::wait::{Seen, until, until_answer};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 impl Bed {
@@ -35,32 +37,33 @@ impl Bed {
         .map(drop)
     }
 
-    /// Waits until each of the regions with an agent that runs has brought a result that
-    /// started after all that are stored now, `more` times over.
-    pub async fn until_more_results(
+    /// Waits until each of `regions` has gone on reporting for `span`: its newest result
+    /// started that much later than the one that was its newest at the first look.
+    pub async fn until_reported_for(
         &self,
         monitor: &str,
         regions: &[&str],
-        more: usize,
+        span: Duration,
         within: Duration,
     ) -> Result<()> {
-        let mut newest = vec![None; regions.len()];
-        let mut changes = vec![0; regions.len()];
-        let what = format!("{more} more results from each of {regions:?}");
+        let mut first: BTreeMap<String, DateTime<FixedOffset>> = BTreeMap::new();
+        let what = format!("{regions:?} have gone on reporting for {} s", span.as_secs());
         let ask = async || self.client.monitor_regions(monitor).await;
         until_answer(&what, within, ask, |seen| {
+            let mut reported = BTreeMap::new();
             for item in seen.items {
-                let Some(index) = regions.iter().position(|region| *region == item.region) else {
-                    continue;
-                };
-                if item.last_result_at > newest[index] {
-                    newest[index] = item.last_result_at;
-                    changes[index] += 1;
-                }
+                let Some(newest) = item.last_result_at else { continue };
+                let newest = DateTime::parse_from_rfc3339(&newest)?;
+                let first = *first.entry(item.region.clone()).or_insert(newest);
+                reported.insert(item.region, (newest - first).to_std().unwrap_or_default());
             }
-            // The first look is where counting begins.
-            let enough = changes.iter().all(|count| *count > more);
-            Ok(if enough { Seen::Yes(()) } else { Seen::NotYet(format!("{changes:?}")) })
+            let enough =
+                |region: &&str| reported.get(*region).is_some_and(|so_far| *so_far >= span);
+            Ok(if regions.iter().all(|region| enough(&region)) {
+                Seen::Yes(())
+            } else {
+                Seen::NotYet(format!("{reported:?}"))
+            })
         })
         .await
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 const REGIONS: [&str; 2] = ["eu-west", "us-east"];
 const WITHIN: Duration = Duration::from_secs(60);
 const AWAY: Duration = Duration::from_secs(15);
+const GO_ON: Duration = Duration::from_secs(5);
 /// Agents are told that their connection is gone; left to three heartbeats
 /// without an answer, they would take 30 s to find out.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
@@ -26,7 +27,7 @@ async fn what_was_probed_while_the_control_plane_was_away_arrives_afterwards() -
     // Not a wait for something: the absence itself.
     tokio::time::sleep(AWAY).await;
     bed.control_plane.start().await?;
-    bed.until_more_results(&monitor, &REGIONS, 5, BACK_WITHIN).await?;
+    bed.until_reported_for(&monitor, &REGIONS, GO_ON, BACK_WITHIN).await?;
 
     let database = Database::open(&bed.control_plane.database()).await?;
     account::until_no_gaps(&database, REGIONS.len(), WITHIN).await?;

@@ -10,11 +10,12 @@ use anyhow::{Result, ensure};
 use hyperverge_cli::demo::target::Switch;
 use hyperverge_cli::wait::{Seen, until};
 use hyperverge_e2e::database::{Database, IncidentRow};
+use hyperverge_e2e::receiver::Webhook;
 use hyperverge_e2e::{Bed, Setup, say};
 use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt, SeedableRng, TryRng};
 use serde_json::json;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 const REGIONS: [&str; 3] = ["eu-west", "us-east", "ap-south"];
@@ -25,6 +26,7 @@ const CONTROL_PLANE_SHARE: u32 = 4;
 /// After a kill the fleet runs for this long, in ms, before the next.
 const PAUSE_MS: std::ops::Range<u64> = 100..4_000;
 const WITHIN: Duration = Duration::from_secs(60);
+const GO_ON: Duration = Duration::from_secs(3);
 /// Until spools are empty, incidents are resolved and notices are out.
 const SETTLED_WITHIN: Duration = Duration::from_secs(180);
 
@@ -63,7 +65,7 @@ async fn after_fifty_kills_nothing_acknowledged_is_missing_and_every_page_is_out
         bed.until_up(monitor, REGIONS.len(), SETTLED_WITHIN).await?;
     }
     until_notices_are_out(&database).await?;
-    bed.until_more_results(&monitors[0], &REGIONS, 3, WITHIN).await?;
+    bed.until_reported_for(&monitors[0], &REGIONS, GO_ON, WITHIN).await?;
     account::until_no_gaps(&database, REGIONS.len() * MONITORS.len(), SETTLED_WITHIN).await?;
     let checked = account::every_acknowledged_result_is_stored_once(&bed, &database).await?;
     account::counters_agree_with_batches(&database).await?;
@@ -134,6 +136,7 @@ async fn every_page_arrived(bed: &Bed, database: &Database) -> Result<usize> {
     // two depends on who was killed in between.
     ensure!(paged.len() >= MONITORS.len(), "the outages paged nobody: {incidents:?}");
     let webhooks = bed.receiver()?.webhooks()?;
+    repeats_keep_their_id(&webhooks)?;
     for incident in &paged {
         let id = incident.id.to_string();
         let [by_webhook, by_mail] = bed.told(&id)?;
@@ -147,4 +150,16 @@ async fn every_page_arrived(bed: &Bed, database: &Database) -> Result<usize> {
         }
     }
     Ok(paged.len())
+}
+
+/// A notice that a crash had sent again has the same id, so that a receiver can tell.
+fn repeats_keep_their_id(webhooks: &[Webhook]) -> Result<()> {
+    let mut ids = BTreeMap::new();
+    for webhook in webhooks {
+        let event = (webhook.incident(), webhook.body["data"]["event_number"].as_i64());
+        let id = &webhook.headers["webhook-id"];
+        let first = *ids.entry(event).or_insert(id);
+        ensure!(first == id, "{event:?} was told as {first} and as {id}");
+    }
+    Ok(())
 }

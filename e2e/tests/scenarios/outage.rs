@@ -10,8 +10,8 @@ use std::time::Duration;
 
 const REGIONS: [&str; 3] = ["eu-west", "us-east", "ap-south"];
 const WITHIN: Duration = Duration::from_secs(60);
-/// At 2 s each, longer than the group wait of 5 s after which a page goes out.
-const QUIET_RESULTS: usize = 5;
+/// Longer than the group wait of 5 s after which a page goes out.
+const QUIET: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_is_seen_judged_and_told_once() -> Result<()> {
@@ -25,7 +25,7 @@ async fn an_outage_is_seen_judged_and_told_once() -> Result<()> {
         .until_incident(&monitor, "a local incident", WITHIN, |incident| incident.state == "open")
         .await?;
     ensure!(local.scope == "local", "one region of three is local: {local:?}");
-    bed.until_more_results(&monitor, &REGIONS, QUIET_RESULTS, WITHIN).await?;
+    bed.until_reported_for(&monitor, &REGIONS, QUIET, WITHIN).await?;
     ensure!(bed.receiver()?.arrivals()?.is_empty(), "somebody was told of one region alone");
     ensure!(bed.client.monitor_regions(&monitor).await?.verdict == "up", "two of three see it up");
 
@@ -46,7 +46,7 @@ async fn an_outage_is_seen_judged_and_told_once() -> Result<()> {
     bed.until_up(&monitor, REGIONS.len(), WITHIN).await?;
 
     // Whatever else would have been told had as long as the quiet part to arrive.
-    bed.until_more_results(&monitor, &REGIONS, QUIET_RESULTS, WITHIN).await?;
+    bed.until_reported_for(&monitor, &REGIONS, QUIET, WITHIN).await?;
     let (webhooks, emails) = (bed.receiver()?.webhooks()?, bed.receiver()?.emails()?);
     ensure!(webhooks.len() == 2 && emails.len() == 2, "{webhooks:?}\n{emails:?}");
     ensure!(bed.incidents_of(&monitor).await?.len() == 1, "one trouble, one incident");

@@ -13,8 +13,8 @@ const WITHIN: Duration = Duration::from_secs(60);
 const LOST_WITHIN: Duration = Duration::from_secs(120);
 /// Longer than the 30 s after which an agent that is silent is lost.
 const AWAY: Duration = Duration::from_secs(35);
-/// At 1 s each, longer than being lost (30 s) and the grace (5 s) together.
-const PATIENCE_RESULTS: usize = 40;
+/// Longer than being lost (30 s) and the shorter grace (5 s) together.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_region_is_unknown_and_pages_nobody_about_monitors() -> Result<()> {
@@ -44,7 +44,7 @@ async fn a_silent_region_is_unknown_and_pages_nobody_about_monitors() -> Result<
     );
 
     // It stays so while the agent is lost and long after.
-    bed.until_more_results(&monitor, &STAY, PATIENCE_RESULTS, LOST_WITHIN).await?;
+    bed.until_reported_for(&monitor, &STAY, PATIENCE, LOST_WITHIN).await?;
     let seen = bed.client.monitor_regions(&monitor).await?;
     ensure!(seen.verdict == "up" && seen.scope.is_none(), "{seen:?}");
     ensure!(bed.incidents_of(&monitor).await?.is_empty(), "an incident about the monitor");
@@ -73,7 +73,7 @@ async fn a_control_plane_that_was_away_finds_nobody_lost() -> Result<()> {
     // Not a wait for something: the absence itself, longer than an agent may be silent.
     tokio::time::sleep(AWAY).await;
     bed.control_plane.start().await?;
-    bed.until_more_results(&monitor, &REGIONS, PATIENCE_RESULTS, LOST_WITHIN).await?;
+    bed.until_reported_for(&monitor, &REGIONS, PATIENCE, LOST_WITHIN).await?;
     bed.until_up(&monitor, REGIONS.len(), WITHIN).await?;
 
     let agents = bed.client.agents().await?;
