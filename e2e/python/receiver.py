@@ -10,6 +10,9 @@ What arrives is appended to `FOLDER/arrived.jsonl`, one JSON object a line.
 A channel `NAME` posts to `/hook/NAME`; its secret is read from
 `FOLDER/NAME.secret` at each request. A request that does not verify is refused
 with 401 and still written down.
+
+If `FOLDER/delay` holds a number, answers come that many seconds after what they
+answer was written down: long enough for a sender to be killed in between.
 """
 
 import asyncio
@@ -20,6 +23,7 @@ import json
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP
@@ -41,11 +45,20 @@ class Journal:
             self.file.flush()
 
 
+def delay(folder):
+    """Seconds between taking something and saying so."""
+    try:
+        return float((folder / "delay").read_text())
+    except OSError:
+        return 0.0
+
+
 class MailHandler:
     """What aiosmtpd calls for each message."""
 
-    def __init__(self, journal):
+    def __init__(self, journal, folder):
         self.journal = journal
+        self.folder = folder
 
     async def handle_DATA(self, server, session, envelope):
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
@@ -60,6 +73,7 @@ class MailHandler:
                 "defects": [str(defect) for defect in message.defects],
             }
         )
+        await asyncio.sleep(delay(self.folder))
         return "250 OK"
 
 
@@ -83,6 +97,7 @@ def hook_handler(journal, folder):
                     "body": json_or_none(body),
                 }
             )
+            time.sleep(delay(folder))
             self.send_response(204 if error is None else 401)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -117,7 +132,7 @@ async def receive(folder):
     loop = asyncio.get_running_loop()
     # aiosmtpd's own Controller cannot take port 0.
     mail = await loop.create_server(
-        lambda: SMTP(MailHandler(journal), enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0
+        lambda: SMTP(MailHandler(journal, folder), enable_SMTPUTF8=True, loop=loop), "127.0.0.1", 0
     )
     ports = {
         "smtp": mail.sockets[0].getsockname()[1],

@@ -122,6 +122,12 @@ impl Receiver {
             .with_context(|| format!("writing the secret of {name}"))
     }
 
+    /// Has answers come this long after what they answer was taken.
+    pub fn set_delay(&self, delay: Duration) -> Result<()> {
+        std::fs::write(self.folder.join("delay"), delay.as_secs_f64().to_string())
+            .context("writing the receivers' delay")
+    }
+
     /// Everything that arrived so far.
     pub fn arrivals(&self) -> Result<Vec<Arrival>> {
         let text = std::fs::read_to_string(self.folder.join("arrived.jsonl")).unwrap_or_default();

@@ -2,12 +2,15 @@
 //! a control plane that was away finds nobody lost when it is back.
 
 use anyhow::{Result, ensure};
+use hyperverge_cli::client::{MonitorRegions, RegionState};
 use hyperverge_e2e::{Bed, Setup};
 use serde_json::json;
 use std::time::Duration;
 
 const REGIONS: [&str; 3] = ["eu-west", "us-east", "ap-south"];
-const STAY: [&str; 2] = ["us-east", "ap-south"];
+const KILLED: &str = "eu-north";
+const STOPPED: &str = "sa-east";
+const ALL: usize = 5;
 const WITHIN: Duration = Duration::from_secs(60);
 /// Three heartbeats of 10 s and the shortened grace, with room.
 const LOST_WITHIN: Duration = Duration::from_secs(120);
@@ -18,40 +21,35 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_silent_region_is_unknown_and_pages_nobody_about_monitors() -> Result<()> {
-    let setup = Setup {
-        regions: REGIONS.to_vec(),
-        control_plane_env: vec![("HYPERVERGE_LIVENESS__GRACE", "5s")],
-        ..Setup::default()
-    };
-    let mut bed = Bed::raise(setup).await?;
+    let regions = [KILLED, STOPPED].into_iter().chain(REGIONS).collect();
+    let control_plane_env = vec![("HYPERVERGE_LIVENESS__GRACE", "5s")];
+    let mut bed = Bed::raise(Setup { regions, control_plane_env, ..Setup::default() }).await?;
     bed.make_channels().await?;
-    let spec = json!({ "regions": REGIONS, "policy": { "stale_after": "5s" } });
+    let spec = json!({ "policy": { "stale_after": "5s" } });
     let monitor = bed.make_monitor("checkout", "1s", spec).await?;
-    bed.until_up(&monitor, REGIONS.len(), WITHIN).await?;
+    bed.until_up(&monitor, ALL, WITHIN).await?;
 
-    bed.agent(REGIONS[0])?.kill().await?;
-    let what = "the silent region is unknown";
-    let seen = bed
-        .until_regions(&monitor, what, LOST_WITHIN, |regions| {
-            regions.items.iter().any(|item| item.region == REGIONS[0] && item.state == "unknown")
-        })
-        .await?;
-    ensure!(seen.verdict == "up", "two of three see it up: {seen:?}");
-    let others = seen.items.iter().filter(|item| item.region != REGIONS[0]);
-    ensure!(
-        others.clone().count() == 2 && others.clone().all(|item| item.state == "up"),
-        "{seen:?}"
-    );
+    // One agent dies, another says that it leaves: neither says anything about the target.
+    bed.agent(KILLED)?.kill().await?;
+    ensure!(bed.agent(STOPPED)?.terminate().await?, "the agent had to be killed");
+    let silent = |item: &RegionState| [KILLED, STOPPED].contains(&item.region.as_str());
+    let as_it_should = |seen: &MonitorRegions| {
+        let state = |item: &RegionState| if silent(item) { "unknown" } else { "up" };
+        seen.verdict == "up" && seen.items.iter().all(|item| item.state == state(item))
+    };
+    let what = "the silent regions are unknown, the others and the verdict up";
+    bed.until_regions(&monitor, what, LOST_WITHIN, as_it_should).await?;
 
-    // It stays so while the agent is lost and long after.
-    bed.until_reported_for(&monitor, &STAY, PATIENCE, LOST_WITHIN).await?;
+    // It stays so while the agents are lost and long after.
+    bed.until_reported_for(&monitor, &REGIONS, PATIENCE, LOST_WITHIN).await?;
     let seen = bed.client.monitor_regions(&monitor).await?;
-    ensure!(seen.verdict == "up" && seen.scope.is_none(), "{seen:?}");
+    ensure!(as_it_should(&seen) && seen.scope.is_none(), "{seen:?}");
     ensure!(bed.incidents_of(&monitor).await?.is_empty(), "an incident about the monitor");
     nobody_was_told_about_monitors(&bed)?;
 
-    bed.agent(REGIONS[0])?.start()?;
-    bed.until_up(&monitor, REGIONS.len(), LOST_WITHIN).await?;
+    bed.agent(KILLED)?.start()?;
+    bed.agent(STOPPED)?.start()?;
+    bed.until_up(&monitor, ALL, LOST_WITHIN).await?;
     nobody_was_told_about_monitors(&bed)?;
     bed.finish().await
 }
