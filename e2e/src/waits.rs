@@ -59,7 +59,7 @@ impl Bed {
             }
             let enough =
                 |region: &&str| reported.get(*region).is_some_and(|so_far| *so_far >= span);
-            Ok(if regions.iter().all(|region| enough(&region)) {
+            Ok(if regions.iter().all(enough) {
                 Seen::Yes(())
             } else {
                 Seen::NotYet(format!("{reported:?}"))
