@@ -41,6 +41,7 @@ pub fn row(timing: Timing, seen: Observation) -> ResultRow {
         burst_index: 0,
         redirects: seen.redirects.into(),
         body_bytes: seen.body_bytes,
+        details: seen.details.map(|details| details.to_wire()),
     }
 }
 

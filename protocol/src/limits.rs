@@ -55,3 +55,13 @@ pub const LABELS: usize = 32;
 pub const STREAK_MAX: u32 = 100;
 /// An expected status range list.
 pub const STATUS_RANGES: usize = 32;
+/// Answers of a name server that a result keeps.
+pub const DETAIL_ANSWERS: usize = 32;
+/// A text among a result's details.
+pub const DETAIL_TEXT_BYTES: usize = 255;
+/// Encoded details of one result.
+pub const DETAILS_BYTES: usize = 16 * 1024;
+/// Assertions of one monitor.
+pub const ASSERTIONS: usize = 16;
+/// Source text of one assertion.
+pub const ASSERTION_BYTES: usize = 1_024;

@@ -4,8 +4,12 @@
 //! `ResultRow` is the same thing under a batch. `policy` and `unsupported` say
 //! something about us, never about the target, and so cast no vote.
 
+mod details;
+
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+pub use details::{Details, DnsFacts, HttpFacts, IcmpFacts, TlsFacts};
 
 /// How one check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,6 +40,11 @@ pub enum Reason {
     DnsRefused,
     DnsTimeout,
     DnsError,
+    DnsMalformed,
+    DnsRcode,
+    DnsAnswer,
+    DnsTtl,
+    DnsAuthority,
     ConnectRefused,
     ConnectReset,
     ConnectUnreachable,
@@ -50,21 +59,35 @@ pub enum Reason {
     TlsWrongHost,
     TlsUnknownIssuer,
     TlsSelfSigned,
+    TlsIncompleteChain,
     TlsRevoked,
     TlsWeak,
+    TlsPin,
+    TlsClientCertificate,
+    Starttls,
     TlsHandshake,
     CertificateDays,
+    ChainDays,
     ResetProcessing,
     ResetTransfer,
     HttpMalformed,
     HttpHeadersTooLarge,
     HttpVersion,
+    HttpEncoding,
+    Proxy,
     RedirectLimit,
     RedirectInvalid,
     RedirectDowngrade,
     Status,
     Body,
     BodyTooLarge,
+    Header,
+    /// The peer's answer was not the expected one (kind `tcp`).
+    Response,
+    IcmpNoReply,
+    IcmpUnreachable,
+    PacketLoss,
+    Jitter,
     Latency,
     Assertion,
     Inverted,
@@ -131,9 +154,27 @@ pub struct Observation {
     pub sample: Vec<u8>,
     pub redirects: u8,
     pub body_bytes: u64,
+    /// What else its kind tells.
+    pub details: Option<Box<Details>>,
+}
+
+impl Phases {
+    /// All phases together: how long network and target took. The time that
+    /// the agent itself needed in between is not in it.
+    pub fn total(&self) -> Duration {
+        [self.resolve, self.connect, self.tls, self.processing, self.transfer]
+            .into_iter()
+            .flatten()
+            .sum()
+    }
 }
 
 impl Observation {
+    /// The facts of its kind, to be filled in.
+    pub fn details_mut(&mut self) -> &mut Details {
+        self.details.get_or_insert_default()
+    }
+
     /// An observation that says only its outcome and why.
     pub fn bare(outcome: Outcome, reason: Option<Reason>, message: impl Into<String>) -> Self {
         Self {
@@ -147,6 +188,7 @@ impl Observation {
             sample: Vec::new(),
             redirects: 0,
             body_bytes: 0,
+            details: None,
         }
     }
 }

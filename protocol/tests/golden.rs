@@ -80,6 +80,7 @@ fn result_batch() -> ResultBatch {
         burst_index: 1,
         redirects: 2,
         body_bytes: 20,
+        details: None,
     };
     ResultBatch {
         agent_id: bytes(0, 32),

@@ -17,6 +17,7 @@
 
 pub mod batch;
 pub mod clock;
+pub mod judge;
 pub mod limits;
 pub mod missed;
 pub mod schedule;

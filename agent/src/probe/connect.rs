@@ -8,6 +8,7 @@
 use super::deadline::{Deadline, Phase};
 use super::failure::Failure;
 use super::limits;
+use super::wire::Wire;
 use crate::clock;
 use hyperverge_protocol::egress::EgressPolicy;
 use hyperverge_protocol::outcome::{Outcome, Reason};
@@ -29,7 +30,7 @@ pub async fn connect(
     addresses: &[IpAddr],
     port: u16,
     deadline: &mut Deadline<'_>,
-) -> Result<(TcpStream, SocketAddr), ConnectFailure> {
+) -> Result<(Wire, SocketAddr), ConnectFailure> {
     if let Err(rule) = egress.judge_all(addresses) {
         let failure = Failure::policy(Reason::PolicyAddress, rule.to_string());
         return Err(ConnectFailure { failure, address: None });
@@ -96,11 +97,11 @@ fn judge_peer(
     egress: &EgressPolicy,
     stream: TcpStream,
     address: SocketAddr,
-) -> Result<(TcpStream, SocketAddr), ConnectFailure> {
+) -> Result<(Wire, SocketAddr), ConnectFailure> {
     let wrong = |failure| ConnectFailure { failure, address: Some(address) };
     let peer = stream.peer_addr().map_err(|error| wrong(judge_error(address, &error)))?;
     if peer.ip().to_canonical() == address.ip().to_canonical() || egress.judge(peer.ip()).is_ok() {
-        return Ok((stream, peer));
+        return Ok((Wire::new(stream), peer));
     }
     let message = format!("dialled {address}, but reached {peer}, which was not judged");
     Err(wrong(Failure::policy(Reason::PolicyAddress, message)))

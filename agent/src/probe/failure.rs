@@ -6,6 +6,7 @@
 //! caused it.
 
 use super::limits;
+use hyperverge_agent_core::judge::Judgement;
 use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::limits::MESSAGE_BYTES;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
@@ -79,9 +80,22 @@ impl Failure {
         Self::unsupported(Reason::AgentFault, message)
     }
 
+    /// Writes this into what was seen so far.
+    pub fn end(self, seen: &mut Observation) {
+        seen.outcome = self.outcome;
+        seen.reason = Some(self.reason);
+        seen.message = self.message;
+    }
+
     /// As an observation without anything measured.
     pub fn bare(self) -> Observation {
         Observation::bare(self.outcome, Some(self.reason), self.message)
+    }
+}
+
+impl From<Judgement> for Failure {
+    fn from(judgement: Judgement) -> Self {
+        Self::new(judgement.outcome, judgement.reason, judgement.message)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Step 3: probes. One check in, one observation out.
 //!
-//! A probe connects through [`connect`], [`resolve`] and [`tls`], so that every
+//! A probe connects through [`dial`] (that is [`resolve`], [`connect`], [`tls`]), so that every
 //! one of them is held to the host's egress policy, measures its phases on the
 //! monotonic clock and ends at one deadline. It keeps nothing between checks:
 //! what can be worked out ahead is, in [`Prepared`], once per assignment.
@@ -13,11 +13,13 @@
 
 pub mod connect;
 pub mod deadline;
+pub mod dial;
 pub mod failure;
 pub mod http;
 pub mod limits;
 pub mod resolve;
 pub mod tls;
+pub mod wire;
 
 use failure::Failure;
 use hyperverge_protocol::egress::EgressPolicy;
@@ -132,6 +134,11 @@ impl Prepared {
             }
             None => match spec.kind {
                 Kind::Http => http::HttpProbe::prepare(context, spec).map(Box::new).map(Plan::Http),
+                Kind::Tcp | Kind::Icmp | Kind::Dns | Kind::Tls => {
+                    let kind = spec.kind.as_str();
+                    let message = format!("this agent cannot make checks of kind {kind}");
+                    Err(Failure::unsupported(Reason::UnsupportedKind, message))
+                }
             },
         };
         Self { plan, invert: spec.invert }

@@ -8,6 +8,7 @@ mod verifier;
 
 use super::failure::Failure;
 use super::limits;
+use super::wire::Wire;
 use hyperverge_protocol::outcome::Reason;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
@@ -16,7 +17,6 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::io;
 use std::sync::Arc;
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use verifier::{AcceptAny, Explain};
@@ -24,8 +24,18 @@ use verifier::{AcceptAny, Explain};
 /// The configurations a check may use.
 #[derive(Clone)]
 pub struct TlsClients {
-    verifying: TlsConnector,
-    accepting: TlsConnector,
+    verifying: TlsClient,
+    accepting: TlsClient,
+}
+
+/// How one monitor, or many alike, speak TLS. Cheap to clone.
+#[derive(Clone)]
+pub struct TlsClient(TlsConnector);
+
+impl std::fmt::Debug for TlsClient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsClient").finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for TlsClients {
@@ -66,15 +76,20 @@ impl TlsClients {
         })
     }
 
-    /// Shakes hands on `stream`. Without `verify` any certificate will do.
+    /// The client of every monitor that says nothing about TLS but whether to verify.
+    pub fn shared(&self, verify: bool) -> &TlsClient {
+        if verify { &self.verifying } else { &self.accepting }
+    }
+}
+
+impl TlsClient {
+    /// Shakes hands with `name` over `wire`.
     pub async fn handshake(
         &self,
-        verify: bool,
         name: ServerName<'static>,
-        stream: TcpStream,
-    ) -> io::Result<TlsStream<TcpStream>> {
-        let connector = if verify { &self.verifying } else { &self.accepting };
-        connector.connect(name, stream).await
+        wire: Wire,
+    ) -> io::Result<TlsStream<Wire>> {
+        self.0.connect(name, wire).await
     }
 }
 
@@ -94,7 +109,7 @@ fn add_roots(roots: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsSetupError>
 fn client(
     provider: &Arc<CryptoProvider>,
     verifier: Arc<dyn rustls::client::danger::ServerCertVerifier>,
-) -> Result<TlsConnector, rustls::Error> {
+) -> Result<TlsClient, rustls::Error> {
     let mut config = ClientConfig::builder_with_provider(Arc::clone(provider))
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -102,11 +117,11 @@ fn client(
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(TlsClient(TlsConnector::from(Arc::new(config))))
 }
 
 /// When the leaf certificate of `stream` expires, Unix seconds.
-pub fn certificate_expires_s(stream: &TlsStream<TcpStream>) -> Option<i64> {
+pub fn certificate_expires_s(stream: &TlsStream<Wire>) -> Option<i64> {
     let leaf = stream.get_ref().1.peer_certificates()?.first()?;
     Some(refusal::Dates::read(leaf)?.not_after_s)
 }

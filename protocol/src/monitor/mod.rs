@@ -5,11 +5,13 @@
 //! into a default that nobody chose. Shape is judged by serde, meaning by
 //! [`MonitorSpec::check`], which names every broken rule at once.
 //!
-//! To add a kind: a variant of [`Kind`], a section with its options beside
-//! `http`, its rules in `check.rs`, and a probe of the same name under
+//! To add a kind: a variant of [`Kind`], a section with its options in
+//! `options/`, its rules in `check/`, and a probe of the same name under
 //! `agent/src/probe/`.
 
 mod check;
+mod expect;
+mod options;
 mod shape;
 mod status;
 
@@ -19,6 +21,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 pub use check::is_slug;
+pub use expect::{Expect, Warn};
+use options::is_default;
+pub use options::{
+    Auth, Basic, DnsOptions, DnsTransport, Family, HttpOptions, HttpVersion, IcmpOptions, Method,
+    NetworkOptions, RecordType, StartTls, Step, TcpOptions, TlsOptions, TlsVersion,
+};
 pub use shape::read as read_shape;
 pub use status::StatusRange;
 
@@ -44,10 +52,23 @@ pub struct MonitorSpec {
     pub regions: Vec<String>,
     #[serde(default, deserialize_with = "shape::object")]
     pub http: HttpOptions,
+    #[serde(default, deserialize_with = "shape::object", skip_serializing_if = "is_default")]
+    pub tcp: TcpOptions,
+    #[serde(default, deserialize_with = "shape::object", skip_serializing_if = "is_default")]
+    pub icmp: IcmpOptions,
+    #[serde(default, deserialize_with = "shape::object", skip_serializing_if = "is_default")]
+    pub dns: DnsOptions,
+    #[serde(default, deserialize_with = "shape::object", skip_serializing_if = "is_default")]
+    pub tls: TlsOptions,
+    #[serde(default, deserialize_with = "shape::object", skip_serializing_if = "is_default")]
+    pub network: NetworkOptions,
     #[serde(default, deserialize_with = "shape::object")]
     pub expect: Expect,
     #[serde(default, deserialize_with = "shape::object")]
     pub warn: Warn,
+    /// CEL expressions, each of which must be true; see `protocol::expression` for what they see.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub assert: Vec<String>,
     /// A success is what `expect` calls a failure.
     #[serde(default)]
     pub invert: bool,
@@ -63,90 +84,45 @@ pub struct MonitorSpec {
 }
 
 /// What is probed. More kinds follow; an agent says which it can.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Kind {
     #[default]
     Http,
+    Tcp,
+    Icmp,
+    Dns,
+    Tls,
 }
 
 impl Kind {
+    /// Every kind, in the order of the design.
+    pub const ALL: [Self; 5] = [Self::Http, Self::Tcp, Self::Icmp, Self::Dns, Self::Tls];
+
+    /// The word in a specification.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Tcp => "tcp",
+            Self::Icmp => "icmp",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+        }
+    }
+
     /// The capability an agent needs for this kind.
     pub fn capability(self) -> &'static str {
         match self {
             Self::Http => "probe:http",
+            Self::Tcp => "probe:tcp",
+            Self::Icmp => "probe:icmp",
+            Self::Dns => "probe:dns",
+            Self::Tls => "probe:tls",
         }
     }
-}
-
-/// Options of `kind: http`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct HttpOptions {
-    pub method: Method,
-    pub headers: BTreeMap<String, String>,
-    pub body: Option<String>,
-    /// Redirects that are followed; 0 takes the first answer as it is.
-    pub redirects: u8,
-    /// Whether certificates must verify.
-    pub verify: bool,
-}
-
-/// Methods a check may use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub enum Method {
-    #[default]
-    Get,
-    Head,
-    Post,
-    Put,
-    Patch,
-    Delete,
-    Options,
-}
-
-impl Method {
-    /// The word in the request line.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Head => "HEAD",
-            Self::Post => "POST",
-            Self::Put => "PUT",
-            Self::Patch => "PATCH",
-            Self::Delete => "DELETE",
-            Self::Options => "OPTIONS",
-        }
-    }
-}
-
-/// What must be seen; missed is a failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Expect {
-    /// `"204"` or `"200-299"`.
-    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["200-299"])))]
-    pub status: Vec<StatusRange>,
-    /// The whole check, all phases together, must not take longer.
-    pub latency: Option<Span>,
-    /// A substring of the answer's body.
-    pub body: Option<String>,
-    /// The leaf certificate must be good for at least this many days.
-    pub certificate_days: Option<u32>,
-}
-
-/// What should not be crossed; crossed is `degraded`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Warn {
-    pub latency: Option<Span>,
-    pub certificate_days: Option<u32>,
 }
 
 /// How observations become a verdict.
@@ -235,29 +211,6 @@ fn every_region() -> Vec<String> {
 
 fn yes() -> bool {
     true
-}
-
-impl Default for HttpOptions {
-    fn default() -> Self {
-        Self {
-            method: Method::default(),
-            headers: BTreeMap::new(),
-            body: None,
-            redirects: 5,
-            verify: true,
-        }
-    }
-}
-
-impl Default for Expect {
-    fn default() -> Self {
-        Self {
-            status: vec![StatusRange { first: 200, last: 299 }],
-            latency: None,
-            body: None,
-            certificate_days: None,
-        }
-    }
 }
 
 impl Default for Policy {

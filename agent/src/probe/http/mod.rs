@@ -13,26 +13,24 @@ mod redirect;
 mod request;
 mod target;
 
-use super::connect::connect;
-use super::deadline::{Deadline, Phase};
+use super::deadline::Deadline;
+use super::dial::{add, dial, secure};
 use super::failure::Failure;
-use super::tls;
 use super::{CheckId, Probe, ProbeContext};
 use crate::clock;
 use exchange::Exchange;
 use expect::Expectations;
+use hyperverge_agent_core::judge::{Answer, Judge};
 use hyperverge_protocol::duration::Span;
-use hyperverge_protocol::egress::{Destination, parse_url};
+use hyperverge_protocol::egress::parse_url;
 use hyperverge_protocol::limits::RESPONSE_BODY_BYTES;
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use meter::Stream;
 use redirect::Hop;
 use request::Template;
-use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use target::Target;
 
 /// A monitor of this kind, ready to be checked.
@@ -41,6 +39,7 @@ pub struct HttpProbe {
     first: Hop,
     template: Template,
     expectations: Expectations,
+    judge: Judge,
     timeout: Span,
     redirects: u8,
     verify: bool,
@@ -57,6 +56,9 @@ impl Probe for HttpProbe {
             first: Hop::first(Arc::new(target), spec.http.method),
             template: Template::new(&spec.http, &context.0.user_agent),
             expectations: Expectations::new(spec),
+            judge: Judge::new(spec).map_err(|problem| {
+                Failure::unsupported(Reason::UnsupportedSpec, problem.to_string())
+            })?,
             timeout: spec.timeout(),
             redirects: spec.http.redirects,
             verify: spec.http.verify,
@@ -72,15 +74,14 @@ impl Probe for HttpProbe {
         let went = self.follow(context, check, &mut deadline, &mut seen).await;
         let took = clock::monotonic().saturating_duration_since(started);
         let judged = went
-            .and_then(|()| self.expectations.judge_whole(took, seen.certificate_expires_s))
+            .and_then(|()| {
+                let answer = Answer::default();
+                Ok(self.judge.judge(&seen, &answer, clock::wall_unix_s())?)
+            })
             .map_err(|failure| failure.unless_stalled(took, self.timeout));
         match judged {
             Ok(()) => seen.sample = Vec::new(),
-            Err(failure) => {
-                seen.outcome = failure.outcome;
-                seen.reason = Some(failure.reason);
-                seen.message = failure.message;
-            }
+            Err(failure) => failure.end(&mut seen),
         }
         seen
     }
@@ -128,53 +129,11 @@ impl HttpProbe {
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<Stream, Failure> {
-        let began = clock::monotonic();
-        let resolved: Vec<IpAddr>;
-        let addresses = match &target.destination {
-            Destination::Addresses(addresses) => addresses,
-            Destination::Name(name) => {
-                let looked_up =
-                    deadline.within(Phase::Resolve, context.0.resolver.resolve(name)).await;
-                add(&mut seen.phases.resolve, since(began));
-                resolved = looked_up??;
-                &resolved
-            }
-        };
-        let began = clock::monotonic();
-        let connected = connect(&context.0.egress, addresses, target.port, deadline).await;
-        let stream = match connected {
-            Ok((stream, address)) => {
-                add(&mut seen.phases.connect, since(began));
-                seen.address = Some(address);
-                stream
-            }
-            Err(failed) => {
-                if failed.address.is_some() {
-                    add(&mut seen.phases.connect, since(began));
-                    seen.address = failed.address;
-                }
-                return Err(failed.failure);
-            }
-        };
-        let Some(name) = &target.server_name else { return Ok(Stream::Plain(stream)) };
-        let began = clock::monotonic();
-        let handshake = Box::pin(context.0.tls.handshake(self.verify, name.clone(), stream));
-        let shaken = deadline.within(Phase::Tls, handshake).await;
-        add(&mut seen.phases.tls, since(began));
-        let (stream, expires) = match shaken? {
-            Ok(stream) => {
-                let expires = tls::certificate_expires_s(&stream);
-                (Ok(Stream::Tls(Box::new(stream))), expires)
-            }
-            Err(error) => {
-                let (failure, expires) = tls::judge_handshake(&target.shown, &error);
-                (Err(failure), expires)
-            }
-        };
-        // Over redirects the certificate that expires first is the one to know about.
-        seen.certificate_expires_s =
-            [seen.certificate_expires_s, expires].into_iter().flatten().min();
-        stream
+        let wire = dial(context, &target.destination, target.port, deadline, seen).await?;
+        let Some(name) = &target.server_name else { return Ok(Stream::Plain(wire)) };
+        let tls = context.0.tls.shared(self.verify);
+        let stream = secure(tls, name, &target.shown, wire, deadline, seen).await?;
+        Ok(Stream::Tls(Box::new(stream)))
     }
 
     /// Reads and judges the answer that was no redirect.
@@ -197,16 +156,5 @@ impl HttpProbe {
         seen.sample = reader.sample;
         read?;
         self.expectations.judge_body(found, cut)
-    }
-}
-
-fn since(began: Instant) -> Duration {
-    clock::monotonic().saturating_duration_since(began)
-}
-
-/// Phases of several hops add up.
-fn add(phase: &mut Option<Duration>, took: impl Into<Option<Duration>>) {
-    if let Some(took) = took.into() {
-        *phase = Some(phase.unwrap_or_default() + took);
     }
 }

@@ -1,0 +1,6 @@
+//! Section `icmp`.
+
+use super::Problems;
+use crate::monitor::MonitorSpec;
+
+pub(super) fn check(_spec: &MonitorSpec, _found: &mut Problems) {}

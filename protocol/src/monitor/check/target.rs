@@ -1,0 +1,50 @@
+//! The target, as its kind wants it.
+
+use super::Problems;
+use crate::egress::{self, AddressRule};
+use crate::limits;
+use crate::monitor::{Kind, MonitorSpec};
+use url::Url;
+
+pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
+    if spec.target.len() > limits::TARGET_BYTES {
+        return found.unless(false, "target", "must be at most 2048 bytes");
+    }
+    match spec.kind {
+        Kind::Http => match egress::parse_url(&spec.target) {
+            Err(rule) => found.unless(false, "target", rule.to_string()),
+            Ok(url) => judge_host(&url, found),
+        },
+        Kind::Tcp | Kind::Tls => endpoint(spec, true, found),
+        Kind::Icmp => endpoint(spec, false, found),
+        // A name to ask about is not connected to.
+        Kind::Dns => {}
+    }
+}
+
+fn endpoint(spec: &MonitorSpec, wants_port: bool, found: &mut Problems) {
+    match egress::parse_endpoint(&spec.target) {
+        Err(rule) => found.unless(false, "target", rule.to_string()),
+        Ok(endpoint) if wants_port => {
+            found.unless(
+                endpoint.port.is_some(),
+                "target",
+                "must name a port, such as db.example.com:5432",
+            );
+            judge_host(&endpoint.url, found);
+        }
+        Ok(endpoint) => {
+            found.unless(endpoint.port.is_none(), "target", "must be a host without a port");
+            judge_host(&endpoint.url, found);
+        }
+    }
+}
+
+/// Private addresses are each host's own affair; metadata is nobody's.
+fn judge_host(url: &Url, found: &mut Problems) {
+    let reachable = match egress::EgressPolicy::default().judge_url_host(url) {
+        Err(AddressRule::Metadata(_) | AddressRule::MetadataName(_)) => false,
+        Err(AddressRule::NotPublic(_)) | Ok(_) => true,
+    };
+    found.unless(reachable, "target", "must not be a cloud metadata service");
+}
