@@ -1,0 +1,7 @@
+//! The probes against servers that others wrote, from Debian's packages.
+//!
+//! `scripts/set-up servers` installs them; a test that does not find its server
+//! fails. To add a server: a file under `servers/` that writes its
+//! configuration and starts it, and a file here with what it must show.
+
+mod servers;
