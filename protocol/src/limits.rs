@@ -33,6 +33,8 @@ pub const NAME_BYTES: usize = 63;
 pub const TARGET_BYTES: usize = 2_048;
 /// Regions one monitor may name.
 pub const REGIONS: usize = 64;
+/// Addresses a monitor may give for its target.
+pub const ADDRESSES: usize = 16;
 /// Redirects one check may follow.
 pub const REDIRECTS: u8 = 10;
 /// Headers a monitor may set, and the bytes of all of them together.

@@ -101,7 +101,7 @@ fn a_wrong_shape_names_its_dotted_field() {
     refused("labels", json!([]), "labels must be an object, not sequence");
     refused("http", json!([]), "http must be an object, not sequence");
     refused("enabled", json!("yes"), "enabled must be a boolean, not string \"yes\"");
-    refused("kind", json!("telepathy"), "kind must be `http`");
+    refused("kind", json!("telepathy"), "kind must be one of `http`, `tcp`, `icmp`, `dns`, `tls`");
     refused("target", json!(null), "target must be a string, not null");
     refused(
         "expect/status",
@@ -328,5 +328,30 @@ proptest! {
         let read = read.map_err(|problems| TestCaseError::fail(format!("{problems:?}")))?;
         let again = MonitorSpec::from_json(&serde_json::to_vec(&read).expect("JSON"));
         prop_assert_eq!(again, Ok(read));
+    }
+}
+
+#[test]
+fn addresses_keep_to_the_family() {
+    accepted("network", json!({ "family": "ipv4", "addresses": ["192.0.2.1", "10.0.0.1"] }));
+    accepted("network", json!({ "addresses": ["192.0.2.1", "2001:db8::1"] }));
+    let many: Vec<String> = (0..17).map(|n| format!("192.0.2.{n}")).collect();
+    refused("network/addresses", json!(many), "network.addresses must be at most 16 addresses");
+    refused(
+        "network",
+        json!({ "family": "ipv6", "addresses": ["192.0.2.1"] }),
+        "network.addresses[0] must be an IPv6 address, as network.family says",
+    );
+    refused(
+        "network/addresses",
+        json!(["192.0.2.1", "192.0.2.1"]),
+        "network.addresses[1] must not repeat",
+    );
+    for metadata in ["169.254.169.254", "::ffff:169.254.169.254", "fd00:ec2::254"] {
+        refused(
+            "network/addresses",
+            json!([metadata]),
+            "network.addresses[0] must not be a cloud metadata service",
+        );
     }
 }

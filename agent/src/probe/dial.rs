@@ -1,7 +1,7 @@
 //! From a target to a connection that speaks to it, phase by phase.
 //!
-//! Every kind that speaks TCP comes through here: [`dial`] resolves, judges and
-//! connects, [`secure`] shakes hands in TLS above that. Both write what they
+//! Every kind that speaks TCP comes through here: [`dial`] finds the addresses,
+//! judges and connects, [`secure`] shakes hands in TLS above that. Both write what they
 //! measured and learnt into the observation as it happens, so that a check
 //! that fails half-way still says how far it came.
 
@@ -9,37 +9,28 @@ use super::ProbeContext;
 use super::connect::connect;
 use super::deadline::{Deadline, Phase};
 use super::failure::Failure;
+use super::route::Route;
 use super::tls::{self, TlsClient};
 use super::wire::Wire;
 use crate::clock;
 use hyperverge_protocol::egress::Destination;
 use hyperverge_protocol::outcome::Observation;
 use rustls_pki_types::ServerName;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 use tokio_rustls::client::TlsStream;
 
-/// Resolves `destination` where it is a name, and connects to it.
+/// Finds the addresses of `destination` by `route`, and connects to one of them.
 pub async fn dial(
     context: &ProbeContext,
+    route: &Route,
     destination: &Destination,
     port: u16,
     deadline: &mut Deadline<'_>,
     seen: &mut Observation,
 ) -> Result<Wire, Failure> {
-    let resolved: Vec<IpAddr>;
-    let addresses = match destination {
-        Destination::Addresses(addresses) => addresses,
-        Destination::Name(name) => {
-            let began = clock::monotonic();
-            let looked_up = deadline.within(Phase::Resolve, context.0.resolver.resolve(name)).await;
-            add(&mut seen.phases.resolve, since(began));
-            resolved = looked_up??;
-            &resolved
-        }
-    };
+    let addresses = route.addresses(context, destination, deadline, seen).await?;
     let began = clock::monotonic();
-    match connect(&context.0.egress, addresses, port, deadline).await {
+    match connect(&context.0.egress, &addresses, port, deadline).await {
         Ok((wire, address)) => {
             add(&mut seen.phases.connect, since(began));
             seen.address = Some(address);

@@ -1,6 +1,6 @@
 //! Step 3: probes. One check in, one observation out.
 //!
-//! A probe connects through [`dial`] (that is [`resolve`], [`connect`], [`tls`]), so that every
+//! A probe connects through [`dial`] (that is [`route`], [`resolve`], [`connect`], [`tls`]), so that every
 //! one of them is held to the host's egress policy, measures its phases on the
 //! monotonic clock and ends at one deadline. It keeps nothing between checks:
 //! what can be worked out ahead is, in [`Prepared`], once per assignment.
@@ -18,6 +18,7 @@ pub mod failure;
 pub mod http;
 pub mod limits;
 pub mod resolve;
+pub mod route;
 pub mod tls;
 pub mod wire;
 

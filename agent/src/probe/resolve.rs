@@ -6,22 +6,36 @@
 
 use super::failure::Failure;
 use futures_util::future::BoxFuture;
-use hickory_resolver::config::ResolverConfig;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::{ResolverBuilder, TokioResolver};
+use hickory_resolver::system_conf::read_system_conf;
+use hyperverge_protocol::monitor::Family;
 use hyperverge_protocol::outcome::Reason;
 use std::net::IpAddr;
 
 /// Looks names up. A trait so that tests can answer what no name server would.
 pub trait Resolve: std::fmt::Debug + Send + Sync {
     /// All addresses of `name`, in no particular order; never an empty list.
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
+    /// Only `family` has to be asked for, but others may be among the answers.
+    fn resolve<'a>(
+        &'a self,
+        name: &'a str,
+        family: Family,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
 }
 
 /// The host's own resolver configuration, by way of hickory.
-pub struct SystemResolver(Result<TokioResolver, String>);
+pub struct SystemResolver(Result<Resolvers, String>);
+
+/// One for each choice of family: hickory has that in its configuration.
+struct Resolvers {
+    any: TokioResolver,
+    ipv4: TokioResolver,
+    ipv6: TokioResolver,
+}
 
 impl std::fmt::Debug for SystemResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -33,19 +47,42 @@ impl SystemResolver {
     /// Reads the host's configuration. A host without one can still check
     /// addresses; every name is then `agent_fault`.
     pub fn new() -> Self {
-        Self(TokioResolver::builder_tokio().and_then(uncached).map_err(|error| error.to_string()))
+        let read =
+            read_system_conf().and_then(|(config, options)| Resolvers::new(&config, &options));
+        Self(read.map_err(|error| error.to_string()))
     }
 
     /// Asks the name servers in `config` instead of the host's.
     pub fn with_config(config: ResolverConfig) -> Self {
-        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        Self(uncached(builder).map_err(|error| error.to_string()))
+        let built = Resolvers::new(&config, &ResolverOpts::default());
+        Self(built.map_err(|error| error.to_string()))
     }
 }
 
-fn uncached(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Result<TokioResolver, NetError> {
-    builder.options_mut().cache_size = 0;
-    builder.build()
+impl Resolvers {
+    fn new(config: &ResolverConfig, options: &ResolverOpts) -> Result<Self, NetError> {
+        let of = |strategy| {
+            let provider = TokioRuntimeProvider::default();
+            let mut builder = TokioResolver::builder_with_config(config.clone(), provider);
+            *builder.options_mut() = options.clone();
+            builder.options_mut().cache_size = 0;
+            builder.options_mut().ip_strategy = strategy;
+            builder.build()
+        };
+        Ok(Self {
+            any: of(LookupIpStrategy::Ipv6AndIpv4)?,
+            ipv4: of(LookupIpStrategy::Ipv4Only)?,
+            ipv6: of(LookupIpStrategy::Ipv6Only)?,
+        })
+    }
+
+    fn of(&self, family: Family) -> &TokioResolver {
+        match family {
+            Family::Any => &self.any,
+            Family::Ipv4 => &self.ipv4,
+            Family::Ipv6 => &self.ipv6,
+        }
+    }
 }
 
 impl Default for SystemResolver {
@@ -55,26 +92,36 @@ impl Default for SystemResolver {
 }
 
 impl Resolve for SystemResolver {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+    fn resolve<'a>(
+        &'a self,
+        name: &'a str,
+        family: Family,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
         Box::pin(async move {
-            let resolver = self.0.as_ref().map_err(|error| {
+            let resolvers = self.0.as_ref().map_err(|error| {
                 let message =
                     format!("the agent's host has no usable resolver configuration: {error}");
                 Failure::unsupported(Reason::AgentFault, message)
             })?;
-            let found = resolver.lookup_ip(name).await.map_err(|error| judge(name, &error))?;
+            let found = resolvers.of(family).lookup_ip(name).await;
+            let found = found.map_err(|error| judge(name, family, &error))?;
             let addresses: Vec<IpAddr> = found.iter().collect();
-            if addresses.is_empty() { Err(no_address(name)) } else { Ok(addresses) }
+            if addresses.is_empty() { Err(no_address(name, family)) } else { Ok(addresses) }
         })
     }
 }
 
-fn no_address(name: &str) -> Failure {
-    Failure::target(Reason::DnsNoAddress, format!("{name} has no A or AAAA record"))
+fn no_address(name: &str, family: Family) -> Failure {
+    let record = match family {
+        Family::Any => "A or AAAA",
+        Family::Ipv4 => "A",
+        Family::Ipv6 => "AAAA",
+    };
+    Failure::target(Reason::DnsNoAddress, format!("{name} has no {record} record"))
 }
 
 /// What an error of the resolver says about `name`.
-fn judge(name: &str, error: &NetError) -> Failure {
+fn judge(name: &str, family: Family, error: &NetError) -> Failure {
     let code = match error {
         NetError::Dns(DnsError::ResponseCode(code)) => *code,
         NetError::Dns(DnsError::NoRecordsFound(none)) => none.response_code,
@@ -95,7 +142,7 @@ fn judge(name: &str, error: &NetError) -> Failure {
         error => return other(name, error),
     };
     match code {
-        ResponseCode::NoError => no_address(name),
+        ResponseCode::NoError => no_address(name, family),
         ResponseCode::NXDomain => {
             Failure::target(Reason::DnsNxdomain, format!("{name} does not exist"))
         }
@@ -149,7 +196,7 @@ mod tests {
             (io(rustix::io::Errno::MFILE), Outcome::Unsupported, Reason::AgentFault),
             (io(rustix::io::Errno::CONNREFUSED), Outcome::Unsupported, Reason::AgentFault),
         ] {
-            let failure = judge("a.example", &error);
+            let failure = judge("a.example", Family::Any, &error);
             assert_eq!((failure.outcome, failure.reason), (outcome, reason), "{error:?}");
         }
     }

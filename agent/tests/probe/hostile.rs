@@ -9,6 +9,7 @@ use hyperverge_agent::clock::monotonic;
 use hyperverge_agent::probe::failure::Failure;
 use hyperverge_agent::probe::resolve::Resolve;
 use hyperverge_agent::probe::{self, Prepared, ProbeSettings};
+use hyperverge_protocol::monitor::Family;
 use hyperverge_protocol::outcome::{Outcome, Reason};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -235,7 +236,7 @@ async fn a_failed_answer_is_reported_though_its_body_hangs() {
 struct Silent;
 
 impl Resolve for Silent {
-    fn resolve<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+    fn resolve<'a>(&'a self, _: &'a str, _: Family) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
         Box::pin(std::future::pending())
     }
 }

@@ -6,6 +6,7 @@ mod names;
 mod policy;
 mod redirects;
 mod requests;
+mod routes;
 mod serving;
 mod timing;
 mod tls;

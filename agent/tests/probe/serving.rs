@@ -5,7 +5,7 @@ use hyperverge_agent::probe::failure::Failure;
 use hyperverge_agent::probe::resolve::Resolve;
 use hyperverge_agent::probe::{self, CheckId, ProbeContext, ProbeSettings};
 use hyperverge_protocol::egress::EgressPolicy;
-use hyperverge_protocol::monitor::MonitorSpec;
+use hyperverge_protocol::monitor::{Family, MonitorSpec};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -133,7 +133,11 @@ impl Names {
 }
 
 impl Resolve for Names {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+    fn resolve<'a>(
+        &'a self,
+        name: &'a str,
+        _: Family,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
         let mut table = self.0.lock().expect("the table");
         let found = match table.get_mut(name) {
             None => Err(Failure::target(Reason::DnsNxdomain, format!("{name} does not exist"))),

@@ -9,6 +9,7 @@ use hyperverge_agent::clock::monotonic;
 use hyperverge_agent::probe::failure::Failure;
 use hyperverge_agent::probe::resolve::Resolve;
 use hyperverge_agent::probe::{self, ProbeSettings};
+use hyperverge_protocol::monitor::Family;
 use hyperverge_protocol::outcome::{Outcome, Reason};
 use serde_json::json;
 use std::net::IpAddr;
@@ -28,10 +29,14 @@ const TRANSFER: Duration = Duration::from_millis(140);
 struct Slow(Arc<Names>);
 
 impl Resolve for Slow {
-    fn resolve<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
+    fn resolve<'a>(
+        &'a self,
+        name: &'a str,
+        family: Family,
+    ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
         Box::pin(async move {
             sleep(RESOLVE).await;
-            self.0.resolve(name).await
+            self.0.resolve(name, family).await
         })
     }
 }

@@ -16,6 +16,7 @@ mod target;
 use super::deadline::Deadline;
 use super::dial::{add, dial, secure};
 use super::failure::Failure;
+use super::route::Route;
 use super::{CheckId, Probe, ProbeContext};
 use crate::clock;
 use exchange::Exchange;
@@ -43,6 +44,9 @@ pub struct HttpProbe {
     timeout: Span,
     redirects: u8,
     verify: bool,
+    route: Route,
+    /// For hosts that the monitor did not name.
+    elsewhere: Route,
 }
 
 impl Probe for HttpProbe {
@@ -52,6 +56,7 @@ impl Probe for HttpProbe {
         let url = parse_url(&spec.target).map_err(|rule| refuse(rule.to_string()))?;
         let target = Target::new(url, &context.0.egress)
             .map_err(|error| error.into_failure(|rule| refuse(rule.to_owned())))?;
+        let route = Route::new(&spec.network);
         Ok(Self {
             first: Hop::first(Arc::new(target), spec.http.method),
             template: Template::new(&spec.http, &context.0.user_agent),
@@ -62,6 +67,8 @@ impl Probe for HttpProbe {
             timeout: spec.timeout(),
             redirects: spec.http.redirects,
             verify: spec.http.verify,
+            elsewhere: route.elsewhere(),
+            route,
         })
     }
 
@@ -129,7 +136,9 @@ impl HttpProbe {
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<Stream, Failure> {
-        let wire = dial(context, &target.destination, target.port, deadline, seen).await?;
+        let same_host = target.url.host() == self.first.target.url.host();
+        let route = if same_host { &self.route } else { &self.elsewhere };
+        let wire = dial(context, route, &target.destination, target.port, deadline, seen).await?;
         let Some(name) = &target.server_name else { return Ok(Stream::Plain(wire)) };
         let tls = context.0.tls.shared(self.verify);
         let stream = secure(tls, name, &target.shown, wire, deadline, seen).await?;

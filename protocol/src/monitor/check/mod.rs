@@ -6,6 +6,7 @@ mod dns;
 mod expect;
 mod http;
 mod icmp;
+mod network;
 mod sections;
 mod target;
 mod tcp;
@@ -30,6 +31,7 @@ pub(super) fn check(spec: &MonitorSpec) -> Vec<FieldProblem> {
         Kind::Tls => {}
     }
     tls::check(spec, &mut found);
+    network::check(spec, &mut found);
     expect::check(spec, &mut found);
     assert::check(spec, &mut found);
     check_policy(spec, &mut found);

@@ -1,0 +1,83 @@
+//! Section `network`: from a destination to the addresses that may be used.
+//!
+//! Every kind comes through here, over TCP by way of [`super::dial`], over
+//! anything else by asking [`Route::addresses`] itself. All that a name resolves
+//! to is judged before a family is chosen: a name that mixes public and internal
+//! addresses is refused, whichever of them a monitor would have used.
+
+use super::ProbeContext;
+use super::deadline::{Deadline, Phase};
+use super::dial::{add, since};
+use super::failure::Failure;
+use crate::clock;
+use hyperverge_protocol::egress::Destination;
+use hyperverge_protocol::monitor::{Family, NetworkOptions};
+use hyperverge_protocol::outcome::{Observation, Reason};
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+/// How a host is reached: which family, and which addresses instead of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Route {
+    family: Family,
+    addresses: Vec<IpAddr>,
+}
+
+impl Route {
+    /// The way to a monitor's own target.
+    pub fn new(options: &NetworkOptions) -> Self {
+        Self { family: options.family, addresses: options.addresses.clone() }
+    }
+
+    /// The way to any other host, such as a proxy or where a redirect leads: it
+    /// is looked up whatever addresses the target was given.
+    pub fn elsewhere(&self) -> Self {
+        Self { family: self.family, addresses: Vec::new() }
+    }
+
+    /// The addresses to try, in order of preference; all are judged, none is left out
+    /// but for its family. Never empty.
+    pub async fn addresses<'a>(
+        &'a self,
+        context: &ProbeContext,
+        destination: &'a Destination,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<Cow<'a, [IpAddr]>, Failure> {
+        let (shown, all) = match destination {
+            _ if !self.addresses.is_empty() => ("the target", Cow::from(&self.addresses)),
+            Destination::Addresses(addresses) => ("the target", Cow::from(addresses)),
+            Destination::Name(name) => {
+                let began = clock::monotonic();
+                let looking = context.0.resolver.resolve(name, self.family);
+                let looked_up = deadline.within(Phase::Resolve, looking).await;
+                add(&mut seen.phases.resolve, since(began));
+                (name.as_str(), Cow::from(looked_up??))
+            }
+        };
+        context
+            .0
+            .egress
+            .judge_all(&all)
+            .map_err(|rule| Failure::policy(Reason::PolicyAddress, rule.to_string()))?;
+        let kept = self.of_family(all);
+        if kept.is_empty() {
+            let family = match self.family {
+                Family::Any => "usable",
+                Family::Ipv4 => "IPv4",
+                Family::Ipv6 => "IPv6",
+            };
+            let message = format!("{shown} has no {family} address");
+            return Err(Failure::target(Reason::DnsNoAddress, message));
+        }
+        Ok(kept)
+    }
+
+    fn of_family<'a>(&self, addresses: Cow<'a, [IpAddr]>) -> Cow<'a, [IpAddr]> {
+        if addresses.iter().all(|address| self.family.allows(*address)) {
+            return addresses;
+        }
+        let kept = addresses.iter().copied().filter(|address| self.family.allows(*address));
+        Cow::from(kept.collect::<Vec<_>>())
+    }
+}
