@@ -247,6 +247,7 @@ CREATE TABLE results (
     sample          BYTEA,
     redirects       BIGINT NOT NULL,
     body_bytes      BIGINT NOT NULL,
+    details         BYTEA,                      -- wire Details, as sent
     undated         BOOLEAN NOT NULL,
     received_at     BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, monitor_id, region_id, revision, slot, burst_id, burst_index)

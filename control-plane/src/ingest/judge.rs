@@ -4,9 +4,10 @@
 use crate::store::assignments::Assignment;
 use crate::store::results::{NewMissed, NewResult};
 use hyperverge_control_core::correlation::{Sight, Step};
-use hyperverge_protocol::limits::{MESSAGE_BYTES, SAMPLE_BYTES, SHORT_TEXT_BYTES};
+use hyperverge_protocol::limits::{DETAILS_BYTES, MESSAGE_BYTES, SAMPLE_BYTES, SHORT_TEXT_BYTES};
 use hyperverge_protocol::outcome::Outcome;
 use hyperverge_protocol::wire::{self, MissedReason, MissedSlots, ResultRow};
+use prost::Message;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -88,6 +89,7 @@ impl Judge {
             sample: sample(row)?,
             redirects: i64::from(row.redirects),
             body_bytes: i64::try_from(row.body_bytes).unwrap_or(i64::MAX),
+            details: details(row)?,
             ..phases(row)?
         };
         let step = self.undated.is_none().then(|| {
@@ -217,6 +219,14 @@ fn sample(row: &ResultRow) -> Result<Option<Vec<u8>>, Unfit> {
     Ok((!row.sample.is_empty()).then(|| row.sample.to_vec()))
 }
 
+/// Stored as it came: only who shows it needs to read it.
+fn details(row: &ResultRow) -> Result<Option<Vec<u8>>, Unfit> {
+    let Some(details) = &row.details else { return Ok(None) };
+    let fits = details.encoded_len() <= DETAILS_BYTES;
+    unless(fits, "details", "must not be longer than its limit")?;
+    Ok(Some(details.encode_to_vec()))
+}
+
 fn phases(row: &ResultRow) -> Result<NewResult, Unfit> {
     let Some(phases) = &row.phases else { return Ok(NewResult::default()) };
     let phase = |us: Option<u64>| -> Result<Option<i64>, Unfit> {
@@ -302,7 +312,7 @@ mod tests {
     fn each_broken_rule_is_named() {
         let judge = judge(false);
         type Break = (&'static str, fn(&mut ResultRow));
-        let broken: [Break; 16] = [
+        let broken: [Break; 17] = [
             ("monitor_id", |row| row.monitor_id = Bytes::from_static(b"short")),
             ("monitor_id", |row| row.monitor_id = Bytes::from_static(&[9; 16])),
             ("monitor_id", |row| row.revision = 4),
@@ -319,6 +329,10 @@ mod tests {
             ("message", |row| row.message = "x".repeat(MESSAGE_BYTES + 1)),
             ("address", |row| row.address = "a\0b".into()),
             ("sample", |row| row.sample = Bytes::from(vec![0; SAMPLE_BYTES + 1])),
+            ("details", |row| {
+                let http_version = "x".repeat(DETAILS_BYTES);
+                row.details = Some(wire::Details { http_version, ..wire::Details::default() });
+            }),
         ];
         for (wrong, break_it) in broken {
             let mut row = row(40);

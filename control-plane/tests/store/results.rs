@@ -85,6 +85,7 @@ async fn every_column_comes_back_and_pages_follow_each_other() {
             sample: Some(b"oh \xff no".to_vec()),
             redirects: 2,
             body_bytes: 77,
+            details: Some(vec![0, 255, 7]),
             ..result(monitor, 9)
         };
         let organisation = fleet.organisation_id;
@@ -111,6 +112,7 @@ async fn every_column_comes_back_and_pages_follow_each_other() {
         assert_eq!(read.phases.processing, Some(Duration::from_micros(4)));
         assert_eq!(read.phases.transfer, None);
         assert_eq!(read.sample.as_deref(), Some(&b"oh \xff no"[..]));
+        assert_eq!(read.details, Some(vec![0, 255, 7]));
         assert_eq!((read.status, read.redirects, read.body_bytes), (Some(500), 2, 77));
         assert_eq!((read.due_us, read.ended_us), (9_000_000, 9_000_900));
     })

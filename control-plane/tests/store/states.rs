@@ -112,6 +112,7 @@ async fn the_overview_shows_every_seat_with_its_newest_result() {
             ended_us: 60_003_000,
             outcome: 1,
             connect_us: Some(5),
+            details: Some(b"as sent".to_vec()),
             ..NewResult::default()
         };
         results::insert(&mut tx, &origin, &[result]).await.unwrap();
@@ -128,7 +129,7 @@ async fn the_overview_shows_every_seat_with_its_newest_result() {
             ]
         );
         assert_eq!(shown.items[0].last_result_at, Some(60_001));
-        assert_eq!(shown.items[0].duration, Some(Duration::from_millis(2)));
+        assert_eq!(shown.items[0].details.as_deref(), Some(&b"as sent"[..]));
         assert_eq!(shown.items[0].phases.unwrap().connect, Some(Duration::from_micros(5)));
         assert_eq!(shown.items[1].reason.as_deref(), Some("connect_refused"));
         assert_eq!(shown.items[1].since, Some(60_000));

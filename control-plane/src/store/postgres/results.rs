@@ -10,12 +10,13 @@ use sqlx::postgres::PgArguments;
 const SQL: &str = "INSERT INTO results (organisation_id, region_id, agent_id, lane, batch_number,
         undated, received_at, monitor_id, revision, slot, burst_id, burst_index, due_us, started_us,
         ended_us, outcome, reason, message, resolve_us, connect_us, tls_us, processing_us,
-        transfer_us, address, status, certificate_expires_s, sample, redirects, body_bytes)
+        transfer_us, address, status, certificate_expires_s, sample, redirects, body_bytes,
+        details)
     SELECT $1, $2, $3, $4, $5, $6, $7, r.* FROM UNNEST($8::uuid[], $9::bigint[], $10::bigint[],
         $11::uuid[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], $16::bigint[],
         $17::text[], $18::text[], $19::bigint[], $20::bigint[], $21::bigint[], $22::bigint[],
         $23::bigint[], $24::text[], $25::bigint[], $26::bigint[], $27::bytea[], $28::bigint[],
-        $29::bigint[]) AS r
+        $29::bigint[], $30::bytea[]) AS r
     ON CONFLICT DO NOTHING";
 
 impl Transaction {
@@ -66,5 +67,6 @@ fn bind(origin: &Origin, rows: &[NewResult]) -> Result<PgArguments, sqlx::error:
     a.add(column(rows, |row| row.sample.clone()))?;
     a.add(column(rows, |row| row.redirects))?;
     a.add(column(rows, |row| row.body_bytes))?;
+    a.add(column(rows, |row| row.details.clone()))?;
     Ok(a)
 }

@@ -54,6 +54,8 @@ pub struct NewResult {
     pub sample: Option<Vec<u8>>,
     pub redirects: i64,
     pub body_bytes: i64,
+    /// Wire `Details`, encoded.
+    pub details: Option<Vec<u8>>,
 }
 
 /// Slots that were due and not observed.

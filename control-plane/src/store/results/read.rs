@@ -28,6 +28,8 @@ pub struct StoredResult {
     pub sample: Option<Vec<u8>>,
     pub redirects: i64,
     pub body_bytes: i64,
+    /// Wire `Details`, encoded.
+    pub details: Option<Vec<u8>>,
     /// Times are relative to a boot that never met us.
     pub undated: bool,
     pub position: Position,
@@ -98,6 +100,7 @@ fn read(row: &Row) -> Result<StoredResult, StoreError> {
         sample: row.get("sample")?,
         redirects: row.get("redirects")?,
         body_bytes: row.get("body_bytes")?,
+        details: row.get("details")?,
         undated: row.get("undated")?,
         position: Position {
             due_us,

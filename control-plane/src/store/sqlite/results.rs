@@ -8,10 +8,10 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Executor};
 use std::sync::LazyLock;
 
-/// Rows of one statement, largest first. A row binds 22 values, and SQLite takes 32 766.
+/// Rows of one statement, largest first. A row binds 23 values, and SQLite takes 32 766.
 const SIZES: [usize; 4] = [128, 32, 8, 1];
 const SHARED_PARAMS: usize = 7;
-const ROW_PARAMS: usize = 22;
+const ROW_PARAMS: usize = 23;
 
 static STATEMENTS: LazyLock<[String; 4]> = LazyLock::new(|| SIZES.map(statement));
 
@@ -35,7 +35,8 @@ fn statement(rows: usize) -> String {
         "INSERT INTO results (organisation_id, monitor_id, region_id, revision, slot, burst_id,
             burst_index, agent_id, lane, batch_number, due_us, started_us, ended_us, outcome,
             reason, message, resolve_us, connect_us, tls_us, processing_us, transfer_us, address,
-            status, certificate_expires_s, sample, redirects, body_bytes, undated, received_at)
+            status, certificate_expires_s, sample, redirects, body_bytes, details, undated,
+            received_at)
         VALUES {} ON CONFLICT DO NOTHING",
         values.join(",")
     )
@@ -97,6 +98,7 @@ fn bind(origin: &Origin, rows: &[NewResult]) -> Result<SqliteArguments, sqlx::er
         a.add(row.sample.clone())?;
         a.add(row.redirects)?;
         a.add(row.body_bytes)?;
+        a.add(row.details.clone())?;
     }
     Ok(a)
 }

@@ -37,8 +37,8 @@ pub struct RegionItem {
     pub message: Option<String>,
     /// Of the newest check.
     pub phases: Option<Phases>,
-    /// From start to end, of the newest check.
-    pub duration: Option<Duration>,
+    /// Wire `Details` of the newest check, encoded.
+    pub details: Option<Vec<u8>>,
 }
 
 /// One monitor; `None` when there is no such monitor.
@@ -104,7 +104,7 @@ fn items(
                 reason,
                 message,
                 phases: last.as_ref().map(|last| last.phases),
-                duration: last.map(|last| micros(last.ended_us - last.started_us)),
+                details: last.and_then(|last| last.details),
             }
         })
         .collect()
@@ -112,8 +112,8 @@ fn items(
 
 struct NewestResult {
     started_us: i64,
-    ended_us: i64,
     phases: Phases,
+    details: Option<Vec<u8>>,
 }
 
 /// The newest result of each current assignment: one look into the key's index each.
@@ -122,7 +122,7 @@ async fn newest_results(
     organisation_id: Uuid,
     monitor_ids: &[Uuid],
 ) -> Result<BTreeMap<(Uuid, Uuid), NewestResult>, StoreError> {
-    let sql = crate::among!(tx, "SELECT r.monitor_id, r.region_id, r.started_us, r.ended_us,
+    let sql = crate::among!(tx, "SELECT r.monitor_id, r.region_id, r.started_us, r.details,
             r.resolve_us, r.connect_us, r.tls_us, r.processing_us, r.transfer_us
         FROM assignments a JOIN results r
             ON r.organisation_id = a.organisation_id AND r.monitor_id = a.monitor_id
@@ -138,8 +138,8 @@ async fn newest_results(
         .map(|row| {
             let result = NewestResult {
                 started_us: row.get("started_us")?,
-                ended_us: row.get("ended_us")?,
                 phases: phases(row)?,
+                details: row.get("details")?,
             };
             Ok(((row.get("monitor_id")?, row.get("region_id")?), result))
         })

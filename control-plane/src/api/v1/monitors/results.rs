@@ -1,12 +1,13 @@
 //! `GET /monitors/{id}/results`.
 
-use super::seats::PhasesView;
+use super::seats::{PhasesView, read_details};
 use crate::api::page::{Page, PageQuery};
 use crate::api::{Api, Problem, Timestamp, input::Id, input::Params};
 use crate::auth::Viewer;
 use crate::store::monitors;
 use crate::store::results::{self, Position, StoredResult};
 use axum::extract::State;
+use hyperverge_protocol::outcome::Details;
 use hyperverge_protocol::wire;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,8 @@ pub(super) struct ResultView {
     sample: Option<String>,
     redirects: i64,
     body_bytes: i64,
+    /// What else the kind tells: HTTP version, certificate, DNS answers, packet loss.
+    details: Option<Details>,
     /// Its host never met the control plane since it booted; its times mean nothing.
     undated: bool,
 }
@@ -122,6 +125,7 @@ impl From<StoredResult> for ResultView {
             sample: result.sample.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
             redirects: result.redirects,
             body_bytes: result.body_bytes,
+            details: result.details.as_deref().and_then(read_details),
             undated: result.undated,
         }
     }

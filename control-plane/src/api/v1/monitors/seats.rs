@@ -2,7 +2,9 @@
 
 use crate::api::Timestamp;
 use crate::store::states::{MonitorRegions, RegionItem};
-use hyperverge_protocol::outcome::Phases;
+use hyperverge_protocol::outcome::{Details, Phases};
+use hyperverge_protocol::wire;
+use prost::Message;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -39,8 +41,12 @@ pub(in crate::api::v1) struct RegionStateView {
     message: Option<String>,
     /// Of the newest check.
     phases: Option<PhasesView>,
-    /// Of the newest check, milliseconds from start to end.
+    /// Of the newest check, all phases together, milliseconds: what network and
+    /// target took, without the time the agent itself needed.
     duration: Option<f64>,
+    /// Of the newest check, what else its kind tells: HTTP version, certificate,
+    /// DNS answers, packet loss.
+    details: Option<Details>,
 }
 
 /// How long each phase took, milliseconds; null where there was none.
@@ -75,8 +81,9 @@ impl From<RegionItem> for RegionStateView {
             last_result_at: item.last_result_at.map(Timestamp),
             reason: item.reason,
             message: item.message,
+            duration: item.phases.map(|phases| millis(phases.total())),
             phases: item.phases.map(PhasesView::from),
-            duration: item.duration.map(millis),
+            details: item.details.as_deref().and_then(read_details),
         }
     }
 }
@@ -91,6 +98,12 @@ impl From<Phases> for PhasesView {
             transfer: phases.transfer.map(millis),
         }
     }
+}
+
+/// Stored details. What cannot be read any more is left out: it was checked
+/// when it was stored.
+pub(super) fn read_details(stored: &[u8]) -> Option<Details> {
+    wire::Details::decode(stored).ok().map(|details| Details::from_wire(&details))
 }
 
 fn millis(duration: Duration) -> f64 {
