@@ -22,6 +22,7 @@ pub mod identity;
 pub mod limits;
 pub mod monitor;
 pub mod outcome;
+pub mod pattern;
 pub mod problem;
 pub mod settings;
 pub mod token;

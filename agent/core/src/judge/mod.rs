@@ -3,11 +3,27 @@
 //! A probe reports facts; whether they are good is decided here, by the
 //! monitor's `expect`, `warn` and `assert`, without I/O and without a clock.
 //! What must be comes before what had better be, and the first rule that is
-//! broken, in the order of this module, is the one that is named.
+//! broken is the one that is named, in this order:
+//!
+//! 1. `expect`: status (before the body is read), headers, body (`body`,
+//!    `body_without`, `body_regex`), certificate, latency;
+//! 2. `assert`, in the order of the specification;
+//! 3. `warn`: certificate, latency.
+//!
+//! Messages say what was expected and what was seen. They quote neither the
+//! answer's body nor the patterns it is searched for: both may hold secrets.
+//!
+//! To add a rule: a file with a type that takes its part of the specification
+//! in `new` and has `must` (fails) or `should` (degrades), and its line in
+//! [`Judge::judge`].
 
+mod body;
 mod certificate;
+mod headers;
 mod latency;
+mod status;
 
+pub use body::{BodyReader, Found};
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use hyperverge_protocol::problem::FieldProblem;
@@ -16,11 +32,35 @@ use hyperverge_protocol::problem::FieldProblem;
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Answer<'a> {
     /// Names in lower case, as they came, repeated where they were repeated.
+    /// May be left empty unless [`Wants::headers`].
     pub headers: &'a [(String, String)],
-    /// http: the decoded body as far as it was read. tcp: everything received.
+    /// http: the decoded body as far as it was read and kept (see [`Wants::body`]).
+    /// tcp: everything received.
     pub body: &'a [u8],
     /// The body was longer than what was read.
     pub cut: bool,
+    /// What a [`BodyReader`] found on the way.
+    pub found: Found,
+}
+
+/// What a probe has to keep of an answer for it to be judged. A monitor that
+/// asks for little costs little.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wants {
+    pub body: WantsBody,
+    /// [`Answer::headers`] must be filled in.
+    pub headers: bool,
+}
+
+/// See [`Wants`]. [`BodyReader`] keeps what is wanted by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WantsBody {
+    /// Nobody looks at it: it is counted, and its beginning kept as a sample.
+    Count,
+    /// Texts are looked for while it passes.
+    Search,
+    /// All of it is kept until it is judged.
+    Whole,
 }
 
 /// Why an observation is not `ok`.
@@ -46,6 +86,9 @@ impl Judgement {
 /// One monitor's rules, compiled once.
 #[derive(Debug)]
 pub struct Judge {
+    status: status::Status,
+    headers: headers::Headers,
+    body: body::Body,
     latency: latency::Latency,
     certificate: certificate::Certificate,
 }
@@ -54,18 +97,38 @@ impl Judge {
     /// Compiles the rules of `spec`; the problem names the field that cannot be.
     pub fn new(spec: &MonitorSpec) -> Result<Self, FieldProblem> {
         Ok(Self {
+            status: status::Status::new(spec),
+            headers: headers::Headers::new(spec)?,
+            body: body::Body::new(spec, false)?,
             latency: latency::Latency::new(spec),
             certificate: certificate::Certificate::new(spec),
         })
+    }
+
+    /// What must be in the [`Answer`].
+    pub fn wants(&self) -> Wants {
+        Wants { body: self.body.wants(), headers: !self.headers.is_empty() }
+    }
+
+    /// Judges an http answer by its status alone, before its body is read.
+    pub fn judge_status(&self, status: u16) -> Result<(), Judgement> {
+        self.status.must(status)
+    }
+
+    /// Takes an http answer's body as it comes.
+    pub fn body_reader(&self) -> BodyReader<'_> {
+        self.body.reader()
     }
 
     /// Judges a check that went through. `now_s` is the wall clock, Unix seconds.
     pub fn judge(
         &self,
         seen: &Observation,
-        _answer: &Answer<'_>,
+        answer: &Answer<'_>,
         now_s: i64,
     ) -> Result<(), Judgement> {
+        self.headers.must(answer)?;
+        self.body.must(answer)?;
         self.certificate.must(seen, now_s)?;
         self.latency.must(seen)?;
         self.certificate.should(seen, now_s)?;

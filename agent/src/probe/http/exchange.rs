@@ -4,7 +4,6 @@
 //! happen. It is polled here, beside the request or the body that waits for it:
 //! no task is spawned, so nothing outlives the check.
 
-use super::body::BodyReader;
 use super::meter::{EndlessHead, Meter, Metered, Stream};
 use crate::probe::deadline::{Deadline, Phase};
 use crate::probe::failure::Failure;
@@ -16,6 +15,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use hyperverge_agent_core::judge::BodyReader;
 use hyperverge_protocol::limits::SAMPLE_BYTES;
 use hyperverge_protocol::outcome::Reason;
 use std::error::Error;
@@ -88,7 +88,7 @@ impl<'a> Exchange<'a> {
                 Err(error) => return Err(self.judge(Some(&error))),
             };
             if let Ok(data) = frame.into_data()
-                && !reader.take(data, limit)
+                && !reader.take(&data, limit)
             {
                 break;
             }
@@ -98,11 +98,11 @@ impl<'a> Exchange<'a> {
 
     /// The beginning of the body of an answer that failed already, if it comes soon.
     pub(super) async fn sample(&mut self, deadline: &mut Deadline<'_>) -> Vec<u8> {
-        let mut reader = BodyReader::new(None);
+        let mut reader = BodyReader::sampling();
         let read = self.read(&mut reader, SAMPLE_BYTES, deadline);
         // Whether it came to its end, failed or took too long: what is there is the sample.
         drop(tokio::time::timeout(limits::SAMPLE_PATIENCE, read).await);
-        reader.sample
+        reader.into_sample()
     }
 
     /// How long the target took to begin answering; `None` if nothing was asked.

@@ -5,9 +5,7 @@
 //! is spoken today; another version is another module beside `exchange.rs`,
 //! chosen by what ALPN agreed on, and nothing above it changes.
 
-mod body;
 mod exchange;
-mod expect;
 mod meter;
 mod redirect;
 mod request;
@@ -19,9 +17,10 @@ use super::failure::Failure;
 use super::route::Route;
 use super::{CheckId, Probe, ProbeContext};
 use crate::clock;
+use ::http::HeaderValue;
+use ::http::response::Parts;
 use exchange::Exchange;
-use expect::Expectations;
-use hyperverge_agent_core::judge::{Answer, Judge};
+use hyperverge_agent_core::judge::Judge;
 use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::egress::parse_url;
 use hyperverge_protocol::limits::RESPONSE_BODY_BYTES;
@@ -39,7 +38,6 @@ use target::Target;
 pub struct HttpProbe {
     first: Hop,
     template: Template,
-    expectations: Expectations,
     judge: Judge,
     timeout: Span,
     redirects: u8,
@@ -60,7 +58,6 @@ impl Probe for HttpProbe {
         Ok(Self {
             first: Hop::first(Arc::new(target), spec.http.method),
             template: Template::new(&spec.http, &context.0.user_agent),
-            expectations: Expectations::new(spec),
             judge: Judge::new(spec).map_err(|problem| {
                 Failure::unsupported(Reason::UnsupportedSpec, problem.to_string())
             })?,
@@ -80,15 +77,9 @@ impl Probe for HttpProbe {
         let mut seen = Observation::bare(Outcome::Ok, None, "");
         let went = self.follow(context, check, &mut deadline, &mut seen).await;
         let took = clock::monotonic().saturating_duration_since(started);
-        let judged = went
-            .and_then(|()| {
-                let answer = Answer::default();
-                Ok(self.judge.judge(&seen, &answer, clock::wall_unix_s())?)
-            })
-            .map_err(|failure| failure.unless_stalled(took, self.timeout));
-        match judged {
-            Ok(()) => seen.sample = Vec::new(),
-            Err(failure) => failure.end(&mut seen),
+        let judged = went.map_err(|failure| failure.unless_stalled(took, self.timeout));
+        if let Err(failure) = judged {
+            failure.end(&mut seen);
         }
         seen
     }
@@ -117,7 +108,7 @@ impl HttpProbe {
                 _ => redirect::next(&hop, &head, !self.template.body.is_empty())?,
             };
             let Some(next) = next else {
-                return self.finish(exchange, deadline, seen).await;
+                return self.finish(exchange, &head, deadline, seen).await;
             };
             if seen.redirects >= self.redirects {
                 let message = format!("redirected more than {} times", self.redirects);
@@ -149,21 +140,32 @@ impl HttpProbe {
     async fn finish(
         &self,
         mut exchange: Exchange<'_>,
+        head: &Parts,
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<(), Failure> {
-        if let Err(failure) = self.expectations.judge_status(seen.status.unwrap_or_default()) {
+        if let Err(judgement) = self.judge.judge_status(head.status.as_u16()) {
             seen.sample = exchange.sample(deadline).await;
-            return Err(failure);
+            return Err(judgement.into());
         }
-        let mut reader = self.expectations.reader();
+        let mut reader = self.judge.body_reader();
         let read = exchange.read(&mut reader, RESPONSE_BODY_BYTES, deadline).await;
         add(&mut seen.phases.transfer, exchange.transfer());
-        seen.body_bytes = reader.bytes;
-        let found = reader.found();
-        let cut = reader.cut;
-        seen.sample = reader.sample;
-        read?;
-        self.expectations.judge_body(found, cut)
+        seen.body_bytes = reader.bytes();
+        let judged = read.and_then(|()| {
+            let headers = if self.judge.wants().headers { listed(head) } else { Vec::new() };
+            let answer = reader.answer(&headers);
+            Ok(self.judge.judge(seen, &answer, clock::wall_unix_s())?)
+        });
+        if judged.is_err() {
+            seen.sample = reader.into_sample();
+        }
+        judged
     }
+}
+
+/// The headers of an answer for the judge.
+fn listed(head: &Parts) -> Vec<(String, String)> {
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    head.headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect()
 }
