@@ -5,6 +5,7 @@ mod account;
 mod demo;
 mod drill;
 mod kills;
+mod kinds;
 mod outage;
 mod replicas;
 mod silence;
