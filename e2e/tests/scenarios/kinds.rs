@@ -47,7 +47,7 @@ async fn each_kind_is_probed_judged_and_shown() -> Result<()> {
 
 /// The newest check's facts, as the API shows them.
 async fn shown(bed: &Bed, monitor: &str) -> Result<Value> {
-    let path = format!("/api/v1/monitors/{monitor}/regions");
+    let path = format!("monitors/{monitor}/regions");
     let answer: Value = bed.client.get(&path).await?;
     let details = answer.pointer("/items/0/details").context("no details")?;
     Ok(details.clone())
