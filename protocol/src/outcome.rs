@@ -65,6 +65,7 @@ pub enum Reason {
     TlsPin,
     TlsClientCertificate,
     Starttls,
+    TlsReset,
     TlsHandshake,
     CertificateDays,
     ChainDays,

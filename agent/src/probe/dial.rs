@@ -10,14 +10,14 @@ use super::connect::connect;
 use super::deadline::{Deadline, Phase};
 use super::failure::Failure;
 use super::route::Route;
-use super::tls::{self, TlsClient};
+use super::tls::{self, Secured, TlsClient};
 use super::wire::Wire;
 use crate::clock;
 use hyperverge_protocol::egress::Destination;
 use hyperverge_protocol::outcome::Observation;
 use rustls_pki_types::ServerName;
 use std::time::{Duration, Instant};
-use tokio_rustls::client::TlsStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Finds the addresses of `destination` by `route`, and connects to one of them.
 pub async fn dial(
@@ -46,32 +46,25 @@ pub async fn dial(
     }
 }
 
-/// Shakes hands with `name` over `wire`. `shown` names the target for people.
-pub async fn secure(
+/// Shakes hands with `name` over `stream`. `shown` names the target for people.
+pub async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
     client: &TlsClient,
     name: &ServerName<'static>,
     shown: &str,
-    wire: Wire,
+    stream: S,
     deadline: &mut Deadline<'_>,
     seen: &mut Observation,
-) -> Result<TlsStream<Wire>, Failure> {
+) -> Result<Secured<S>, Failure> {
+    let handshake = client.begin(name);
     let began = clock::monotonic();
-    let handshake = Box::pin(client.handshake(name.clone(), wire));
-    let shaken = deadline.within(Phase::Tls, handshake).await;
+    let shaken = deadline.within(Phase::Tls, Box::pin(handshake.over(stream))).await;
     add(&mut seen.phases.tls, since(began));
-    let (stream, expires) = match shaken? {
-        Ok(stream) => {
-            let expires = tls::certificate_expires_s(&stream);
-            (Ok(stream), expires)
-        }
-        Err(error) => {
-            let (failure, expires) = tls::judge_handshake(shown, &error);
-            (Err(failure), expires)
-        }
-    };
-    // Over redirects the certificate that expires first is the one to know about.
-    seen.certificate_expires_s = [seen.certificate_expires_s, expires].into_iter().flatten().min();
-    stream
+    let shaken = shaken.map(|shaken| shaken.map_err(|error| handshake.failure(shown, &error)));
+    let shaken = shaken.flatten();
+    if let Some(facts) = handshake.facts(shaken.as_ref().ok()) {
+        tls::note(seen, facts);
+    }
+    Ok(Secured { stream: shaken?, asked: handshake.asked() })
 }
 
 /// How long ago `began` was.

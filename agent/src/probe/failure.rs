@@ -6,6 +6,7 @@
 //! caused it.
 
 use super::limits;
+use super::tls::TlsOptionsError;
 use hyperverge_agent_core::judge::Judgement;
 use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::limits::MESSAGE_BYTES;
@@ -96,6 +97,12 @@ impl Failure {
 impl From<Judgement> for Failure {
     fn from(judgement: Judgement) -> Self {
         Self::new(judgement.outcome, judgement.reason, judgement.message)
+    }
+}
+
+impl From<TlsOptionsError> for Failure {
+    fn from(error: TlsOptionsError) -> Self {
+        Self::unsupported(Reason::UnsupportedSpec, error.to_string())
     }
 }
 

@@ -18,3 +18,10 @@ pub const CA_CERTIFICATES: usize = 1_024;
 /// How far past its timeout a check may end before this host is taken to have
 /// been stopped or starved meanwhile, and the failure to be its own.
 pub const STALL: Duration = Duration::from_secs(1);
+/// Certificates of one chain that are looked at to say why it was refused.
+pub const CHAIN_CERTIFICATES: usize = 16;
+/// Host names of a certificate for another host that are shown.
+pub const NAMES_SHOWN: usize = 3;
+/// Entries of the maps that find shared TLS configurations before those of gone
+/// monitors are swept out.
+pub const TLS_SWEEP: usize = 64;

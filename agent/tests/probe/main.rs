@@ -10,3 +10,4 @@ mod routes;
 mod serving;
 mod timing;
 mod tls;
+mod tls_options;

@@ -7,7 +7,8 @@ use hyperverge_agent::probe::tls::TlsSetupError;
 use hyperverge_agent::probe::{self, ProbeContext, ProbeSettings, ProbeSetupError};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SignatureAlgorithm,
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair,
+    SignatureAlgorithm,
 };
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -28,7 +29,7 @@ impl Authority {
         Self::named("Test Authority")
     }
 
-    fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -45,27 +46,36 @@ impl Authority {
         self.acceptor_of(params(names))
     }
 
-    fn acceptor_of(&self, params: CertificateParams) -> TlsAcceptor {
-        let key = KeyPair::generate_for(ALGORITHM).expect("a key");
-        let certificate = params.signed_by(&key, &self.0).expect("a certificate");
+    pub(crate) fn acceptor_of(&self, params: CertificateParams) -> TlsAcceptor {
+        let (certificate, key) = self.issue(params);
         acceptor(certificate.der().clone(), &key)
+    }
+
+    pub(crate) fn issue(&self, params: CertificateParams) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate_for(ALGORITHM).expect("a key");
+        (params.signed_by(&key, &self.0).expect("a certificate"), key)
+    }
+
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
+        self.0.der().clone()
     }
 }
 
-fn params(names: &[&str]) -> CertificateParams {
+pub(crate) fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
     let mut params = CertificateParams::new(names).expect("parameters");
     params.distinguished_name.push(DnType::CommonName, "Test Leaf");
     params
 }
 
-fn self_signed(mut params: CertificateParams, is_ca: bool) -> TlsAcceptor {
+/// Also the certificate in PEM form.
+pub(crate) fn self_signed(mut params: CertificateParams, is_ca: bool) -> (TlsAcceptor, String) {
     if is_ca {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     }
     let key = KeyPair::generate_for(ALGORITHM).expect("a key");
     let certificate = params.self_signed(&key).expect("a certificate");
-    acceptor(certificate.der().clone(), &key)
+    (acceptor(certificate.der().clone(), &key), certificate.pem())
 }
 
 fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
@@ -86,7 +96,7 @@ pub(crate) async fn serve_tls(acceptor: &TlsAcceptor, stream: TcpStream) -> TlsS
 }
 
 /// An HTTPS server that answers everything with `text`.
-async fn https(acceptor: TlsAcceptor, text: Vec<u8>) -> Server {
+pub(crate) async fn https(acceptor: TlsAcceptor, text: Vec<u8>) -> Server {
     Server::raw(move |stream| {
         let (acceptor, text) = (acceptor.clone(), text.clone());
         async move {
@@ -102,7 +112,7 @@ async fn https(acceptor: TlsAcceptor, text: Vec<u8>) -> Server {
 }
 
 /// Trusts `authority`; knows the name `good.test`.
-fn trusting(authority: &Authority) -> ProbeContext {
+pub(crate) fn trusting(authority: &Authority) -> ProbeContext {
     context_with(ProbeSettings {
         ca_pem: Some(authority.pem()),
         resolver: Some(Names::of(&[("good.test", &[&["127.0.0.1"]])])),
@@ -110,7 +120,11 @@ fn trusting(authority: &Authority) -> ProbeContext {
     })
 }
 
-async fn check_named(context: &ProbeContext, server: &Server, more: Value) -> Observation {
+pub(crate) async fn check_named(
+    context: &ProbeContext,
+    server: &Server,
+    more: Value,
+) -> Observation {
     let target = format!("https://good.test:{}/", server.address.port());
     probe::run(context, &monitor(&target, more), &check_id()).await
 }
@@ -133,6 +147,11 @@ async fn a_good_certificate_is_verified_and_dated() {
     ended(&seen, Outcome::Ok, None);
     assert_eq!(seen.certificate_expires_s, Some(day(2090)));
     assert!(seen.phases.tls.is_some());
+    let facts = seen.details.expect("details").tls.expect("facts");
+    assert_eq!((facts.version.as_str(), facts.cipher.as_str()), ("1.3", "TLS_AES_256_GCM_SHA384"));
+    assert_eq!((facts.subject.as_str(), facts.issuer.as_str()), ("Test Leaf", "Test Authority"));
+    assert_eq!((facts.leaf_expires_s, facts.chain_expires_s), (day(2090), day(2090)));
+    assert_eq!(facts.fingerprint.len(), 64);
     let target = format!("https://{}/", server.address);
     let seen = probe::run(&context, &monitor(&target, json!({})), &check_id()).await;
     ended(&seen, Outcome::Ok, None);
@@ -151,10 +170,10 @@ async fn each_bad_certificate_has_its_own_reason() {
         (authority.acceptor_of(early), Reason::TlsNotYetValid, None),
         (authority.acceptor(&["other.test"]), Reason::TlsWrongHost, None),
         (authority.acceptor(&["*.good.test"]), Reason::TlsWrongHost, None),
-        (stranger.acceptor(&["good.test"]), Reason::TlsUnknownIssuer, None),
+        (stranger.acceptor(&["good.test"]), Reason::TlsIncompleteChain, None),
         (namesake.acceptor(&["good.test"]), Reason::TlsUnknownIssuer, None),
-        (self_signed(params(&["good.test"]), false), Reason::TlsSelfSigned, None),
-        (self_signed(params(&["good.test"]), true), Reason::TlsSelfSigned, None),
+        (self_signed(params(&["good.test"]), false).0, Reason::TlsSelfSigned, None),
+        (self_signed(params(&["good.test"]), true).0, Reason::TlsSelfSigned, None),
     ];
     let context = trusting(&authority);
     for (acceptor, reason, expires) in zoo {
@@ -163,6 +182,12 @@ async fn each_bad_certificate_has_its_own_reason() {
         failed(&seen, reason);
         assert!(seen.message.starts_with("the certificate of good.test:"), "{}", seen.message);
         assert!(seen.certificate_expires_s.is_some(), "{seen:?}");
+        let facts = seen.details.as_ref().and_then(|details| details.tls.as_ref()).expect("facts");
+        assert_eq!(
+            (facts.subject.as_str(), facts.version.as_str()),
+            ("Test Leaf", ""),
+            "{facts:?}"
+        );
         assert!(expires.is_none() || seen.certificate_expires_s == expires, "{seen:?}");
         assert!(seen.phases.tls.is_some() && seen.phases.processing.is_none());
         assert_eq!(seen.address, Some(server.address));
@@ -200,11 +225,14 @@ async fn what_is_not_tls_says_so() {
     let alert = |code: u8| vec![0x15, 3, 3, 0, 2, 2, code];
     for (bytes, reason) in [
         (answer("400 Bad Request", "", ""), Reason::TlsHandshake),
-        (Vec::new(), Reason::TlsHandshake),
+        (Vec::new(), Reason::TlsReset),
         (vec![0; 64], Reason::TlsHandshake),
-        (alert(40), Reason::TlsHandshake),
+        (alert(10), Reason::TlsHandshake),
+        (alert(40), Reason::TlsWeak),
         (alert(70), Reason::TlsWeak),
         (alert(71), Reason::TlsWeak),
+        (alert(112), Reason::TlsWrongHost),
+        (alert(116), Reason::TlsClientCertificate),
         (alert(120), Reason::HttpVersion),
     ] {
         let server = Server::raw(move |mut stream| {

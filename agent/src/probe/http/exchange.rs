@@ -8,6 +8,7 @@ use super::meter::{EndlessHead, Meter, Metered, Stream};
 use crate::probe::deadline::{Deadline, Phase};
 use crate::probe::failure::Failure;
 use crate::probe::limits;
+use crate::probe::tls;
 use ::http::Request;
 use ::http::response::Parts;
 use bytes::Bytes;
@@ -123,6 +124,9 @@ impl<'a> Exchange<'a> {
         if let Some(error) = error {
             let io = source::<io::Error>(error);
             if let Some(failure) = io.and_then(Failure::of_this_host) {
+                return failure;
+            }
+            if let Some(failure) = io.and_then(|error| tls::judge_read(shown, error)) {
                 return failure;
             }
             if source::<EndlessHead>(error).is_some() || error.is_parse_too_large() {

@@ -15,6 +15,7 @@ use super::deadline::Deadline;
 use super::dial::{add, dial, secure};
 use super::failure::Failure;
 use super::route::Route;
+use super::tls::{self, TlsClient, alpn};
 use super::{CheckId, Probe, ProbeContext};
 use crate::clock;
 use ::http::HeaderValue;
@@ -41,10 +42,11 @@ pub struct HttpProbe {
     judge: Judge,
     timeout: Span,
     redirects: u8,
-    verify: bool,
     route: Route,
     /// For hosts that the monitor did not name.
     elsewhere: Route,
+    tls: TlsClient,
+    tls_elsewhere: TlsClient,
 }
 
 impl Probe for HttpProbe {
@@ -55,6 +57,7 @@ impl Probe for HttpProbe {
         let target = Target::new(url, &context.0.egress)
             .map_err(|error| error.into_failure(|rule| refuse(rule.to_owned())))?;
         let route = Route::new(&spec.network);
+        let tls = |options| context.0.tls.client(options, spec.http.verify, alpn::HTTP_1);
         Ok(Self {
             first: Hop::first(Arc::new(target), spec.http.method),
             template: Template::new(&spec.http, &context.0.user_agent),
@@ -63,9 +66,10 @@ impl Probe for HttpProbe {
             })?,
             timeout: spec.timeout(),
             redirects: spec.http.redirects,
-            verify: spec.http.verify,
             elsewhere: route.elsewhere(),
             route,
+            tls: tls(&spec.tls)?,
+            tls_elsewhere: tls(&tls::elsewhere(&spec.tls))?,
         })
     }
 
@@ -128,12 +132,14 @@ impl HttpProbe {
         seen: &mut Observation,
     ) -> Result<Stream, Failure> {
         let same_host = target.url.host() == self.first.target.url.host();
-        let route = if same_host { &self.route } else { &self.elsewhere };
+        let (route, tls) = match same_host {
+            true => (&self.route, &self.tls),
+            false => (&self.elsewhere, &self.tls_elsewhere),
+        };
         let wire = dial(context, route, &target.destination, target.port, deadline, seen).await?;
         let Some(name) = &target.server_name else { return Ok(Stream::Plain(wire)) };
-        let tls = context.0.tls.shared(self.verify);
-        let stream = secure(tls, name, &target.shown, wire, deadline, seen).await?;
-        Ok(Stream::Tls(Box::new(stream)))
+        let secured = secure(tls, name, &target.shown, wire, deadline, seen).await?;
+        Ok(Stream::Tls(Box::new(secured.stream)))
     }
 
     /// Reads and judges the answer that was no redirect.

@@ -1,126 +1,192 @@
-//! Why a handshake failed: one reason for each thing an operator does about it.
+//! Why a certificate was refused: one reason for each thing an operator does about it.
 
+use super::certificate::{self, weakness};
 use crate::probe::failure::Failure;
+use crate::probe::limits;
 use hyperverge_protocol::outcome::Reason;
-use rustls::{
-    AlertDescription, CertificateError, Error, InvalidMessage, OtherError, PeerIncompatible,
-};
-use rustls_pki_types::CertificateDer;
-use std::sync::Arc;
+use rustls::CertificateError as E;
+use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::certificate::X509Certificate;
-use x509_parser::prelude::FromDer;
 
-/// The validity of a certificate, Unix seconds.
-pub(super) struct Dates {
-    pub(super) not_after_s: i64,
-}
-
-impl Dates {
-    /// Reads them from a certificate; `None` if it is none.
-    pub(super) fn read(certificate: &CertificateDer<'_>) -> Option<Self> {
-        let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-        Some(Self { not_after_s: parsed.validity().not_after.timestamp() })
-    }
-}
-
-/// A refused certificate: rustls's reason, and what the certificate itself says.
-#[derive(Debug)]
+/// A refused certificate. `says` ends a sentence that begins with
+/// "the certificate of" and the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    why: CertificateError,
-    self_signed: bool,
-    expires_s: Option<i64>,
+    verdict: Verdict,
+    says: String,
 }
 
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.why.fmt(f)
-    }
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Target(Reason),
+    /// The algorithm may be fine; this agent does not have it.
+    Unknown,
 }
-
-impl std::error::Error for Refusal {}
 
 impl Refusal {
-    /// Wraps the verifier's `error` about `leaf`.
-    pub(super) fn explain(leaf: &CertificateDer<'_>, error: Error) -> Error {
-        let Error::InvalidCertificate(why) = error else { return error };
-        let parsed = X509Certificate::from_der(leaf).ok().map(|(_, parsed)| parsed);
-        let refusal = Self {
-            why,
-            self_signed: parsed.as_ref().is_some_and(|c| c.subject() == c.issuer()),
-            expires_s: parsed.map(|c| c.validity().not_after.timestamp()),
-        };
-        Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
+    fn target(reason: Reason, says: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Target(reason), says: says.into() }
     }
 
-    fn judge(&self) -> (Reason, &'static str) {
-        use CertificateError as E;
-        match &self.why {
-            E::Expired | E::ExpiredContext { .. } => (Reason::TlsExpired, "has expired"),
+    fn unknown_algorithm() -> Self {
+        let says = "uses a signature algorithm that this agent cannot verify";
+        Self { verdict: Verdict::Unknown, says: says.to_owned() }
+    }
+
+    /// The pins do not hold the leaf.
+    pub(super) fn of_pin() -> Self {
+        Self::target(Reason::TlsPin, "is none of those that the monitor pins")
+    }
+
+    /// The peer's signature in the handshake was not good.
+    pub(super) fn of_signature(leaf: &CertificateDer<'_>, why: &E) -> Self {
+        let weak = certificate::parse(leaf).and_then(|leaf| weakness(&leaf, true));
+        match (weak, why) {
+            (Some(weak), _) => Self::target(Reason::TlsWeak, weak),
+            (None, why) if is_unsupported(why) => Self::unknown_algorithm(),
+            (None, _) => Self::target(
+                Reason::TlsHandshake,
+                "does not belong to the key that the server signed the handshake with",
+            ),
+        }
+    }
+
+    /// The chain was refused for `why`.
+    pub(super) fn of_chain(
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        why: &E,
+        now: UnixTime,
+    ) -> Self {
+        let chain = Chain::read(leaf, intermediates);
+        let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        match why {
+            E::Expired | E::ExpiredContext { .. } => {
+                let late = chain.beyond_leaf(|c| c.validity().not_after.timestamp() < now_s);
+                Self::target(Reason::TlsExpired, of_whom(late, "has expired"))
+            }
             E::NotValidYet | E::NotValidYetContext { .. } => {
-                (Reason::TlsNotYetValid, "is not valid yet")
+                let early = chain.beyond_leaf(|c| c.validity().not_before.timestamp() > now_s);
+                Self::target(Reason::TlsNotYetValid, of_whom(early, "is not valid yet"))
             }
-            E::NotValidForName | E::NotValidForNameContext { .. } => {
-                (Reason::TlsWrongHost, "is for another host")
+            E::NotValidForName => Self::target(Reason::TlsWrongHost, "is for another host"),
+            E::NotValidForNameContext { presented, .. } => {
+                Self::target(Reason::TlsWrongHost, wrong_host(presented))
             }
-            E::Revoked => (Reason::TlsRevoked, "was revoked"),
-            // A self-signed CA certificate in a server's place is refused as such
-            // before anybody looks for its issuer.
-            E::UnknownIssuer | E::Other(_) if self.self_signed => {
-                (Reason::TlsSelfSigned, "is self-signed")
-            }
-            E::UnknownIssuer => (Reason::TlsUnknownIssuer, "has an issuer that is not trusted"),
-            // An authority that was made anew under its old name.
-            E::BadSignature => {
-                (Reason::TlsUnknownIssuer, "is not signed by the authority it names")
-            }
-            E::UnsupportedSignatureAlgorithmContext { .. }
-            | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                (Reason::TlsWeak, "is signed in a way that is no longer accepted")
-            }
-            _ => (Reason::TlsHandshake, "is not usable"),
+            E::Revoked => Self::target(Reason::TlsRevoked, "was revoked"),
+            E::UnknownIssuer => chain.end(),
+            // webpki says "used as a server's" of an authority's certificate before
+            // anybody looks for its issuer.
+            E::Other(_) if chain.is_self_signed() => chain.end(),
+            why if is_unsupported(why) => chain.weak().unwrap_or_else(Self::unknown_algorithm),
+            // Else an authority that was made anew under its old name.
+            E::BadSignature => chain.weak().unwrap_or_else(|| {
+                Self::target(Reason::TlsUnknownIssuer, "is not signed by the authority it names")
+            }),
+            why => Self::target(Reason::TlsHandshake, format!("is not usable: {why}")),
+        }
+    }
+
+    pub(super) fn failure(&self, shown: &str) -> Failure {
+        let message = format!("the certificate of {shown} {}", self.says);
+        match self.verdict {
+            Verdict::Target(reason) => Failure::target(reason, message),
+            Verdict::Unknown => Failure::unsupported(Reason::UnsupportedKind, message),
         }
     }
 }
 
-/// The failure of a handshake with `host`, and the certificate's expiry if it was the certificate.
-pub(super) fn judge(host: &str, error: &Error) -> (Failure, Option<i64>) {
-    if let Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) = error
-        && let Some(refusal) = inner.downcast_ref::<Refusal>()
-    {
-        let (reason, what) = refusal.judge();
-        let detail = match reason {
-            Reason::TlsHandshake => format!(": {}", refusal.why),
-            _ => String::new(),
+/// Whether `why` is that there is no such algorithm here.
+fn is_unsupported(why: &E) -> bool {
+    matches!(
+        why,
+        E::UnsupportedSignatureAlgorithmContext { .. }
+            | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+    )
+}
+
+/// The certificates that were sent, as far as each names the next one.
+struct Chain<'a>(Vec<X509Certificate<'a>>);
+
+impl<'a> Chain<'a> {
+    fn read(leaf: &'a CertificateDer<'_>, intermediates: &'a [CertificateDer<'_>]) -> Self {
+        let Some(leaf) = certificate::parse(leaf) else { return Self(Vec::new()) };
+        let mut rest: Vec<_> = intermediates
+            .iter()
+            .take(limits::CHAIN_CERTIFICATES)
+            .filter_map(certificate::parse)
+            .collect();
+        let mut chain = vec![leaf];
+        // Servers send chains in any order, with strays among them.
+        while let Some(last) = chain.last()
+            && !certificate::is_self_signed(last)
+            && let Some(next) =
+                rest.iter().position(|c| c.subject().as_raw() == last.issuer().as_raw())
+        {
+            chain.push(rest.swap_remove(next));
+        }
+        Self(chain)
+    }
+
+    fn is_self_signed(&self) -> bool {
+        self.0.first().is_some_and(certificate::is_self_signed)
+    }
+
+    /// The name of the first certificate but the leaf of which `bad` is true,
+    /// unless it is true of the leaf itself.
+    fn beyond_leaf(&self, bad: impl Fn(&X509Certificate<'_>) -> bool) -> Option<String> {
+        let at = self.0.iter().position(bad).filter(|at| *at > 0)?;
+        Some(certificate::subject(&self.0[at]))
+    }
+
+    /// What the chain ends in, when nobody we trust signed the end.
+    fn end(&self) -> Refusal {
+        let Some(last) = self.0.last() else {
+            return Refusal::target(Reason::TlsHandshake, "cannot be read");
         };
-        let message = format!("the certificate of {host} {what}{detail}");
-        return (Failure::target(reason, message), refusal.expires_s);
+        if !certificate::is_self_signed(last) {
+            let issuer = certificate::name(last.issuer());
+            let says =
+                format!("leads to {issuer:?}, whom the server did not send and we do not have");
+            return Refusal::target(Reason::TlsIncompleteChain, says);
+        }
+        if self.0.len() == 1 {
+            return Refusal::target(Reason::TlsSelfSigned, "is self-signed");
+        }
+        let root = certificate::subject(last);
+        let says = format!("leads to {root:?}, a root that is not trusted");
+        Refusal::target(Reason::TlsUnknownIssuer, says)
     }
-    let (reason, what) = judge_protocol(error);
-    (Failure::target(reason, format!("{host} {what}: {error}")), None)
+
+    /// What nobody accepts any more, if that is in the chain.
+    fn weak(&self) -> Option<Refusal> {
+        self.0.iter().enumerate().find_map(|(at, c)| {
+            let weak = weakness(c, certificate::is_self_signed(c))?;
+            let whose = (at > 0).then(|| certificate::subject(c));
+            Some(Refusal::target(Reason::TlsWeak, of_whom(whose, &weak)))
+        })
+    }
 }
 
-fn judge_protocol(error: &Error) -> (Reason, &'static str) {
-    use PeerIncompatible as P;
-    const WEAK: (Reason, &str) = (Reason::TlsWeak, "offers only TLS that is no longer accepted");
-    match error {
-        Error::PeerIncompatible(
-            P::NoCipherSuitesInCommon
-            | P::NoKxGroupsInCommon
-            | P::NoSignatureSchemesInCommon
-            | P::ExtendedMasterSecretExtensionRequired
-            | P::ServerDoesNotSupportTls12Or13
-            | P::ServerTlsVersionIsDisabledByOurConfig,
-        )
-        | Error::AlertReceived(
-            AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity,
-        ) => WEAK,
-        Error::NoApplicationProtocol
-        | Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
-            (Reason::HttpVersion, "does not speak HTTP/1.1")
-        }
-        Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            (Reason::TlsHandshake, "does not speak TLS on this port")
-        }
-        _ => (Reason::TlsHandshake, "failed the TLS handshake"),
+/// `what` of the leaf, or of the certificate `other` that it depends on.
+fn of_whom(other: Option<String>, what: &str) -> String {
+    match other {
+        Some(other) => format!("depends on that of {other:?}, which {what}"),
+        None => what.to_owned(),
+    }
+}
+
+/// rustls gives names as `DnsName("a.test")`.
+fn wrong_host(presented: &[String]) -> String {
+    let mut names = presented.iter().map(|name| match name.split_once("(\"") {
+        Some((_, rest)) => rest.trim_end_matches("\")"),
+        None => name.as_str(),
+    });
+    let shown: Vec<String> =
+        names.by_ref().take(limits::NAMES_SHOWN).map(certificate::shown).collect();
+    match (shown.is_empty(), names.next()) {
+        (true, _) => "names no host".to_owned(),
+        (false, None) => format!("is for another host: {}", shown.join(", ")),
+        (false, Some(_)) => format!("is for other hosts: {}, …", shown.join(", ")),
     }
 }

@@ -1,105 +1,187 @@
-//! Certificate verifiers: the standard one with its reasons spelt out, and one that only looks.
+//! The certificate verifier of every handshake: webpki's rules, then the
+//! monitor's pins, and everything that was seen left with the handshake's witness.
 
+use super::clients::TlsSetupError;
+use super::options::{self, TlsOptionsError};
 use super::refusal::Refusal;
-use rustls::client::WebPkiServerVerifier;
+use super::witness::Witness;
+use super::{certificate, facts};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
-/// Verifies like rustls and, when the answer is no, keeps what the certificate
-/// said: a configuration is shared by all checks, so the error is the only
-/// way out for it.
+/// Whom to believe.
 #[derive(Debug)]
-pub(super) struct Explain(Arc<WebPkiServerVerifier>);
+pub(super) struct Trust {
+    /// `None`: anybody who holds the key of the certificate they show.
+    roots: Option<RootCertStore>,
+    /// Certificates that section `tls` names; a server may show one of them as
+    /// its own, as a self-signed one does.
+    named: Vec<CertificateDer<'static>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
 
-impl Explain {
-    pub(super) fn new(inner: Arc<WebPkiServerVerifier>) -> Self {
-        Self(inner)
+impl Trust {
+    /// The public roots, and those in `pem` beside them.
+    pub(super) fn public(
+        provider: &CryptoProvider,
+        pem: Option<&[u8]>,
+    ) -> Result<Self, TlsSetupError> {
+        let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        if let Some(pem) = pem {
+            for root in options::certificates(pem).ok_or(TlsSetupError::CaCount)? {
+                roots.add(root).map_err(|error| TlsSetupError::CaPem(error.to_string()))?;
+            }
+        }
+        Ok(Self::of(provider, Some(roots), Vec::new()))
+    }
+
+    /// Only the certificates in `pem`.
+    pub(super) fn private(provider: &CryptoProvider, pem: &[u8]) -> Result<Self, TlsOptionsError> {
+        let named = options::certificates(pem).ok_or(TlsOptionsError::Ca)?;
+        let mut roots = RootCertStore::empty();
+        for root in &named {
+            roots.add(root.clone()).map_err(|_| TlsOptionsError::Ca)?;
+        }
+        Ok(Self::of(provider, Some(roots), named))
+    }
+
+    /// Whoever it is.
+    pub(super) fn anybody(provider: &CryptoProvider) -> Self {
+        Self::of(provider, None, Vec::new())
+    }
+
+    fn of(
+        provider: &CryptoProvider,
+        roots: Option<RootCertStore>,
+        named: Vec<CertificateDer<'static>>,
+    ) -> Self {
+        Self { roots, named, algorithms: provider.signature_verification_algorithms }
+    }
+
+    fn verify(
+        &self,
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let Some(roots) = &self.roots else { return Ok(()) };
+        let parsed = ParsedCertificate::try_from(leaf)?;
+        let signed = verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            roots,
+            intermediates,
+            now,
+            self.algorithms.all,
+        );
+        if let Err(error) = signed {
+            // webpki refuses an authority's certificate in a server's place, which is what
+            // most self-signed ones are. Named by the monitor itself, it is good in its time.
+            if !self.named.iter().any(|named| named == leaf) {
+                return Err(error);
+            }
+            certificate::verify_time(leaf, now)?;
+        }
+        verify_server_name(&parsed, name)
     }
 }
 
-impl ServerCertVerifier for Explain {
+/// What a certificate must fulfil for one sort of monitors.
+#[derive(Debug)]
+pub(super) struct Rules {
+    trust: Arc<Trust>,
+    /// SHA-256 of leaf certificates, any of which will do; empty: no pins.
+    pins: Vec<[u8; 32]>,
+}
+
+impl Rules {
+    pub(super) fn new(trust: Arc<Trust>, pins: Vec<[u8; 32]>) -> Self {
+        Self { trust, pins }
+    }
+
+    fn allows(&self, leaf: &CertificateDer<'_>) -> bool {
+        self.pins.is_empty() || self.pins.contains(&Sha256::digest(leaf).into())
+    }
+}
+
+/// Verifies one handshake.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    rules: Arc<Rules>,
+    witness: Arc<Witness>,
+}
+
+impl Verifier {
+    pub(super) fn new(rules: &Arc<Rules>, witness: &Arc<Witness>) -> Self {
+        Self { rules: Arc::clone(rules), witness: Arc::clone(witness) }
+    }
+
+    /// A signature that does not fit may be the key's fault: too short to be accepted.
+    fn signature(
+        &self,
+        leaf: &CertificateDer<'_>,
+        verified: Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verified.inspect_err(|error| {
+            if let Error::InvalidCertificate(why) = error {
+                self.witness.refuse(Refusal::of_signature(leaf, why));
+            }
+        })
+    }
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
-        end_entity: &CertificateDer<'_>,
+        leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        name: &ServerName<'_>,
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.0
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            .map_err(|error| Refusal::explain(end_entity, error))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
-    }
-}
-
-/// For `verify: false`: any certificate will do, but the peer must still hold its key.
-#[derive(Debug)]
-pub(super) struct AcceptAny(WebPkiSupportedAlgorithms);
-
-impl AcceptAny {
-    pub(super) fn new(provider: &CryptoProvider) -> Self {
-        Self(provider.signature_verification_algorithms)
-    }
-}
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
+        self.witness.certificate(facts::of(leaf, intermediates));
+        if let Err(error) = self.rules.trust.verify(leaf, intermediates, name, now) {
+            if let Error::InvalidCertificate(why) = &error {
+                self.witness.refuse(Refusal::of_chain(leaf, intermediates, why, now));
+            }
+            return Err(error);
+        }
+        if !self.rules.allows(leaf) {
+            self.witness.refuse(Refusal::of_pin());
+            return Err(CertificateError::ApplicationVerificationFailure.into());
+        }
         Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
         message: &[u8],
-        cert: &CertificateDer<'_>,
+        leaf: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
+        let algorithms = &self.rules.trust.algorithms;
+        self.signature(leaf, verify_tls12_signature(message, leaf, dss, algorithms))
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
-        cert: &CertificateDer<'_>,
+        leaf: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.0)
+        let algorithms = &self.rules.trust.algorithms;
+        self.signature(leaf, verify_tls13_signature(message, leaf, dss, algorithms))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.rules.trust.algorithms.supported_schemes()
     }
 }

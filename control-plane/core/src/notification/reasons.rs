@@ -43,6 +43,7 @@ fn words(reason: Reason) -> &'static str {
         Reason::TlsPin => "its certificate is another one than pinned",
         Reason::TlsClientCertificate => "it does not accept our client certificate",
         Reason::Starttls => "it did not agree to begin TLS",
+        Reason::TlsReset => "it closed the connection during the TLS handshake",
         Reason::TlsHandshake => "the TLS handshake failed",
         Reason::CertificateDays => "its certificate expires too soon",
         Reason::ChainDays => "a certificate of its chain expires too soon",

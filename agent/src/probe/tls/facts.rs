@@ -1,0 +1,94 @@
+//! What a handshake tells about its certificate, kept beside every check's outcome.
+
+use super::certificate;
+use hyperverge_protocol::outcome::{Observation, TlsFacts};
+use rustls::{ClientConnection, ProtocolVersion};
+use rustls_pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+
+/// Facts of the chain that was sent; `None` if its first certificate cannot be read.
+pub(super) fn of(
+    leaf: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> Option<TlsFacts> {
+    let parsed = certificate::parse(leaf)?;
+    let leaf_expires_s = certificate::expires_s(&parsed);
+    let expiries = intermediates
+        .iter()
+        .filter_map(|der| certificate::parse(der).map(|parsed| certificate::expires_s(&parsed)));
+    Some(TlsFacts {
+        version: String::new(),
+        cipher: String::new(),
+        fingerprint: hex::encode(Sha256::digest(leaf)),
+        leaf_expires_s,
+        chain_expires_s: expiries.fold(leaf_expires_s, i64::min),
+        subject: certificate::subject(&parsed),
+        issuer: certificate::name(parsed.issuer()),
+    })
+}
+
+/// Adds what both sides agreed on.
+pub(super) fn negotiated(facts: &mut TlsFacts, connection: &ClientConnection) {
+    facts.version = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_2) => "1.2".to_owned(),
+        Some(ProtocolVersion::TLSv1_3) => "1.3".to_owned(),
+        _ => String::new(),
+    };
+    let cipher = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+    facts.cipher = cipher.map(iana).unwrap_or_default();
+}
+
+/// IANA's name of a cipher suite; rustls says `TLS13_` where the registry says `TLS_`.
+fn iana(name: &str) -> String {
+    match name.strip_prefix("TLS13_") {
+        Some(rest) => format!("TLS_{rest}"),
+        None => name.to_owned(),
+    }
+}
+
+/// Writes `facts` into what was seen so far. Over several handshakes the
+/// certificate, and the chain, that expires first is the one to know about.
+pub fn note(seen: &mut Observation, facts: TlsFacts) {
+    let earliest = seen
+        .certificate_expires_s
+        .map_or(facts.leaf_expires_s, |before| before.min(facts.leaf_expires_s));
+    seen.certificate_expires_s = Some(earliest);
+    let known = &mut seen.details_mut().tls;
+    let first = |facts: &TlsFacts| (facts.chain_expires_s, facts.leaf_expires_s);
+    if known.as_ref().is_none_or(|known| first(&facts) < first(known)) {
+        *known = Some(facts);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyperverge_protocol::outcome::Outcome;
+
+    #[test]
+    fn a_cipher_has_its_name_of_the_registry() {
+        assert_eq!(iana("TLS13_AES_128_GCM_SHA256"), "TLS_AES_128_GCM_SHA256");
+        let older = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
+        assert_eq!(iana(older), older);
+    }
+
+    #[test]
+    fn what_expires_first_is_kept() {
+        let expiring = |leaf, chain| TlsFacts {
+            leaf_expires_s: leaf,
+            chain_expires_s: chain,
+            ..TlsFacts::default()
+        };
+        let mut seen = Observation::bare(Outcome::Ok, None, "");
+        for (facts, leaf, chain) in [
+            (expiring(500, 400), 500, 400),
+            (expiring(450, 450), 450, 400),
+            (expiring(900, 300), 450, 300),
+            (expiring(950, 950), 450, 300),
+        ] {
+            note(&mut seen, facts);
+            assert_eq!(seen.certificate_expires_s, Some(leaf));
+            assert_eq!(seen.details_mut().tls.as_ref().map(|tls| tls.chain_expires_s), Some(chain));
+        }
+    }
+}
