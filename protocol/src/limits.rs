@@ -43,6 +43,10 @@ pub const HEADERS: usize = 64;
 pub const HEADER_BYTES: usize = 16 * 1024;
 /// A request body a monitor may send.
 pub const REQUEST_BODY_BYTES: usize = 64 * 1024;
+/// User, password or token that a monitor may send.
+pub const CREDENTIAL_BYTES: usize = 4 * 1024;
+/// User and password for a proxy each (RFC 1929).
+pub const PROXY_CREDENTIAL_BYTES: usize = 255;
 /// An answer's body that is read before the rest is cut off.
 pub const RESPONSE_BODY_BYTES: usize = 1024 * 1024;
 /// Source text of a regular expression or substring in `expect`.

@@ -355,3 +355,103 @@ fn addresses_keep_to_the_family() {
         );
     }
 }
+
+#[test]
+fn a_version_must_be_possible() {
+    for version in ["auto", "1.1", "2", "3"] {
+        accepted("http", json!({ "version": version }));
+    }
+    let plain = |version: &str| {
+        let mut spec = with("http", json!({ "version": version }));
+        spec["target"] = json!("http://api.example.com/");
+        problems(&spec)
+    };
+    assert_eq!(plain("2"), Vec::<String>::new());
+    assert_eq!(plain("3"), ["http.version must not be 3 unless the target is https"]);
+    refused(
+        "http",
+        json!({ "version": "1.0" }),
+        "http.version must be one of `auto`, `1.1`, `2`, `3`",
+    );
+}
+
+#[test]
+fn credentials_cannot_split_the_request() {
+    accepted("http", json!({ "auth": { "basic": { "username": "", "password": "p:\u{e4}" } } }));
+    accepted("http", json!({ "auth": { "bearer": "abc.DEF-_~+/==" } }));
+    for username in ["a:b", "a\r\nX: 1", "\u{0}", &"x".repeat(4_097)] {
+        refused(
+            "http",
+            json!({ "auth": { "basic": { "username": username, "password": "" } } }),
+            "http.auth.basic.username must be at most 4096 bytes without control characters or a colon",
+        );
+    }
+    refused(
+        "http",
+        json!({ "auth": { "basic": { "username": "", "password": "\n" } } }),
+        "http.auth.basic.password must be at most 4096 bytes without control characters",
+    );
+    for token in ["", "a b", "a\r\n", "\u{e4}", &"x".repeat(4_097)] {
+        refused(
+            "http",
+            json!({ "auth": { "bearer": token } }),
+            "http.auth.bearer must be 1 to 4096 letters, digits and -._~+/=",
+        );
+    }
+    refused(
+        "http",
+        json!({ "auth": { "bearer": "t" }, "headers": { "AUTHORIZATION": "x" } }),
+        "http.auth must be absent when http.headers hold Authorization",
+    );
+}
+
+#[test]
+fn a_proxy_is_a_url_without_a_path() {
+    for proxy in ["http://proxy:3128", "https://u:p@proxy.example.com:443", "socks5://[::1]:1080/"]
+    {
+        accepted("http", json!({ "proxy": proxy }));
+    }
+    refused(
+        "http",
+        json!({ "proxy": "proxy:3128" }),
+        "http.proxy must be http://, https:// or socks5:// with a host and a port, such as http://proxy.example.com:3128",
+    );
+    refused(
+        "http",
+        json!({ "proxy": "http://169.254.169.254:80" }),
+        "http.proxy must not be a cloud metadata service",
+    );
+    refused(
+        "http",
+        json!({ "proxy": format!("http://{}:1", "x".repeat(2_048)) }),
+        "http.proxy must be at most 2048 bytes",
+    );
+    refused(
+        "http",
+        json!({ "proxy": "http://proxy:3128", "version": "3" }),
+        "http.proxy must be absent with http.version 3, which no proxy carries",
+    );
+    let mut spec = with("http", json!({ "proxy": "http://proxy:3128" }));
+    spec["network"] = json!({ "addresses": ["192.0.2.1"] });
+    assert_eq!(
+        problems(&spec),
+        ["network.addresses must be absent with http.proxy, which looks the target up itself"]
+    );
+    let mut spec = with("http", json!({ "proxy": "http://proxy:3128", "version": "2" }));
+    spec["target"] = json!("http://api.example.com/");
+    assert_eq!(problems(&spec), ["http.proxy must be socks5:// for http.version 2 without TLS"]);
+}
+
+#[test]
+fn a_body_limit_has_a_ceiling() {
+    for limit in [1, 65_536, 1_048_576] {
+        accepted("http", json!({ "body_limit": limit }));
+    }
+    for limit in [0, 1_048_577, u32::MAX] {
+        refused(
+            "http",
+            json!({ "body_limit": limit }),
+            "http.body_limit must be 1 to 1048576 bytes",
+        );
+    }
+}

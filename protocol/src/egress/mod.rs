@@ -20,9 +20,11 @@ mod address;
 mod cidr;
 mod endpoint;
 mod policy;
+mod proxy;
 mod url_rule;
 
 pub use cidr::{Cidr, CidrError};
 pub use endpoint::{Endpoint, EndpointRule, parse_endpoint};
 pub use policy::{AddressRule, Destination, EgressPolicy};
+pub use proxy::{Proxy, ProxyRule, ProxyScheme, parse_proxy};
 pub use url_rule::{UrlRule, parse_url};

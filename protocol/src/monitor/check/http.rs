@@ -1,14 +1,25 @@
 //! Section `http`.
 
 use super::Problems;
+use crate::egress::{AddressRule, EgressPolicy, ProxyScheme, parse_proxy};
 use crate::limits;
-use crate::monitor::{HttpOptions, Method, MonitorSpec};
+use crate::monitor::{Auth, HttpOptions, HttpVersion, Method, MonitorSpec};
 use std::collections::BTreeSet;
 
 pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
     let http = &spec.http;
     found.unless(http.redirects <= limits::REDIRECTS, "http.redirects", "must be at most 10");
     check_headers(http, found);
+    check_version(spec, found);
+    check_auth(http, found);
+    if let Some(proxy) = &http.proxy {
+        check_proxy(spec, proxy, found);
+    }
+    found.unless(
+        (1..=limits::RESPONSE_BODY_BYTES).contains(&(http.body_limit as usize)),
+        "http.body_limit",
+        "must be 1 to 1048576 bytes",
+    );
     if let Some(body) = &http.body {
         found.unless(
             body.len() <= limits::REQUEST_BODY_BYTES,
@@ -21,6 +32,81 @@ pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
             "must be absent with GET and HEAD",
         );
     }
+}
+
+fn check_version(spec: &MonitorSpec, found: &mut Problems) {
+    found.unless(
+        spec.http.version != HttpVersion::Http3 || speaks_tls(spec),
+        "http.version",
+        "must not be 3 unless the target is https",
+    );
+}
+
+fn speaks_tls(spec: &MonitorSpec) -> bool {
+    spec.target.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
+}
+
+fn check_auth(http: &HttpOptions, found: &mut Problems) {
+    let Some(auth) = &http.auth else { return };
+    let fits =
+        |text: &str| text.len() <= limits::CREDENTIAL_BYTES && !text.chars().any(char::is_control);
+    match auth {
+        Auth::Basic(basic) => {
+            found.unless(
+                fits(&basic.username) && !basic.username.contains(':'),
+                "http.auth.basic.username",
+                "must be at most 4096 bytes without control characters or a colon",
+            );
+            found.unless(
+                fits(&basic.password),
+                "http.auth.basic.password",
+                "must be at most 4096 bytes without control characters",
+            );
+        }
+        Auth::Bearer(token) => {
+            // RFC 6750, section 2.1: b64token.
+            let lawful = |b: u8| b.is_ascii_alphanumeric() || b"-._~+/=".contains(&b);
+            found.unless(
+                (1..=limits::CREDENTIAL_BYTES).contains(&token.len()) && token.bytes().all(lawful),
+                "http.auth.bearer",
+                "must be 1 to 4096 letters, digits and -._~+/=",
+            );
+        }
+    }
+    let twice = http.headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
+    found.unless(!twice, "http.auth", "must be absent when http.headers hold Authorization");
+}
+
+fn check_proxy(spec: &MonitorSpec, text: &str, found: &mut Problems) {
+    let field = "http.proxy";
+    if text.len() > limits::TARGET_BYTES {
+        return found.unless(false, field, "must be at most 2048 bytes");
+    }
+    let proxy = match parse_proxy(text) {
+        Err(rule) => return found.unless(false, field, rule.to_string()),
+        Ok(proxy) => proxy,
+    };
+    let metadata = matches!(
+        EgressPolicy::default().judge_url_host(&proxy.url),
+        Err(AddressRule::Metadata(_) | AddressRule::MetadataName(_))
+    );
+    found.unless(!metadata, field, "must not be a cloud metadata service");
+    found.unless(
+        spec.http.version != HttpVersion::Http3,
+        field,
+        "must be absent with http.version 3, which no proxy carries",
+    );
+    let plain_2 = spec.http.version == HttpVersion::Http2 && !speaks_tls(spec);
+    found.unless(
+        !plain_2 || proxy.scheme == ProxyScheme::Socks5,
+        field,
+        "must be socks5:// for http.version 2 without TLS",
+    );
+    found.unless(
+        spec.network.addresses.is_empty(),
+        "network.addresses",
+        "must be absent with http.proxy, which looks the target up itself",
+    );
 }
 
 /// Headers that decide how a message is framed or routed are ours alone.
