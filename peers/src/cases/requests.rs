@@ -1,0 +1,168 @@
+//! http, https and tcp: what one check costs, beside the floor and blackbox_exporter.
+//!
+//! Whoever is compared takes turns, so that whatever the machine does meanwhile
+//! hits all alike. CPU for a check falls with the rate, so the floor is taken at
+//! the agent's own rate and as fast as it goes.
+
+use super::Bench;
+use crate::agent::Run;
+use crate::blackbox::{self, Blackbox, Probe};
+use crate::floor::{self, Mode};
+use crate::measure::Window;
+use crate::monitors::{Workload, address};
+use crate::nginx;
+use crate::table::{Table, figure, median, spread};
+use crate::tally::{Seen, Tally, quantile};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const WARM: Duration = Duration::from_secs(2);
+
+/// What is compared.
+struct Comparison {
+    title: &'static str,
+    mode: Mode,
+    spec: fn(u32) -> Value,
+    /// Checks a second.
+    rate: u32,
+    peer: Probe,
+    /// What the target counts as one check.
+    count: fn(&Window) -> f64,
+}
+
+pub(super) fn http_spec(index: u32) -> Value {
+    json!({ "target": format!("http://{}:{}/m{index}", address(index), nginx::HTTP) })
+}
+
+pub(super) async fn http(bench: &Bench) -> anyhow::Result<Table> {
+    compare(
+        bench,
+        &Comparison {
+            title: "http, a new connection each",
+            mode: Mode::Http,
+            spec: http_spec,
+            rate: 10_000,
+            peer: blackbox::HTTP,
+            count: |window| window.us_per_request(),
+        },
+    )
+    .await
+}
+
+pub(super) async fn https(bench: &Bench) -> anyhow::Result<Table> {
+    compare(bench, &Comparison {
+        title: "https, a full verified handshake each",
+        mode: Mode::Https,
+        spec: |index| {
+            json!({ "target": format!("https://{}:{}/m{index}", address(index), nginx::HTTPS) })
+        },
+        rate: 1_500,
+        peer: blackbox::HTTPS,
+        count: |window| window.us_per_request(),
+    })
+    .await
+}
+
+pub(super) async fn tcp(bench: &Bench) -> anyhow::Result<Table> {
+    compare(bench, &Comparison {
+        title: "tcp, connect and close (the floor beside it is the one of http)",
+        mode: Mode::Http,
+        spec: |index| {
+            json!({ "kind": "tcp", "target": format!("{}:{}", address(index), nginx::HTTP) })
+        },
+        rate: 10_000,
+        peer: blackbox::TCP,
+        count: |window| window.us_per_connection(),
+    })
+    .await
+}
+
+async fn compare(bench: &Bench, what: &Comparison) -> anyhow::Result<Table> {
+    let mut ours = Vec::new();
+    let (mut paced, mut closed, mut peer) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..bench.rounds {
+        let workload = Workload::new(what.rate, 1_000, what.spec);
+        ours.push(bench.agent.run(workload, &bench.nginx, WARM, bench.seconds).await?);
+        let rate = Some(f64::from(what.rate));
+        paced.push(floor::measure(&bench.nginx, what.mode, rate, bench.seconds).await?);
+        closed.push(floor::measure(&bench.nginx, what.mode, None, bench.seconds).await?);
+        let blackbox = Blackbox::start(&bench.dir, &bench.nginx).await?;
+        peer.push(blackbox.measure(&bench.nginx, what.peer, 8, bench.seconds).await?.0);
+        blackbox.stop().await?;
+    }
+    let mut table = Table::new(
+        what.title,
+        &[
+            "",
+            "checks/s",
+            "CPU µs for a check",
+            "× floor, same rate",
+            "× floor, its limit",
+            "core %",
+        ],
+    );
+    let windows: Vec<Window> = ours.iter().map(|run| run.window).collect();
+    let lines = [
+        ("floor, same rate", &paced),
+        ("floor, as fast as it goes", &closed),
+        ("hyperverge-agent, all of it", &windows),
+        ("blackbox_exporter, 8 at once", &peer),
+    ];
+    // The floors read requests, whatever the others do.
+    for (index, (name, windows)) in lines.into_iter().enumerate() {
+        let count = if index < 2 { |window: &Window| window.us_per_request() } else { what.count };
+        let cost: Vec<f64> = windows.iter().map(count).collect();
+        let over = |floor: &[Window]| -> Vec<f64> {
+            cost.iter().zip(floor).map(|(cost, floor)| cost / floor.us_per_request()).collect()
+        };
+        let rates: Vec<f64> =
+            windows.iter().map(|w| w.cpu_s * 1e6 / count(w) / w.seconds).collect();
+        let cores: Vec<f64> = windows.iter().map(Window::core).collect();
+        table.row([
+            name.to_owned(),
+            figure(median(&rates), 0),
+            spread(&cost, 1),
+            spread(&over(&paced), 2),
+            spread(&over(&closed), 2),
+            figure(median(&cores), 0),
+        ]);
+    }
+    for run in &ours {
+        table.note(summary(run));
+    }
+    Ok(table)
+}
+
+/// What the agent reported of one run.
+pub(super) fn summary(run: &Run) -> String {
+    let rows = run.rows();
+    let late = |share| quantile(rows.iter().map(|row| row.late_ms()), share);
+    let took = |share| quantile(rows.iter().map(|row| row.took_ms()), share);
+    let phase = |of: fn(&Seen) -> u64| {
+        let values = || rows.iter().map(|row| of(row) as f64 / 1_000.0);
+        format!("{:.2}/{:.2}", quantile(values(), 0.5), quantile(values(), 0.99))
+    };
+    let mut text = format!(
+        "Agent, {:.0} checks/s offered: {:?}; missed {:?}; started late by p50 {:.2}, p99 {:.2} ms; \
+         a check took p50 {:.2}, p99 {:.2} ms (connect {}, tls {}, processing {}, transfer {}); \
+         {:.0} MB resident, at most {:.0}; {} batches.",
+        run.offered,
+        Tally::outcomes(&rows),
+        run.missed_by_reason(),
+        late(0.5),
+        late(0.99),
+        took(0.5),
+        took(0.99),
+        phase(|row| row.connect_us),
+        phase(|row| row.tls_us),
+        phase(|row| row.processing_us),
+        phase(|row| row.transfer_us),
+        run.memory_mb.0,
+        run.memory_mb.1,
+        run.tally.batches,
+    );
+    for (reason, sentence) in &run.tally.sentences {
+        text.push_str(&format!(" {reason}: \"{sentence}\"."));
+    }
+    text
+}
