@@ -7,7 +7,7 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rustix::time::{ClockId, clock_gettime};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The monotonic clock: for how long something took, never for when it was.
 #[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
@@ -23,10 +23,15 @@ pub fn wall_unix_s() -> i64 {
 
 /// The host's wall clock, Unix milliseconds: reported so that people can see
 /// its skew, never used for dating.
-#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
 pub fn wall_ms() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    i64::try_from(wall().as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The host's wall clock since the Unix epoch, in full: the clock the kernel
+/// stamps packets with.
+#[expect(clippy::disallowed_methods, reason = "this is where the clock is read")]
+pub fn wall() -> Duration {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Microseconds since the host started, suspend included.

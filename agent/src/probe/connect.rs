@@ -5,17 +5,28 @@
 //! make the connect phase depend on which attempt won, and a check should say
 //! what an ordinary client of the first working address sees.
 
+use super::arrival::ask_for_stamps;
 use super::deadline::{Deadline, Phase};
 use super::failure::Failure;
-use super::limits;
 use super::wire::Wire;
+use super::{handshake, limits};
 use crate::clock;
 use hyperverge_protocol::egress::EgressPolicy;
 use hyperverge_protocol::outcome::{Outcome, Reason};
 use rustix::io::Errno;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use tokio::net::TcpStream;
+use std::time::{Duration, Instant};
+use tokio::net::{TcpSocket, TcpStream};
+
+/// An established connection.
+#[derive(Debug)]
+pub struct Connected {
+    pub wire: Wire,
+    pub address: SocketAddr,
+    /// What the addresses tried before took, and SYN to SYN-ACK of this one.
+    pub took: Duration,
+}
 
 /// A failed connect, with the address that was tried last.
 #[derive(Debug)]
@@ -30,11 +41,12 @@ pub async fn connect(
     addresses: &[IpAddr],
     port: u16,
     deadline: &mut Deadline<'_>,
-) -> Result<(Wire, SocketAddr), ConnectFailure> {
+) -> Result<Connected, ConnectFailure> {
     if let Err(rule) = egress.judge_all(addresses) {
         let failure = Failure::policy(Reason::PolicyAddress, rule.to_string());
         return Err(ConnectFailure { failure, address: None });
     }
+    let began = clock::monotonic();
     let mut left = addresses.len().min(limits::CONNECT_ADDRESSES);
     let mut worst: Option<ConnectFailure> = None;
     let (v6, v4) =
@@ -42,7 +54,7 @@ pub async fn connect(
     for address in interleave(v6, v4).take(limits::CONNECT_ADDRESSES) {
         let address = SocketAddr::new(*address, port);
         match attempt(address, left, deadline).await {
-            Ok(stream) => return judge_peer(egress, stream, address),
+            Ok(dialled) => return dialled.judge_peer(egress, began),
             Err(failure) => {
                 worst = Some(weigh(worst, ConnectFailure { failure, address: Some(address) }))
             }
@@ -69,15 +81,32 @@ fn interleave<T>(
     })
 }
 
+/// A connection whose peer was not judged yet.
+struct Dialled {
+    stream: TcpStream,
+    /// Whom it was to reach.
+    address: SocketAddr,
+    began: Instant,
+    /// SYN to SYN-ACK.
+    took: Duration,
+}
+
 async fn attempt(
     address: SocketAddr,
     attempts_left: usize,
     deadline: &mut Deadline<'_>,
-) -> Result<TcpStream, Failure> {
-    let dial = TcpStream::connect(address);
+) -> Result<Dialled, Failure> {
+    let ours = |error: io::Error| judge_error(address, &error);
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    };
+    let socket = socket.map_err(ours)?;
+    ask_for_stamps(&socket);
+    let began = clock::monotonic();
+    let dial = socket.connect(address);
     let dialled = if attempts_left > 1 {
-        let share =
-            deadline.remaining(clock::monotonic()) / u32::try_from(attempts_left).unwrap_or(1);
+        let share = deadline.remaining(began) / u32::try_from(attempts_left).unwrap_or(1);
         let shared = tokio::time::timeout(share, dial);
         match deadline.within(Phase::Connect, shared).await? {
             Ok(dialled) => dialled,
@@ -86,25 +115,33 @@ async fn attempt(
     } else {
         deadline.within(Phase::Connect, dial).await?
     };
-    let stream = dialled.map_err(|error| judge_error(address, &error))?;
+    let noticed = clock::monotonic().saturating_duration_since(began);
+    let stream = dialled.map_err(ours)?;
+    let took = handshake::round_trip(&stream).map_or(noticed, |took| took.min(noticed));
     // Requests are written whole; a delay before the last segment would be ours.
-    stream.set_nodelay(true).map_err(|error| judge_error(address, &error))?;
-    Ok(stream)
+    stream.set_nodelay(true).map_err(ours)?;
+    Ok(Dialled { stream, address, began, took })
 }
 
-/// The connection must have ended at the address that was judged.
-fn judge_peer(
-    egress: &EgressPolicy,
-    stream: TcpStream,
-    address: SocketAddr,
-) -> Result<(Wire, SocketAddr), ConnectFailure> {
-    let wrong = |failure| ConnectFailure { failure, address: Some(address) };
-    let peer = stream.peer_addr().map_err(|error| wrong(judge_error(address, &error)))?;
-    if peer.ip().to_canonical() == address.ip().to_canonical() || egress.judge(peer.ip()).is_ok() {
-        return Ok((Wire::new(stream), peer));
+impl Dialled {
+    /// The connection must have ended at the address that was judged. `began`
+    /// is when the first of all addresses was dialled.
+    fn judge_peer(
+        self,
+        egress: &EgressPolicy,
+        began: Instant,
+    ) -> Result<Connected, ConnectFailure> {
+        let address = self.address;
+        let wrong = |failure| ConnectFailure { failure, address: Some(address) };
+        let peer = self.stream.peer_addr().map_err(|error| wrong(judge_error(address, &error)))?;
+        let same = peer.ip().to_canonical() == address.ip().to_canonical();
+        if same || egress.judge(peer.ip()).is_ok() {
+            let took = self.began.saturating_duration_since(began) + self.took;
+            return Ok(Connected { wire: Wire::new(self.stream), address: peer, took });
+        }
+        let message = format!("dialled {address}, but reached {peer}, which was not judged");
+        Err(wrong(Failure::policy(Reason::PolicyAddress, message)))
     }
-    let message = format!("dialled {address}, but reached {peer}, which was not judged");
-    Err(wrong(Failure::policy(Reason::PolicyAddress, message)))
 }
 
 fn judge_error(address: SocketAddr, error: &io::Error) -> Failure {

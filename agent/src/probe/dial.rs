@@ -11,13 +11,12 @@ use super::deadline::{Deadline, Phase};
 use super::failure::Failure;
 use super::route::Route;
 use super::tls::{self, Secured, TlsClient};
-use super::wire::Wire;
+use super::wire::{Stamped, Wire};
 use crate::clock;
 use hyperverge_protocol::egress::Destination;
 use hyperverge_protocol::outcome::Observation;
 use rustls_pki_types::ServerName;
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Finds the addresses of `destination` by `route`, and connects to one of them.
 pub async fn dial(
@@ -31,10 +30,10 @@ pub async fn dial(
     let addresses = route.addresses(context, destination, deadline, seen).await?;
     let began = clock::monotonic();
     match connect(&context.0.egress, &addresses, port, deadline).await {
-        Ok((wire, address)) => {
-            add(&mut seen.phases.connect, since(began));
-            seen.address = Some(address);
-            Ok(wire)
+        Ok(connected) => {
+            add(&mut seen.phases.connect, connected.took);
+            seen.address = Some(connected.address);
+            Ok(connected.wire)
         }
         Err(failed) => {
             if failed.address.is_some() {
@@ -47,7 +46,7 @@ pub async fn dial(
 }
 
 /// Shakes hands with `name` over `stream`. `shown` names the target for people.
-pub async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn secure<S: Stamped>(
     client: &TlsClient,
     name: &ServerName<'static>,
     shown: &str,
@@ -57,10 +56,14 @@ pub async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
 ) -> Result<Secured<S>, Failure> {
     let handshake = client.begin(name);
     let began = clock::monotonic();
+    let before = stream.unattended();
     let shaken = deadline.within(Phase::Tls, Box::pin(handshake.over(stream))).await;
-    add(&mut seen.phases.tls, since(began));
+    let took = since(began);
     let shaken = shaken.map(|shaken| shaken.map_err(|error| handshake.failure(shown, &error)));
     let shaken = shaken.flatten();
+    // While what the peer sent lay there unread, the peer was not the one to wait for.
+    let unattended = shaken.as_ref().map_or(before, Stamped::unattended).saturating_sub(before);
+    add(&mut seen.phases.tls, took.saturating_sub(unattended));
     if let Some(facts) = handshake.facts(shaken.as_ref().ok()) {
         tls::note(seen, facts);
     }

@@ -11,10 +11,13 @@
 //! a real server that misbehaves (`tests/probe_<kind>.rs`). An error that this
 //! host may have caused is never `fail`; see [`failure::Failure`].
 
+pub mod arrival;
 pub mod connect;
+pub mod datagram;
 pub mod deadline;
 pub mod dial;
 pub mod failure;
+mod handshake;
 pub mod http;
 pub mod limits;
 pub mod resolve;

@@ -1,21 +1,129 @@
-//! A TCP connection of a check.
+//! A TCP connection of a check, which knows when what it read had come.
+//!
+//! Reads go through [`super::arrival`]. From each one the wire keeps when the
+//! bytes came, and adds up how long bytes lay there while nobody read them, so
+//! that a phase made of several reads (a TLS handshake) can be rid of that.
 
+use super::arrival::Arrivals;
+use crate::clock;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+/// The most one read takes. Readers offer large buffers that are seldom filled,
+/// and a buffer has to be initialised before the kernel may write into it.
+const READ_BYTES: usize = 16 * 1024;
+
+/// A stream that knows when what was read from it last had come. What wraps
+/// such a stream passes on what the inner one knows.
+pub trait Stamped: AsyncRead + AsyncWrite + Unpin {
+    /// When the last bytes read had come (or the end of the stream had);
+    /// `None` before the first.
+    fn arrived(&self) -> Option<Instant>;
+
+    /// How long, all in all, bytes lay in the socket while this agent was busy
+    /// with something else.
+    fn unattended(&self) -> Duration;
+}
+
+impl<S: Stamped> Stamped for TlsStream<S> {
+    fn arrived(&self) -> Option<Instant> {
+        self.get_ref().0.arrived()
+    }
+
+    fn unattended(&self) -> Duration {
+        self.get_ref().0.unattended()
+    }
+}
+
+impl Stamped for Wire {
+    fn arrived(&self) -> Option<Instant> {
+        self.arrived
+    }
+
+    fn unattended(&self) -> Duration {
+        self.unattended
+    }
+}
 
 /// What every probe over TCP speaks through.
 #[derive(Debug)]
 pub struct Wire {
     stream: TcpStream,
+    arrivals: Arrivals,
+    /// When the bytes read last had come.
+    arrived: Option<Instant>,
+    /// The last moment at which this wire was seen to be attended to.
+    attended: Instant,
+    /// The last read found nothing.
+    waiting: bool,
+    unattended: Duration,
 }
 
 impl Wire {
-    /// Takes over an established connection.
+    /// Takes over an established connection, of which stamps were asked before
+    /// it was made.
     pub fn new(stream: TcpStream) -> Self {
-        Self { stream }
+        Self {
+            stream,
+            arrivals: Arrivals::new(),
+            arrived: None,
+            attended: clock::monotonic(),
+            waiting: false,
+            unattended: Duration::ZERO,
+        }
+    }
+
+    fn note(&mut self, at: Instant, read: Instant) {
+        // What came before we turned to the wire last did not wait longer than since then.
+        self.unattended += read.saturating_duration_since(at.max(self.attended));
+        self.attended = read;
+        self.arrived = Some(at);
+        self.waiting = false;
+    }
+
+    /// The end of a stream has no stamp. Found together with the bytes before
+    /// it, it came with them; else it came when it was found.
+    fn note_end(&mut self, found: Instant) {
+        if self.waiting || self.arrived.is_none() {
+            self.arrived = Some(found);
+        }
+        self.attended = found;
+        self.waiting = false;
+    }
+
+    fn note_write(&mut self) {
+        self.attended = clock::monotonic();
+    }
+
+    /// Reads once, if the socket is thought to be readable.
+    fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (stream, arrivals) = (&self.stream, &mut self.arrivals);
+        let mut short = None;
+        let tried = stream.try_io(Interest::READABLE, || {
+            let arrival = arrivals.receive(stream, buffer)?;
+            if arrival.bytes == 0 || arrival.bytes == buffer.len() {
+                return Ok(arrival);
+            }
+            // A short read has emptied the socket: this makes the runtime wait for
+            // the next bytes, instead of asking the kernel once more in vain.
+            short = Some(arrival);
+            Err(io::ErrorKind::WouldBlock.into())
+        });
+        let arrival = match short {
+            Some(arrival) => arrival,
+            None => tried?,
+        };
+        match arrival.bytes {
+            0 if !buffer.is_empty() => self.note_end(arrival.read),
+            0 => {}
+            _ => self.note(arrival.at, arrival.read),
+        }
+        Ok(arrival.bytes)
     }
 }
 
@@ -25,7 +133,23 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        loop {
+            let Poll::Ready(readable) = self.stream.poll_read_ready(cx) else {
+                self.waiting = true;
+                return Poll::Pending;
+            };
+            readable?;
+            let room = buffer.remaining().min(READ_BYTES);
+            match self.try_read(buffer.initialize_unfilled_to(room)) {
+                Ok(bytes) => {
+                    buffer.advance(bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
     }
 }
 
@@ -35,7 +159,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        self.note_write();
+        Poll::Ready(written)
     }
 
     fn poll_write_vectored(
@@ -43,7 +169,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
+        self.note_write();
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -111,9 +111,9 @@ impl<'a> Exchange<'a> {
         self.meter.processing()
     }
 
-    /// How long the answer has been arriving.
-    pub(super) fn transfer(&self) -> Option<Duration> {
-        self.meter.transfer()
+    /// How long the answer took to come, if it is `over`; else, how long it has been coming.
+    pub(super) fn transfer(&self, over: bool) -> Option<Duration> {
+        self.meter.transfer(over)
     }
 
     /// What an error of hyper's says about the target.

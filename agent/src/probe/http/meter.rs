@@ -1,12 +1,13 @@
 //! A stream that notes when bytes moved, and stops a head that never ends.
 //!
 //! hyper owns the stream while it works and says neither when the request was
-//! written nor when the first byte came back; both are noted here, at the
-//! moment they happen.
+//! written nor when the first byte came back; both are noted here: the request
+//! when it was handed to the kernel, the answer when the kernel had it, however
+//! much later it was read.
 
 use crate::clock;
 use crate::probe::limits;
-use crate::probe::wire::Wire;
+use crate::probe::wire::{Stamped, Wire};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,6 +31,7 @@ pub(super) struct Meter {
     /// Nanoseconds since `began`, plus one; 0 is "not yet".
     written: AtomicU64,
     first_byte: AtomicU64,
+    last_byte: AtomicU64,
     head_bytes: AtomicU64,
     head_done: AtomicBool,
 }
@@ -45,13 +47,14 @@ impl Meter {
             began: clock::monotonic(),
             written: AtomicU64::new(0),
             first_byte: AtomicU64::new(0),
+            last_byte: AtomicU64::new(0),
             head_bytes: AtomicU64::new(0),
             head_done: AtomicBool::new(false),
         }
     }
 
-    fn stamp(&self) -> u64 {
-        let nanos = clock::monotonic().saturating_duration_since(self.began).as_nanos();
+    fn stamp(&self, at: Instant) -> u64 {
+        let nanos = at.saturating_duration_since(self.began).as_nanos();
         u64::try_from(nanos).unwrap_or(u64::MAX - 1) + 1
     }
 
@@ -77,21 +80,26 @@ impl Meter {
         Some(until.saturating_sub(written))
     }
 
-    /// From the first byte of the answer to now.
-    pub(super) fn transfer(&self) -> Option<Duration> {
+    /// From the first byte of the answer to its end, if it is `over`, else to now.
+    pub(super) fn transfer(&self, over: bool) -> Option<Duration> {
         let first = Self::moment(&self.first_byte)?;
-        Some(clock::monotonic().saturating_duration_since(self.began).saturating_sub(first))
+        let last = if over { Self::moment(&self.last_byte) } else { None };
+        let until =
+            last.unwrap_or_else(|| clock::monotonic().saturating_duration_since(self.began));
+        Some(until.saturating_sub(first))
     }
 
     fn note_write(&self) {
         if !self.answered() {
-            self.written.store(self.stamp(), Relaxed);
+            self.written.store(self.stamp(clock::monotonic()), Relaxed);
         }
     }
 
-    fn note_read(&self, bytes: usize) -> io::Result<()> {
+    fn note_read(&self, bytes: usize, arrived: Option<Instant>) -> io::Result<()> {
+        let came = self.stamp(arrived.unwrap_or_else(clock::monotonic));
+        self.last_byte.store(came, Relaxed);
         if bytes > 0 && !self.answered() {
-            self.first_byte.store(self.stamp(), Relaxed);
+            self.first_byte.store(came, Relaxed);
         }
         if self.head_done.load(Relaxed) {
             return Ok(());
@@ -129,7 +137,11 @@ impl AsyncRead for Metered {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         })?;
-        Poll::Ready(self.meter.note_read(buffer.filled().len() - before))
+        let arrived = match &self.stream {
+            Stream::Plain(stream) => stream.arrived(),
+            Stream::Tls(stream) => stream.arrived(),
+        };
+        Poll::Ready(self.meter.note_read(buffer.filled().len() - before, arrived))
     }
 }
 

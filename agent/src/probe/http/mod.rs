@@ -156,7 +156,7 @@ impl HttpProbe {
         }
         let mut reader = self.judge.body_reader();
         let read = exchange.read(&mut reader, RESPONSE_BODY_BYTES, deadline).await;
-        add(&mut seen.phases.transfer, exchange.transfer());
+        add(&mut seen.phases.transfer, exchange.transfer(read.is_ok()));
         seen.body_bytes = reader.bytes();
         let judged = read.and_then(|()| {
             let headers = if self.judge.wants().headers { listed(head) } else { Vec::new() };
