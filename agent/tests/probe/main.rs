@@ -11,3 +11,4 @@ mod serving;
 mod timing;
 mod tls;
 mod tls_options;
+mod true_times;
