@@ -122,17 +122,25 @@ impl Reason {
 
 /// How long each phase took. A phase that did not happen is `None`; over
 /// redirects they add up. The names are blackbox_exporter's.
+///
+/// A phase is the network's and the target's time. It ends when the kernel had
+/// what ended it (the agent's `probe::arrival`), not when the agent came to read
+/// it; where a kernel gives no time stamps, when it was read. A phase in which the
+/// check failed or ran out of time lasts until the agent noticed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Phases {
     /// Name to addresses.
     pub resolve: Option<Duration>,
-    /// SYN to established.
+    /// SYN to SYN-ACK, as TCP measured it; until the agent noticed where the SYN
+    /// had to be sent again. Addresses that failed before are in it.
     pub connect: Option<Duration>,
-    /// ClientHello to a verified peer.
+    /// ClientHello to the last handshake message of the peer, less what the agent
+    /// computed in between.
     pub tls: Option<Duration>,
     /// Request written to the first byte of the answer.
     pub processing: Option<Duration>,
-    /// First byte to the last one read.
+    /// First byte to the last one, or to the end of the connection where that
+    /// ends the answer.
     pub transfer: Option<Duration>,
 }
 

@@ -56,14 +56,15 @@ pub async fn secure<S: Stamped>(
 ) -> Result<Secured<S>, Failure> {
     let handshake = client.begin(name);
     let began = clock::monotonic();
-    let before = stream.unattended();
+    let waited = stream.waited();
     let shaken = deadline.within(Phase::Tls, Box::pin(handshake.over(stream))).await;
     let took = since(began);
     let shaken = shaken.map(|shaken| shaken.map_err(|error| handshake.failure(shown, &error)));
     let shaken = shaken.flatten();
-    // While what the peer sent lay there unread, the peer was not the one to wait for.
-    let unattended = shaken.as_ref().map_or(before, Stamped::unattended).saturating_sub(before);
-    add(&mut seen.phases.tls, took.saturating_sub(unattended));
+    // The peer's time only, as far as it is known: not how late its messages were
+    // read, nor how long this host computed.
+    let peers = shaken.as_ref().map_or(took, |stream| stream.waited().saturating_sub(waited));
+    add(&mut seen.phases.tls, peers);
     if let Some(facts) = handshake.facts(shaken.as_ref().ok()) {
         tls::note(seen, facts);
     }

@@ -25,3 +25,9 @@ pub const NAMES_SHOWN: usize = 3;
 /// Entries of the maps that find shared TLS configurations before those of gone
 /// monitors are swept out.
 pub const TLS_SWEEP: usize = 64;
+/// How late a deadline may be noticed before this process is taken to have been
+/// held up (stopped, or very busy).
+pub const HELD_UP: Duration = Duration::from_millis(5);
+/// How often the runtime is asked once more for news before a check that was
+/// held up counts as timed out. It passes on about a thousand at a time.
+pub const LAST_LOOKS: usize = 16;

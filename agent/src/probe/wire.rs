@@ -1,8 +1,9 @@
 //! A TCP connection of a check, which knows when what it read had come.
 //!
 //! Reads go through [`super::arrival`]. From each one the wire keeps when the
-//! bytes came, and adds up how long bytes lay there while nobody read them, so
-//! that a phase made of several reads (a TLS handshake) can be rid of that.
+//! bytes came, and adds up how long the peer was waited for, so that a phase
+//! made of several reads (a TLS handshake) is the peer's time: neither the time
+//! that bytes lay unread nor that of the agent's own computing is in it.
 
 use super::arrival::Arrivals;
 use crate::clock;
@@ -25,9 +26,9 @@ pub trait Stamped: AsyncRead + AsyncWrite + Unpin {
     /// `None` before the first.
     fn arrived(&self) -> Option<Instant>;
 
-    /// How long, all in all, bytes lay in the socket while this agent was busy
-    /// with something else.
-    fn unattended(&self) -> Duration;
+    /// How long, all in all, the peer was waited for: from the last byte that was
+    /// written or read before to the arrival of the next ones.
+    fn waited(&self) -> Duration;
 }
 
 impl<S: Stamped> Stamped for TlsStream<S> {
@@ -35,8 +36,8 @@ impl<S: Stamped> Stamped for TlsStream<S> {
         self.get_ref().0.arrived()
     }
 
-    fn unattended(&self) -> Duration {
-        self.get_ref().0.unattended()
+    fn waited(&self) -> Duration {
+        self.get_ref().0.waited()
     }
 }
 
@@ -45,8 +46,8 @@ impl Stamped for Wire {
         self.arrived
     }
 
-    fn unattended(&self) -> Duration {
-        self.unattended
+    fn waited(&self) -> Duration {
+        self.waited
     }
 }
 
@@ -61,7 +62,7 @@ pub struct Wire {
     attended: Instant,
     /// The last read found nothing.
     waiting: bool,
-    unattended: Duration,
+    waited: Duration,
 }
 
 impl Wire {
@@ -74,13 +75,12 @@ impl Wire {
             arrived: None,
             attended: clock::monotonic(),
             waiting: false,
-            unattended: Duration::ZERO,
+            waited: Duration::ZERO,
         }
     }
 
     fn note(&mut self, at: Instant, read: Instant) {
-        // What came before we turned to the wire last did not wait longer than since then.
-        self.unattended += read.saturating_duration_since(at.max(self.attended));
+        self.waited += at.saturating_duration_since(self.attended);
         self.attended = read;
         self.arrived = Some(at);
         self.waiting = false;

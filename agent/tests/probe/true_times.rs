@@ -9,12 +9,17 @@ use crate::serving::{Names, check_id, context_with, ended, loopback, monitor};
 use crate::tls::Authority;
 use hyperverge_agent::clock::monotonic;
 use hyperverge_agent::probe::arrival::{Arrivals, ask_for_stamps};
+use hyperverge_agent::probe::datagram::DatagramSocket;
+use hyperverge_agent::probe::deadline::{Deadline, Phase};
 use hyperverge_agent::probe::{Prepared, ProbeContext, ProbeSettings};
+use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::outcome::Outcome;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::{ServerConfig, ServerConnection};
 use serde_json::json;
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::pin;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -191,25 +196,18 @@ async fn a_busy_agent_times_http_truly() {
 async fn a_busy_agent_times_https_truly() {
     let authority = Authority::new();
     let config = Arc::clone(authority.acceptor(&["slow.test"]).config());
-    let (quick, made_at_once) = target(Times::default(), Some(Arc::clone(&config)));
-    let (slow, made) = target(DELAYS, Some(config));
+    let (address, made) = target(DELAYS, Some(config));
     let context = context_with(ProbeSettings {
         ca_pem: Some(authority.pem()),
         resolver: Some(Names::of(&[("slow.test", &[&["127.0.0.1"]])])),
         ..loopback()
     });
-    // What the client itself computes in a handshake is in its phase; without
-    // optimisation that is more than is asked of the rest.
-    let own =
-        measure(&context, &format!("https://slow.test:{}/", quick.port()), &made_at_once).await;
     let busy = tokio::spawn(be_busy());
-    let mut errors = measure(&context, &format!("https://slow.test:{}/", slow.port()), &made).await;
+    let errors = measure(&context, &format!("https://slow.test:{}/", address.port()), &made).await;
     busy.abort();
-    let own = median(&own.tls);
-    errors.tls.iter_mut().for_each(|error| *error -= own);
-    assert!(median(&errors.late) > 5.0 + own, "the agent was not busy: {errors:?}");
+    assert!(median(&errors.late) > 5.0, "the agent was not busy: {errors:?}");
     assert!(within(&errors.connect, Duration::ZERO), "connect: {errors:?}");
-    assert!(within(&errors.tls, DELAYS.tls), "tls: {errors:?}, own work {own}");
+    assert!(within(&errors.tls, DELAYS.tls), "tls: {errors:?}");
     assert!(within(&errors.processing, DELAYS.processing), "processing: {errors:?}");
     assert!(within(&errors.transfer, DELAYS.transfer), "transfer: {errors:?}");
 }
@@ -251,4 +249,44 @@ async fn an_answer_that_came_in_time_is_no_timeout() {
     assert!(noticed > timeout && answered - began < timeout, "{noticed:?} {:?}", answered - began);
     ended(&seen, Outcome::Ok, None);
     assert!(seen.phases.total() <= answered - began + Duration::from_millis(1), "{seen:?}");
+}
+
+/// As above with more checks under way than the runtime hears of at once.
+#[tokio::test]
+async fn nor_is_any_of_thousands_of_answers() {
+    const CHECKS: usize = 2_500;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).expect("raised");
+    let target = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    let address = target.local_addr().expect("bound");
+    let timeout = Span::from_secs(2);
+    let end = monotonic() + timeout.0;
+    let mut checks = Vec::new();
+    let mut sources = Vec::new();
+    for _ in 0..CHECKS {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+        sources.push(socket.local_addr().expect("bound"));
+        let mut socket = DatagramSocket::new(socket).expect("a socket");
+        checks.push(tokio::spawn(async move {
+            let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
+            let mut deadline = Deadline::new(end, timeout, timer);
+            let mut buffer = [0; 16];
+            let received = deadline.within(Phase::Processing, socket.receive(&mut buffer)).await;
+            received.map(|arrival| arrival.expect("a datagram"))
+        }));
+    }
+    // Every check waits now; while they are held up, every one is answered.
+    tokio::task::yield_now().await;
+    for source in sources {
+        target.send_to(b"pong", source).expect("sent");
+    }
+    let answered = monotonic();
+    assert!(answered < end, "this machine is too slow for the test to say anything");
+    while monotonic() < end + Duration::from_millis(100) {
+        std::hint::spin_loop();
+    }
+    for check in checks {
+        let arrival = check.await.expect("no panic").expect("an answer that came in time");
+        assert!(arrival.at <= answered && arrival.from == Some(address), "{arrival:?}");
+    }
 }
