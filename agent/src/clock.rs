@@ -55,6 +55,32 @@ pub fn kernel_boot_id() -> [u8; 16] {
     }
 }
 
+/// One moment on the monotonic clock and on the wall clock, the latter since
+/// the Unix epoch: what turns the kernel's stamps of packets, which are wall
+/// clock time, into how long something took.
+pub fn both() -> (Instant, Duration) {
+    let mut best: Option<(Duration, Instant, Duration)> = None;
+    // Being interrupted between two readings would shift every stamp by as much.
+    for _ in 0..BOTH_ATTEMPTS {
+        let before = monotonic();
+        let wall = clock_gettime(ClockId::Realtime);
+        let apart = monotonic().saturating_duration_since(before);
+        let seconds = u64::try_from(wall.tv_sec).unwrap_or(0);
+        let wall = Duration::new(seconds, u32::try_from(wall.tv_nsec).unwrap_or(0));
+        if best.is_none_or(|(least, ..)| apart < least) {
+            best = Some((apart, before, wall));
+        }
+        if apart <= BOTH_APART {
+            break;
+        }
+    }
+    best.map_or_else(|| (monotonic(), Duration::ZERO), |(_, now, wall)| (now, wall))
+}
+
+const BOTH_ATTEMPTS: u32 = 4;
+/// Two readings of the clocks take well below this.
+const BOTH_APART: Duration = Duration::from_micros(5);
+
 /// Sixteen random bytes.
 pub fn random_id() -> [u8; 16] {
     rand::RngExt::random(&mut rng())

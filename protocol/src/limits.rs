@@ -67,6 +67,17 @@ pub const DETAIL_ANSWERS: usize = 32;
 pub const DETAIL_TEXT_BYTES: usize = 255;
 /// Encoded details of one result.
 pub const DETAILS_BYTES: usize = 16 * 1024;
+/// Echo requests of one check.
+pub const PACKETS: u8 = 100;
+/// The shortest and longest time from one echo request to the next.
+pub const SPACING_MIN: Duration = Duration::from_millis(10);
+/// See [`SPACING_MIN`].
+pub const SPACING_MAX: Duration = Duration::from_secs(10);
+/// Bytes of payload of an echo request: at least what tells one request from
+/// another, at most what an Ethernet frame holds.
+pub const PAYLOAD_MIN: u16 = 16;
+/// See [`PAYLOAD_MIN`].
+pub const PAYLOAD_MAX: u16 = 1_472;
 /// Assertions of one monitor.
 pub const ASSERTIONS: usize = 16;
 /// Source text of one assertion.

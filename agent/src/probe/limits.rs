@@ -31,3 +31,14 @@ pub const HELD_UP: Duration = Duration::from_millis(5);
 /// How often the runtime is asked once more for news before a check that was
 /// held up counts as timed out. It passes on about a thousand at a time.
 pub const LAST_LOOKS: usize = 16;
+/// Sockets that pings share, one for each combination of protocol and options
+/// in use; past that, those of no running check are closed.
+pub const PING_SOCKETS: usize = 64;
+/// Receive buffer of such a socket. A reply takes about 800 bytes of it, and
+/// replies come in bursts when this process was not running for a moment.
+pub const PING_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// Messages taken in before other tasks have their turn.
+pub const PING_DRAIN: usize = 256;
+/// How often a request is handed to the kernel, where earlier attempts may
+/// have told of other requests' errors.
+pub const PING_SEND_ATTEMPTS: u32 = 4;

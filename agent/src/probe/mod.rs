@@ -19,6 +19,7 @@ pub mod dial;
 pub mod failure;
 mod handshake;
 pub mod http;
+pub mod icmp;
 pub mod limits;
 pub mod resolve;
 pub mod route;
@@ -74,6 +75,7 @@ struct Shared {
     egress: EgressPolicy,
     resolver: Arc<dyn Resolve>,
     tls: tls::TlsClients,
+    pings: icmp::Sockets,
     user_agent: ::http::HeaderValue,
 }
 
@@ -87,6 +89,7 @@ impl ProbeContext {
             egress: settings.egress,
             resolver: settings.resolver.unwrap_or_else(|| Arc::new(SystemResolver::new())),
             tls: tls::TlsClients::new(settings.ca_pem.as_deref())?,
+            pings: icmp::Sockets::default(),
             user_agent,
         })))
     }
@@ -126,6 +129,7 @@ pub struct Prepared {
 #[derive(Debug)]
 enum Plan {
     Http(Box<http::HttpProbe>),
+    Icmp(Box<icmp::IcmpProbe>),
 }
 
 impl Prepared {
@@ -138,7 +142,8 @@ impl Prepared {
             }
             None => match spec.kind {
                 Kind::Http => http::HttpProbe::prepare(context, spec).map(Box::new).map(Plan::Http),
-                Kind::Tcp | Kind::Icmp | Kind::Dns | Kind::Tls => {
+                Kind::Icmp => icmp::IcmpProbe::prepare(context, spec).map(Box::new).map(Plan::Icmp),
+                Kind::Tcp | Kind::Dns | Kind::Tls => {
                     let kind = spec.kind.as_str();
                     let message = format!("this agent cannot make checks of kind {kind}");
                     Err(Failure::unsupported(Reason::UnsupportedKind, message))
@@ -153,6 +158,7 @@ impl Prepared {
         let observation = match &self.plan {
             Err(failure) => failure.clone().bare(),
             Ok(Plan::Http(probe)) => probe.run(context, check).await,
+            Ok(Plan::Icmp(probe)) => probe.run(context, check).await,
         };
         if self.invert { inverted(observation) } else { observation }
     }

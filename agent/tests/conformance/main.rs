@@ -4,4 +4,6 @@
 //! fails. To add a server: a file under `servers/` that writes its
 //! configuration and starts it, and a file here with what it must show.
 
+mod icmp;
+mod network;
 mod servers;

@@ -16,7 +16,7 @@ pub struct Expect {
     /// http: `"204"` or `"200-299"`.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>, example = json!(["200-299"])))]
     pub status: Vec<StatusRange>,
-    /// The phases together must not take longer (icmp: the mean round trip).
+    /// The phases together must not take longer (icmp: the lookup and the mean round trip).
     pub latency: Option<Span>,
     /// http: a substring of the answer's body.
     pub body: Option<String>,

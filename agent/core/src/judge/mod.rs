@@ -6,9 +6,9 @@
 //! broken is the one that is named, in this order:
 //!
 //! 1. `expect`: status (before the body is read), headers, body (`body`,
-//!    `body_without`, `body_regex`), certificate, latency;
+//!    `body_without`, `body_regex`), certificate, loss, jitter, latency;
 //! 2. `assert`, in the order of the specification;
-//! 3. `warn`: certificate, latency.
+//! 3. `warn`: certificate, loss, jitter, latency.
 //!
 //! Messages say what was expected and what was seen. They quote neither the
 //! answer's body nor the patterns it is searched for: both may hold secrets.
@@ -20,6 +20,7 @@
 mod body;
 mod certificate;
 mod headers;
+mod icmp;
 mod latency;
 mod status;
 
@@ -91,6 +92,7 @@ pub struct Judge {
     body: body::Body,
     latency: latency::Latency,
     certificate: certificate::Certificate,
+    icmp: icmp::Icmp,
 }
 
 impl Judge {
@@ -102,6 +104,7 @@ impl Judge {
             body: body::Body::new(spec, false)?,
             latency: latency::Latency::new(spec),
             certificate: certificate::Certificate::new(spec),
+            icmp: icmp::Icmp::new(spec),
         })
     }
 
@@ -130,8 +133,10 @@ impl Judge {
         self.headers.must(answer)?;
         self.body.must(answer)?;
         self.certificate.must(seen, now_s)?;
+        self.icmp.must(seen)?;
         self.latency.must(seen)?;
         self.certificate.should(seen, now_s)?;
+        self.icmp.should(seen)?;
         self.latency.should(seen)
     }
 }

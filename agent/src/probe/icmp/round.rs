@@ -1,0 +1,183 @@
+//! The requests of one check, and what became of each.
+
+use super::fault::Fault;
+use super::shared::{PingSocket, lock};
+use hyperverge_protocol::outcome::IcmpFacts;
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// What came back for one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// The round trip.
+    Reply(Duration),
+    /// An error message, and who sent it.
+    Fault(Fault, Option<IpAddr>),
+}
+
+/// What a check has heard so far; the socket's reader fills it in.
+#[derive(Debug)]
+pub(super) struct Heard {
+    tally: Mutex<Tally>,
+    all: Notify,
+}
+
+#[derive(Debug)]
+struct Tally {
+    answers: Vec<Option<Answer>>,
+    open: usize,
+}
+
+impl Heard {
+    /// For a check of `requests` requests.
+    pub(super) fn new(requests: usize) -> Self {
+        let tally = Tally { answers: vec![None; requests], open: requests };
+        Self { tally: Mutex::new(tally), all: Notify::new() }
+    }
+
+    /// Notes the answer to request `index`, and wakes the check with the last one.
+    pub(super) fn hear(&self, index: usize, answer: Answer) {
+        let mut tally = lock(&self.tally);
+        if let Some(place @ None) = tally.answers.get_mut(index) {
+            *place = Some(answer);
+            tally.open -= 1;
+            if tally.open == 0 {
+                drop(tally);
+                self.all.notify_one();
+            }
+        }
+    }
+}
+
+/// A check's requests to one address.
+#[derive(Debug)]
+pub(super) struct Round {
+    socket: Arc<PingSocket>,
+    heard: Arc<Heard>,
+    pub(super) to: IpAddr,
+    payload: u16,
+    sent: Vec<u64>,
+    dropped_before: u32,
+}
+
+impl Drop for Round {
+    fn drop(&mut self) {
+        if lock(&self.heard.tally).open > 0 {
+            self.socket.forget(&self.sent);
+        }
+    }
+}
+
+impl Round {
+    /// A round of `requests` requests, none of which is sent yet.
+    pub(super) fn new(socket: Arc<PingSocket>, to: IpAddr, requests: u8, payload: u16) -> Self {
+        let requests = requests.into();
+        let heard = Arc::new(Heard::new(requests));
+        let dropped_before = socket.dropped();
+        Self { socket, heard, to, payload, sent: Vec::with_capacity(requests), dropped_before }
+    }
+
+    /// Sends the next request.
+    pub(super) fn send(&mut self) -> io::Result<()> {
+        let index = self.sent.len();
+        self.sent.push(self.socket.send(self.to, self.payload, &self.heard, index)?);
+        Ok(())
+    }
+
+    /// Ends when every request of the round has been answered.
+    pub async fn complete(&self) {
+        if lock(&self.heard.tally).open > 0 {
+            self.heard.all.notified().await;
+        }
+    }
+
+    /// Looks once more before giving up; see [`PingSocket::drain`].
+    pub(super) fn look(&self) {
+        self.socket.drain(true);
+    }
+
+    /// Whether answers may have been lost on this host.
+    pub(super) fn overflowed(&self) -> bool {
+        self.socket.dropped() != self.dropped_before
+    }
+
+    /// The facts so far, the mean round trip, and the last error message.
+    pub(super) fn summary(&self) -> Summary {
+        let tally = lock(&self.heard.tally);
+        let trips: Vec<Duration> = tally.answers.iter().filter_map(Option::as_ref).fold(
+            Vec::with_capacity(self.sent.len()),
+            |mut trips, answer| {
+                if let Answer::Reply(took) = answer {
+                    trips.push(*took);
+                }
+                trips
+            },
+        );
+        let fault = tally.answers.iter().rev().find_map(|answer| match answer {
+            Some(Answer::Fault(fault, by)) => Some((*fault, *by)),
+            _ => None,
+        });
+        Summary { facts: facts(self.sent.len(), &trips), mean: mean(&trips), fault }
+    }
+}
+
+/// What a round came to.
+#[derive(Debug)]
+pub(super) struct Summary {
+    pub(super) facts: IcmpFacts,
+    pub(super) mean: Option<Duration>,
+    pub(super) fault: Option<(Fault, Option<IpAddr>)>,
+}
+
+fn facts(sent: usize, trips: &[Duration]) -> IcmpFacts {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let steps: Vec<Duration> = trips.windows(2).map(|pair| pair[0].abs_diff(pair[1])).collect();
+    IcmpFacts {
+        sent: count(sent),
+        received: count(trips.len()),
+        min_us: trips.iter().min().copied().map(micros),
+        mean_us: mean(trips).map(micros),
+        max_us: trips.iter().max().copied().map(micros),
+        jitter_us: mean(&steps).map(micros),
+    }
+}
+
+fn mean(all: &[Duration]) -> Option<Duration> {
+    let count = u32::try_from(all.len()).ok()?;
+    all.iter().sum::<Duration>().checked_div(count)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_those_of_the_replies_in_the_order_of_their_requests() {
+        let ms = Duration::from_millis;
+        let facts = facts(5, &[ms(10), ms(30), ms(20)]);
+        assert_eq!((facts.sent, facts.received, facts.loss_percent()), (5, 3, 40));
+        assert_eq!((facts.min_us, facts.max_us), (Some(10_000), Some(30_000)));
+        assert_eq!((facts.mean_us, facts.jitter_us), (Some(20_000), Some(15_000)));
+        let single = super::facts(1, &[ms(7)]);
+        assert_eq!((single.mean_us, single.jitter_us), (Some(7_000), None));
+        assert_eq!(super::facts(2, &[]).mean_us, None);
+    }
+
+    #[test]
+    fn only_the_first_answer_counts() {
+        let heard = Heard::new(2);
+        heard.hear(1, Answer::Reply(Duration::from_millis(5)));
+        heard.hear(1, Answer::Reply(Duration::from_millis(9)));
+        heard.hear(7, Answer::Reply(Duration::from_millis(9)));
+        let tally = lock(&heard.tally);
+        assert_eq!(tally.open, 1);
+        assert_eq!(tally.answers[1], Some(Answer::Reply(Duration::from_millis(5))));
+    }
+}
