@@ -191,7 +191,7 @@ fn without_permission_a_target_is_not_down() {
         let seen = check("127.0.0.1", json!({})).await;
         let reason = Some(Reason::UnsupportedPermission);
         ended(&seen, Outcome::Unsupported, reason, "net.ipv4.ping_group_range");
-        assert!(hyperverge_agent::probe::icmp::may_ping().is_err());
+        assert!(probe::icmp::may_ping().is_err());
     });
 }
 
@@ -203,7 +203,7 @@ fn the_packaged_setting_lets_an_agent_without_capabilities_ping() {
     let setup = ["ip link set lo up\n", PING_SOCKETS];
     let test = "icmp::the_packaged_setting_lets_an_agent_without_capabilities_ping";
     Network::new(&setup).without_capability("all").run(test, || async {
-        hyperverge_agent::probe::icmp::may_ping().expect("permission");
+        probe::icmp::may_ping().expect("permission");
         all_answered(&check("127.0.0.1", json!({})).await);
         all_answered(&check("::1", json!({})).await);
     });

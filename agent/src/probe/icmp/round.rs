@@ -88,7 +88,7 @@ impl Round {
     }
 
     /// Ends when every request of the round has been answered.
-    pub async fn complete(&self) {
+    pub(super) async fn complete(&self) {
         if lock(&self.heard.tally).open > 0 {
             self.heard.all.notified().await;
         }
