@@ -62,11 +62,8 @@ pub fn both() -> (Instant, Duration) {
     let mut best: Option<(Duration, Instant, Duration)> = None;
     // Being interrupted between two readings would shift every stamp by as much.
     for _ in 0..BOTH_ATTEMPTS {
-        let before = monotonic();
-        let wall = clock_gettime(ClockId::Realtime);
+        let (before, wall) = (monotonic(), wall());
         let apart = monotonic().saturating_duration_since(before);
-        let seconds = u64::try_from(wall.tv_sec).unwrap_or(0);
-        let wall = Duration::new(seconds, u32::try_from(wall.tv_nsec).unwrap_or(0));
         if best.is_none_or(|(least, ..)| apart < least) {
             best = Some((apart, before, wall));
         }

@@ -455,3 +455,53 @@ fn a_body_limit_has_a_ceiling() {
         );
     }
 }
+
+#[test]
+fn echo_requests_fit_into_the_timeout() {
+    let with = |icmp: Value, more: Value| {
+        let mut spec =
+            json!({ "name": "gate", "kind": "icmp", "target": "gate.example", "icmp": icmp });
+        for (key, value) in more.as_object().expect("an object") {
+            spec[key] = value.clone();
+        }
+        problems(&spec)
+    };
+    let none = json!({});
+    for good in [
+        json!({}),
+        json!({ "packets": 100, "spacing": "100ms" }),
+        json!({ "packets": 1, "spacing": "10s", "size": 16, "ttl": 1, "dont_fragment": true }),
+        json!({ "packets": 2, "spacing": "10ms", "size": 1472, "ttl": 255 }),
+    ] {
+        assert_eq!(with(good.clone(), none.clone()), Vec::<String>::new(), "{good}");
+    }
+    for (icmp, says) in [
+        (json!({ "packets": 0 }), "icmp.packets must be 1 to 100"),
+        (json!({ "packets": 101, "spacing": "10ms" }), "icmp.packets must be 1 to 100"),
+        (json!({ "spacing": "9ms" }), "icmp.spacing must be 10ms to 10s"),
+        (json!({ "packets": 1, "spacing": "11s" }), "icmp.spacing must be 10ms to 10s"),
+        (
+            json!({ "packets": 100, "spacing": "101ms" }),
+            "icmp.packets must, times icmp.spacing (101ms), fit into the timeout (10s)",
+        ),
+        (json!({ "size": 15 }), "icmp.size must be 16 to 1472"),
+        (json!({ "size": 1473 }), "icmp.size must be 16 to 1472"),
+        (json!({ "ttl": 0 }), "icmp.ttl must be 1 to 255"),
+    ] {
+        let found = with(icmp.clone(), none.clone());
+        assert!(found.iter().any(|problem| problem == says), "{icmp}: {found:?}");
+    }
+    for (rules, says) in [
+        (json!({ "loss": 100 }), "expect.loss must be 0 to 99"),
+        (json!({ "jitter": "0s" }), "expect.jitter must be more than 0"),
+        (json!({ "jitter": "11s" }), "expect.jitter must be at most the timeout (10s)"),
+    ] {
+        assert_eq!(with(json!({}), json!({ "expect": rules })), [says]);
+        let says = says.replace("expect", "warn");
+        assert_eq!(with(json!({}), json!({ "warn": rules })), [says]);
+    }
+    assert_eq!(
+        with(json!({ "packets": 1 }), json!({ "expect": { "jitter": "1ms" } })),
+        ["expect.jitter must be absent unless icmp.packets is at least 2"]
+    );
+}

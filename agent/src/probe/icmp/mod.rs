@@ -9,7 +9,7 @@
 //! judges is the lookup and one round trip, as for an ordinary client.
 //!
 //! From the bytes up: `packet.rs` and `fault.rs` read and write messages,
-//! `socket.rs` opens sockets, `shared.rs` is the one that all checks share,
+//! `socket.rs` opens sockets, `stamps.rs` reads the kernel's stamps, `shared.rs` is the socket that all checks share,
 //! `round.rs` the requests of one check.
 
 mod fault;
@@ -17,6 +17,7 @@ mod packet;
 mod round;
 mod shared;
 mod socket;
+mod stamps;
 
 use super::deadline::{Deadline, Phase};
 use super::dial::{add, since};

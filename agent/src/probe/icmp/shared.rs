@@ -10,6 +10,7 @@ use super::fault::Fault;
 use super::packet::{self, Message, Quoted, REQUEST_BYTES, Token, Version};
 use super::round::{Answer, Heard};
 use super::socket::{self, Datagram, Flavour, Inbox};
+use super::stamps::Clocks;
 use crate::clock;
 use crate::probe::limits::{PING_DRAIN, PING_SEND_ATTEMPTS, PING_SOCKETS};
 use nix::errno::Errno;
@@ -23,6 +24,9 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::task::JoinHandle;
+
+/// A round trip of nothing is one that was not measured.
+const LEAST_ROUND_TRIP: Duration = Duration::from_micros(1);
 
 /// All sockets there are, opened when a check first needs one.
 #[derive(Debug, Default)]
@@ -71,8 +75,14 @@ pub(super) struct PingSocket {
     nonce: u64,
     next: AtomicU64,
     flights: Mutex<BTreeMap<u64, Flight>>,
-    inbox: Mutex<Inbox>,
+    inbox: Mutex<Receiving>,
     dropped: AtomicU32,
+}
+
+#[derive(Debug)]
+struct Receiving {
+    inbox: Inbox,
+    clocks: Clocks,
 }
 
 /// A request on its way.
@@ -97,7 +107,7 @@ impl PingSocket {
             nonce: u64::from_be_bytes(nonce),
             next: AtomicU64::new(0),
             flights: Mutex::default(),
-            inbox: Mutex::new(Inbox::new()),
+            inbox: Mutex::new(Receiving { inbox: Inbox::new(), clocks: Clocks::new() }),
             dropped: AtomicU32::new(0),
         })
     }
@@ -150,17 +160,13 @@ impl PingSocket {
     /// taken in by then did come in time, however busy this process is.
     pub(super) fn drain(&self, errors: bool) -> bool {
         let mut inbox = lock(&self.inbox);
-        let (now, wall) = clock::both();
-        let moment = |stamp: Option<Duration>| match stamp {
-            Some(stamp) if stamp <= wall => now.checked_sub(wall - stamp).unwrap_or(now),
-            Some(stamp) => now + (stamp - wall),
-            None => clock::monotonic(),
-        };
+        let clocks = inbox.clocks.read();
+        let inbox = &mut inbox.inbox;
         for from_errors in [errors && !self.raw, false] {
             let mut left = PING_DRAIN;
             loop {
                 match inbox.receive(self.socket.get_ref(), from_errors) {
-                    Ok(datagram) => self.take(&datagram, moment(datagram.stamp)),
+                    Ok(datagram) => self.take(&datagram, &clocks),
                     Err(Errno::EAGAIN) => break,
                     // Told once per error message; the message itself is in the error queue.
                     Err(_) => {}
@@ -174,7 +180,7 @@ impl PingSocket {
         true
     }
 
-    fn take(&self, datagram: &Datagram<'_>, at: Instant) {
+    fn take(&self, datagram: &Datagram<'_>, clocks: &Clocks) {
         if let Some(dropped) = datagram.dropped {
             self.dropped.store(dropped, Relaxed);
         }
@@ -191,7 +197,9 @@ impl PingSocket {
             _ => Some(datagram.bytes),
         };
         match bytes.and_then(|bytes| packet::read(self.version, bytes)) {
-            Some(Message::Reply(token)) => self.reply(token, datagram.address, at),
+            Some(Message::Reply(token)) => {
+                self.reply(token, datagram.address, clocks.place(datagram.stamp));
+            }
             Some(Message::Fault(fault, quoted)) if quoted.id == self.id => {
                 self.fault(fault, &quoted, datagram.address);
             }
@@ -201,7 +209,7 @@ impl PingSocket {
 
     /// A reply must come from where the request went (RFC 1122, 3.2.2.6); a
     /// second one finds no flight.
-    fn reply(&self, token: Token, from: Option<IpAddr>, at: Instant) {
+    fn reply(&self, token: Token, from: Option<IpAddr>, at: Option<Instant>) {
         let landed = {
             let mut flights = lock(&self.flights);
             let flight = flights.get(&token.serial);
@@ -211,8 +219,9 @@ impl PingSocket {
             flights.remove(&token.serial)
         };
         if let Some(flight) = landed {
-            // The clocks are finer than a round trip, but their relation is measured.
-            let took = at.saturating_duration_since(flight.sent).max(Duration::from_nanos(1_000));
+            // Nothing comes before it was sent; a stamp that says so is not believed.
+            let at = at.filter(|at| *at > flight.sent).unwrap_or_else(clock::monotonic);
+            let took = at.saturating_duration_since(flight.sent).max(LEAST_ROUND_TRIP);
             flight.heard.hear(flight.index, Answer::Reply(took));
         }
     }
