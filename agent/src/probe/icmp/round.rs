@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::shared::{PingSocket, lock};
+use crate::probe::limits::LAST_LOOKS;
 use hyperverge_protocol::outcome::IcmpFacts;
 use std::io;
 use std::net::IpAddr;
@@ -96,7 +97,11 @@ impl Round {
 
     /// Looks once more before giving up; see [`PingSocket::drain`].
     pub(super) fn look(&self) {
-        self.socket.drain(true);
+        for _ in 0..LAST_LOOKS {
+            if self.socket.drain(true) {
+                return;
+            }
+        }
     }
 
     /// Whether answers may have been lost on this host.
