@@ -49,9 +49,7 @@ pub async fn connect(
     let began = clock::monotonic();
     let mut left = addresses.len().min(limits::CONNECT_ADDRESSES);
     let mut worst: Option<ConnectFailure> = None;
-    let (v6, v4) =
-        (addresses.iter().filter(|a| a.is_ipv6()), addresses.iter().filter(|a| a.is_ipv4()));
-    for address in interleave(v6, v4).take(limits::CONNECT_ADDRESSES) {
+    for address in interleave(addresses).take(limits::CONNECT_ADDRESSES) {
         let address = SocketAddr::new(*address, port);
         match attempt(address, left, deadline).await {
             Ok(dialled) => return dialled.judge_peer(egress, began),
@@ -67,17 +65,15 @@ pub async fn connect(
     }))
 }
 
-/// One of each in turn, so that a name with many unreachable IPv6 addresses
-/// still has an IPv4 one among those tried.
-fn interleave<T>(
-    a: impl Iterator<Item = T>,
-    b: impl Iterator<Item = T>,
-) -> impl Iterator<Item = T> {
-    let (mut a, mut b) = (a, b);
+/// One of each family in turn, IPv6 first, so that a name with many unreachable
+/// IPv6 addresses still has an IPv4 one among those tried.
+pub(super) fn interleave(addresses: &[IpAddr]) -> impl Iterator<Item = &IpAddr> {
+    let mut v6 = addresses.iter().filter(|address| address.is_ipv6());
+    let mut v4 = addresses.iter().filter(|address| address.is_ipv4());
     let mut turn = false;
     std::iter::from_fn(move || {
         turn = !turn;
-        if turn { a.next().or_else(|| b.next()) } else { b.next().or_else(|| a.next()) }
+        if turn { v6.next().or_else(|| v4.next()) } else { v4.next().or_else(|| v6.next()) }
     })
 }
 
@@ -167,7 +163,7 @@ fn judge_error(address: SocketAddr, error: &io::Error) -> Failure {
 /// Whether this host itself knows a way to `address`. Connecting a datagram
 /// socket sends nothing; it only asks the routing table, and so tells our own
 /// missing route from one that a router on the way reported.
-fn has_route(address: SocketAddr) -> bool {
+pub(super) fn has_route(address: SocketAddr) -> bool {
     let local: SocketAddr =
         if address.is_ipv6() { ([0u16; 8], 0).into() } else { ([0u8; 4], 0).into() };
     UdpSocket::bind(local).and_then(|socket| socket.connect(address)).is_ok()

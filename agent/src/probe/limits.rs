@@ -11,6 +11,27 @@ pub const HEAD_BYTES: usize = 64 * 1024;
 /// interim (1xx) answers and by what of the body comes with the head, so it
 /// bounds a flood of either.
 pub const HEAD_PHASE_BYTES: u64 = 2 * HEAD_BYTES as u64;
+/// Header list of an answer in HTTP/2 or 3, uncompressed and counted as RFC 9113,
+/// section 6.5.2 says: 32 bytes more for each header.
+pub const HEADER_LIST_BYTES: u32 = 2 * HEAD_BYTES as u32;
+/// Bytes read after an answer's head. A body is cut off at its limit long before;
+/// this is for what never becomes a body: empty frames, padding, a compressed
+/// stream that stands for nothing.
+pub const BODY_PHASE_BYTES: u64 = 8 * 1024 * 1024;
+/// Cookies that one check keeps.
+pub const COOKIES: usize = 64;
+/// Bytes of one cookie with its attributes (RFC 6265, section 6.1).
+pub const COOKIE_BYTES: usize = 4_096;
+/// Bytes of all cookies that go with one request.
+pub const COOKIE_HEADER_BYTES: usize = 8 * 1024;
+/// Bytes of a proxy's answer to CONNECT.
+pub const TUNNEL_HEAD_BYTES: usize = 16 * 1024;
+/// QUIC: streams that a peer may open; HTTP/3 has three of its own.
+pub const QUIC_PEER_STREAMS: u32 = 8;
+/// QUIC: bytes of one stream under way to us.
+pub const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
+/// QUIC: bytes of one connection under way either way.
+pub const QUIC_WINDOW: u32 = QUIC_STREAM_WINDOW + 256 * 1024;
 /// How long the beginning of an answer that failed already is waited for, as a sample.
 pub const SAMPLE_PATIENCE: Duration = Duration::from_millis(500);
 /// Certificates of an additional CA file.

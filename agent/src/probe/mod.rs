@@ -21,6 +21,7 @@ mod handshake;
 pub mod http;
 pub mod icmp;
 pub mod limits;
+pub mod quic;
 pub mod resolve;
 pub mod route;
 pub mod tls;
@@ -76,6 +77,7 @@ struct Shared {
     resolver: Arc<dyn Resolve>,
     tls: tls::TlsClients,
     pings: icmp::Sockets,
+    quic: quic::QuicEndpoints,
     user_agent: ::http::HeaderValue,
 }
 
@@ -90,6 +92,7 @@ impl ProbeContext {
             resolver: settings.resolver.unwrap_or_else(|| Arc::new(SystemResolver::new())),
             tls: tls::TlsClients::new(settings.ca_pem.as_deref())?,
             pings: icmp::Sockets::default(),
+            quic: quic::QuicEndpoints::new(),
             user_agent,
         })))
     }

@@ -5,9 +5,10 @@
 //! when it was handed to the kernel, the answer when the kernel had it, however
 //! much later it was read.
 
+use super::stream::Stream;
 use crate::clock;
 use crate::probe::limits;
-use crate::probe::wire::{Stamped, Wire};
+use crate::probe::wire::Stamped;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,14 +16,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_rustls::client::TlsStream;
-
-/// What a request is spoken over.
-#[derive(Debug)]
-pub(super) enum Stream {
-    Plain(Wire),
-    Tls(Box<TlsStream<Wire>>),
-}
 
 /// The notes, shared between the stream and who waits for it.
 #[derive(Debug)]
@@ -33,13 +26,20 @@ pub(super) struct Meter {
     first_byte: AtomicU64,
     last_byte: AtomicU64,
     head_bytes: AtomicU64,
+    body_bytes: AtomicU64,
     head_done: AtomicBool,
+    http1: AtomicBool,
 }
 
-/// More came before the end of the answer's head than any head has.
-#[derive(Debug, thiserror::Error)]
-#[error("the head of the answer does not end")]
-pub(super) struct EndlessHead;
+/// More came than any answer needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Endless {
+    #[error("the head of the answer does not end")]
+    Head,
+    /// What comes is no body, or decodes to nothing: a body is cut at its limit.
+    #[error("the answer does not end")]
+    Body,
+}
 
 impl Meter {
     fn new() -> Self {
@@ -49,7 +49,9 @@ impl Meter {
             first_byte: AtomicU64::new(0),
             last_byte: AtomicU64::new(0),
             head_bytes: AtomicU64::new(0),
+            body_bytes: AtomicU64::new(0),
             head_done: AtomicBool::new(false),
+            http1: AtomicBool::new(false),
         }
     }
 
@@ -70,6 +72,16 @@ impl Meter {
     /// Whether any byte of an answer came.
     pub(super) fn answered(&self) -> bool {
         self.first_byte.load(Relaxed) > 0
+    }
+
+    /// Whether the first bytes were those of an answer in HTTP/1.
+    pub(super) fn speaks_http1(&self) -> bool {
+        self.http1.load(Relaxed)
+    }
+
+    /// When what was read last had come.
+    pub(super) fn last_read(&self) -> Option<Instant> {
+        Some(self.began + Self::moment(&self.last_byte)?)
     }
 
     /// From the last byte of the request to the first of the answer, or to now.
@@ -95,18 +107,21 @@ impl Meter {
         }
     }
 
-    fn note_read(&self, bytes: usize, arrived: Option<Instant>) -> io::Result<()> {
+    fn note_read(&self, bytes: &[u8], arrived: Option<Instant>) -> io::Result<()> {
         let came = self.stamp(arrived.unwrap_or_else(clock::monotonic));
         self.last_byte.store(came, Relaxed);
-        if bytes > 0 && !self.answered() {
+        if !bytes.is_empty() && !self.answered() {
             self.first_byte.store(came, Relaxed);
+            self.http1.store(bytes.starts_with(b"HTTP/1"), Relaxed);
         }
-        if self.head_done.load(Relaxed) {
-            return Ok(());
-        }
-        let before = self.head_bytes.fetch_add(bytes as u64, Relaxed);
-        if before + bytes as u64 > limits::HEAD_PHASE_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, EndlessHead));
+        let (count, most, endless) = if self.head_done.load(Relaxed) {
+            (&self.body_bytes, limits::BODY_PHASE_BYTES, Endless::Body)
+        } else {
+            (&self.head_bytes, limits::HEAD_PHASE_BYTES, Endless::Head)
+        };
+        let before = count.fetch_add(bytes.len() as u64, Relaxed);
+        if before + bytes.len() as u64 > most {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, endless));
         }
         Ok(())
     }
@@ -133,15 +148,8 @@ impl AsyncRead for Metered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        })?;
-        let arrived = match &self.stream {
-            Stream::Plain(stream) => stream.arrived(),
-            Stream::Tls(stream) => stream.arrived(),
-        };
-        Poll::Ready(self.meter.note_read(buffer.filled().len() - before, arrived))
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        Poll::Ready(self.meter.note_read(&buffer.filled()[before..], self.stream.arrived()))
     }
 }
 
@@ -151,10 +159,7 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
-        });
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
         self.meter.note_write();
         Poll::Ready(written)
     }
@@ -164,32 +169,20 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = ready!(match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Stream::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-        });
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
         self.meter.note_write();
         Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Tls(stream) => stream.is_write_vectored(),
-        }
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(cx),
-        }
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

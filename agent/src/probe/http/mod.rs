@@ -1,52 +1,52 @@
 //! `kind: http`: one request, its redirects, and what the answer must be.
 //!
 //! Each hop is a connection of its own, made and measured by this crate:
-//! resolve, connect, TLS, then one exchange in `exchange.rs`. HTTP/1.1 is what
-//! is spoken today; another version is another module beside `exchange.rs`,
-//! chosen by what ALPN agreed on, and nothing above it changes.
+//! resolve, connect, TLS (`way.rs`), then one exchange in the version that was
+//! agreed on (`exchange/`), whose body goes through `decode.rs` to the judge.
 
+mod cookies;
+mod decode;
 mod exchange;
 mod meter;
+mod proxy;
 mod redirect;
 mod request;
+mod stream;
 mod target;
+mod way;
 
 use super::deadline::Deadline;
-use super::dial::{add, dial, secure};
+use super::dial::add;
 use super::failure::Failure;
-use super::route::Route;
-use super::tls::{self, TlsClient, alpn};
 use super::{CheckId, Probe, ProbeContext};
 use crate::clock;
-use ::http::HeaderValue;
 use ::http::response::Parts;
+use ::http::{HeaderValue, StatusCode};
+use cookies::Jar;
+use decode::Intake;
 use exchange::Exchange;
 use hyperverge_agent_core::judge::Judge;
 use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::egress::parse_url;
-use hyperverge_protocol::limits::RESPONSE_BODY_BYTES;
 use hyperverge_protocol::monitor::MonitorSpec;
-use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
-use meter::Stream;
+use hyperverge_protocol::outcome::{HttpFacts, Observation, Outcome, Reason};
 use redirect::Hop;
 use request::Template;
 use std::pin::pin;
 use std::sync::Arc;
 use target::Target;
+use way::Way;
 
 /// A monitor of this kind, ready to be checked.
 #[derive(Debug)]
 pub struct HttpProbe {
     first: Hop,
+    way: Way,
     template: Template,
     judge: Judge,
     timeout: Span,
     redirects: u8,
-    route: Route,
-    /// For hosts that the monitor did not name.
-    elsewhere: Route,
-    tls: TlsClient,
-    tls_elsewhere: TlsClient,
+    body_limit: usize,
 }
 
 impl Probe for HttpProbe {
@@ -56,20 +56,16 @@ impl Probe for HttpProbe {
         let url = parse_url(&spec.target).map_err(|rule| refuse(rule.to_string()))?;
         let target = Target::new(url, &context.0.egress)
             .map_err(|error| error.into_failure(|rule| refuse(rule.to_owned())))?;
-        let route = Route::new(&spec.network);
-        let tls = |options| context.0.tls.client(options, spec.http.verify, alpn::HTTP_1);
         Ok(Self {
             first: Hop::first(Arc::new(target), spec.http.method),
+            way: Way::new(context, spec)?,
             template: Template::new(&spec.http, &context.0.user_agent),
             judge: Judge::new(spec).map_err(|problem| {
                 Failure::unsupported(Reason::UnsupportedSpec, problem.to_string())
             })?,
             timeout: spec.timeout(),
             redirects: spec.http.redirects,
-            elsewhere: route.elsewhere(),
-            route,
-            tls: tls(&spec.tls)?,
-            tls_elsewhere: tls(&tls::elsewhere(&spec.tls))?,
+            body_limit: spec.http.body_limit as usize,
         })
     }
 
@@ -99,14 +95,24 @@ impl HttpProbe {
         seen: &mut Observation,
     ) -> Result<(), Failure> {
         let mut hop = self.first.clone();
+        let mut jar = Jar::default();
         loop {
-            let stream = self.dial(context, &hop.target, deadline, seen).await?;
-            let request = self.template.request(&hop, check);
-            let mut exchange = Exchange::new(stream, &hop.target.shown);
+            let own_host = hop.target.url.host() == self.first.target.url.host();
+            let mut exchange =
+                self.way.open(context, &hop.target, own_host, deadline, seen).await?;
+            let proxy = self.way.proxy();
+            let request = self.template.request(&hop, check, &jar, proxy);
             let sent = exchange.send(request, deadline).await;
             add(&mut seen.phases.processing, exchange.processing());
             let head = sent?;
             seen.status = Some(head.status.as_u16());
+            seen.details_mut().http =
+                Some(HttpFacts { version: exchange::version(&head).to_owned() });
+            if head.status == StatusCode::PROXY_AUTHENTICATION_REQUIRED
+                && let Some(proxy) = proxy.filter(|proxy| proxy.reads(&hop.target))
+            {
+                return Err(proxy.refusal());
+            }
             let next = match self.redirects {
                 0 => None,
                 _ => redirect::next(&hop, &head, !self.template.body.is_empty())?,
@@ -118,28 +124,11 @@ impl HttpProbe {
                 let message = format!("redirected more than {} times", self.redirects);
                 return Err(Failure::target(Reason::RedirectLimit, message));
             }
-            hop = next.judged(&context.0.egress)?;
+            let next = next.judged(&context.0.egress)?;
+            jar.take(&hop.target.url, &head.headers);
+            hop = next;
             seen.redirects += 1;
         }
-    }
-
-    /// From a target to a stream that speaks to it, phase by phase.
-    async fn dial(
-        &self,
-        context: &ProbeContext,
-        target: &Target,
-        deadline: &mut Deadline<'_>,
-        seen: &mut Observation,
-    ) -> Result<Stream, Failure> {
-        let same_host = target.url.host() == self.first.target.url.host();
-        let (route, tls) = match same_host {
-            true => (&self.route, &self.tls),
-            false => (&self.elsewhere, &self.tls_elsewhere),
-        };
-        let wire = dial(context, route, &target.destination, target.port, deadline, seen).await?;
-        let Some(name) = &target.server_name else { return Ok(Stream::Plain(wire)) };
-        let secured = secure(tls, name, &target.shown, wire, deadline, seen).await?;
-        Ok(Stream::Tls(Box::new(secured.stream)))
     }
 
     /// Reads and judges the answer that was no redirect.
@@ -151,12 +140,14 @@ impl HttpProbe {
         seen: &mut Observation,
     ) -> Result<(), Failure> {
         if let Err(judgement) = self.judge.judge_status(head.status.as_u16()) {
-            seen.sample = exchange.sample(deadline).await;
+            seen.sample = exchange.sample(&head.headers, deadline).await;
             return Err(judgement.into());
         }
-        let mut reader = self.judge.body_reader();
-        let read = exchange.read(&mut reader, RESPONSE_BODY_BYTES, deadline).await;
+        let reader = self.judge.body_reader();
+        let mut intake = Intake::new(&head.headers, reader, self.body_limit);
+        let read = exchange.read(&mut intake, deadline).await;
         add(&mut seen.phases.transfer, exchange.transfer(read.is_ok()));
+        let reader = intake.into_reader();
         seen.body_bytes = reader.bytes();
         let judged = read.and_then(|()| {
             let headers = if self.judge.wants().headers { listed(head) } else { Vec::new() };

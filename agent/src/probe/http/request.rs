@@ -3,13 +3,18 @@
 //! Checks say who asks: `User-Agent` and `X-Hyperverge-Check`. A monitor may
 //! override either, or drop it with an empty value.
 
+use super::cookies::Jar;
+use super::decode::ACCEPTED;
+use super::proxy::{Proxy, basic};
 use super::redirect::Hop;
 use crate::probe::CheckId;
-use ::http::header::{ACCEPT, CONNECTION, HOST, HeaderName, HeaderValue, USER_AGENT};
+use ::http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue,
+    PROXY_AUTHORIZATION, USER_AGENT,
+};
 use ::http::{HeaderMap, Request};
 use bytes::Bytes;
-use http_body_util::Full;
-use hyperverge_protocol::monitor::HttpOptions;
+use hyperverge_protocol::monitor::{Auth, HttpOptions};
 use std::collections::BTreeMap;
 
 const CHECK: HeaderName = HeaderName::from_static("x-hyperverge-check");
@@ -32,8 +37,14 @@ impl Template {
         own.insert(CONNECTION, HeaderValue::from_static("close"));
         own.insert(ACCEPT, HeaderValue::from_static("*/*"));
         own.insert(USER_AGENT, user_agent.clone());
+        if options.compression {
+            own.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
+        }
         let mut foreign = own.clone();
-        let mut check = (true, true);
+        if let Some(value) = options.auth.as_ref().and_then(authorization) {
+            own.insert(AUTHORIZATION, value);
+        }
+        let mut check = (options.identify, options.identify);
         for (name, value) in lawful(&options.headers) {
             let dropped = value.is_empty();
             if name == CHECK {
@@ -50,7 +61,14 @@ impl Template {
         Self { own, foreign, check, body }
     }
 
-    pub(super) fn request(&self, hop: &Hop, check: &CheckId) -> Request<Full<Bytes>> {
+    /// As HTTP/1.1 wants it.
+    pub(super) fn request(
+        &self,
+        hop: &Hop,
+        check: &CheckId,
+        jar: &Jar,
+        proxy: Option<&Proxy>,
+    ) -> Request<Bytes> {
         let (shared, ours) =
             if hop.foreign { (&self.foreign, self.check.1) } else { (&self.own, self.check.0) };
         let mut headers = shared.clone();
@@ -58,13 +76,32 @@ impl Template {
         if ours && let Some(value) = check_value(check) {
             headers.insert(CHECK, value);
         }
-        let body = if hop.with_body { self.body.clone() } else { Bytes::new() };
-        let mut request = Request::new(Full::new(body));
+        if let Some(cookies) = jar.header(&hop.target.url, headers.get(COOKIE)) {
+            headers.insert(COOKIE, cookies);
+        }
+        let mut uri = hop.target.uri.clone();
+        if let Some(proxy) = proxy.filter(|proxy| proxy.reads(&hop.target)) {
+            uri = hop.target.absolute_uri();
+            if let Some(value) = proxy.authorization() {
+                headers.insert(PROXY_AUTHORIZATION, value.clone());
+            }
+        }
+        let mut request =
+            Request::new(if hop.with_body { self.body.clone() } else { Bytes::new() });
         *request.method_mut() = hop.method.clone();
-        *request.uri_mut() = hop.target.uri.clone();
+        *request.uri_mut() = uri;
         *request.headers_mut() = headers;
         request
     }
+}
+
+fn authorization(auth: &Auth) -> Option<HeaderValue> {
+    let mut value = match auth {
+        Auth::Basic(pair) => basic(&pair.username, &pair.password)?,
+        Auth::Bearer(token) => HeaderValue::try_from(format!("Bearer {token}")).ok()?,
+    };
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// `MonitorSpec::check` refused every other header already.

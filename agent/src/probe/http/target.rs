@@ -1,8 +1,9 @@
 //! A URL taken apart, once, into what a connection and a request need.
 
 use crate::probe::failure::Failure;
-use ::http::uri::PathAndQuery;
-use ::http::{HeaderValue, Uri};
+use ::http::header::{CONNECTION, HOST};
+use ::http::uri::{Authority, PathAndQuery, Scheme};
+use ::http::{HeaderValue, Request, Uri};
 use hyperverge_protocol::egress::{AddressRule, Destination, EgressPolicy};
 use hyperverge_protocol::outcome::Reason;
 use rustls_pki_types::ServerName;
@@ -77,8 +78,39 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Host and port, the port always.
+    pub(super) fn authority(&self) -> String {
+        match self.url.host() {
+            Some(host) => format!("{host}:{}", self.port),
+            None => self.shown.clone(),
+        }
+    }
+
+    /// The whole URL, as a proxy and HTTP/2 want it.
+    pub(super) fn absolute_uri(&self) -> Uri {
+        let mut parts = self.uri.clone().into_parts();
+        parts.scheme = Some(match self.server_name {
+            Some(_) => Scheme::HTTPS,
+            None => Scheme::HTTP,
+        });
+        parts.authority = Authority::try_from(self.shown.as_str()).ok();
+        // Both came out of one URL, so they make one again.
+        Uri::from_parts(parts).unwrap_or_else(|_| self.uri.clone())
+    }
+
+    /// A request as HTTP/2 and HTTP/3 want it: the host in the URI, and nothing
+    /// about the connection among the headers.
+    pub(super) fn absolute<B>(&self, mut request: Request<B>) -> Request<B> {
+        *request.uri_mut() = self.absolute_uri();
+        request.headers_mut().remove(HOST);
+        request.headers_mut().remove(CONNECTION);
+        request
+    }
+}
+
 /// What the certificate must be for. The root's dot is not part of a name in TLS.
-fn server_name(host: &Host<&str>) -> Option<ServerName<'static>> {
+pub(super) fn server_name(host: &Host<&str>) -> Option<ServerName<'static>> {
     match host {
         Host::Ipv4(address) => Some(ServerName::IpAddress((*address).into())),
         Host::Ipv6(address) => Some(ServerName::IpAddress((*address).into())),
