@@ -38,11 +38,11 @@ impl Stamped for Stream {
         }
     }
 
-    fn unattended(&self) -> Duration {
+    fn waited(&self) -> Duration {
         match self {
-            Self::Plain(stream) => stream.unattended(),
-            Self::Tls(stream) => stream.unattended(),
-            Self::Tunnel(stream) => stream.unattended(),
+            Self::Plain(stream) => stream.waited(),
+            Self::Tls(stream) => stream.waited(),
+            Self::Tunnel(stream) => stream.waited(),
         }
     }
 }
