@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::identity::{self, Enrolled};
 use crate::link::connect::{self, ConnectError};
+use crate::probe::icmp::{self, Right};
 use crate::{clock, durable};
 use ed25519_dalek::SigningKey;
 use std::path::Path;
@@ -26,7 +27,7 @@ fn bad(layer: &'static str, says: impl Into<String>) -> Finding {
 
 /// Looks at everything; stops where the next layer would need what is missing.
 pub async fn examine(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![disk(&config.state_dir)];
+    let mut findings = vec![disk(&config.state_dir), ping()];
     let key = match identity::load_key(&config.state_dir) {
         Ok(Some(key)) => key,
         Ok(None) => {
@@ -67,6 +68,14 @@ fn disk(state_dir: &Path) -> Finding {
     match written {
         Ok(()) => good("disk", format!("{} can be written and synced", state_dir.display())),
         Err(error) => bad("disk", format!("{} cannot be written: {error}", state_dir.display())),
+    }
+}
+
+fn ping() -> Finding {
+    match icmp::right_to_ping() {
+        Ok(Right::PingSockets) => good("ping", "may ping through ping sockets"),
+        Ok(Right::RawSockets) => good("ping", "may ping through raw sockets"),
+        Err(failure) => bad("ping", failure.message),
     }
 }
 

@@ -10,6 +10,7 @@ use super::task::LinkTask;
 use crate::assignments::store::{self, Life};
 use crate::assignments::{Complete, SetError};
 use crate::engine::Input;
+use crate::probe::capabilities;
 use crate::spool::Acknowledged;
 use crate::{clock, limits};
 use bytes::Bytes;
@@ -261,7 +262,7 @@ impl LinkTask {
         });
         agent_frame::Body::Hello(Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: CAPABILITIES.iter().map(|&name| name.to_owned()).collect(),
+            capabilities: capabilities(),
             boot_id: Bytes::copy_from_slice(&self.boot_id),
             process_id: Bytes::copy_from_slice(&self.process_id),
             set_version: self.assembler.held(),
@@ -351,8 +352,6 @@ fn log_refusal(refusal: &Refusal) {
     }
 }
 
-/// What this agent can do, sorted.
-const CAPABILITIES: [&str; 1] = ["probe:http"];
 /// The loop looks around at least this often.
 const TICK_MS: i64 = 1_000;
 /// How long the last frames may take to leave.

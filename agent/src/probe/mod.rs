@@ -167,6 +167,23 @@ impl Prepared {
     }
 }
 
+/// What this version can check on this host, for `Hello`: sorted. Asked anew for
+/// each session, since a right may be granted while the agent runs.
+pub fn capabilities() -> Vec<String> {
+    let able = Kind::ALL.into_iter().filter(|kind| is_able(*kind));
+    let mut words: Vec<String> = able.map(|kind| kind.capability().to_owned()).collect();
+    words.sort_unstable();
+    words
+}
+
+fn is_able(kind: Kind) -> bool {
+    match kind {
+        Kind::Http => true,
+        Kind::Icmp => icmp::right_to_ping().is_ok(),
+        Kind::Tcp | Kind::Dns | Kind::Tls => false,
+    }
+}
+
 /// Prepares and makes one check. Who checks again and again keeps a [`Prepared`].
 pub async fn run(context: &ProbeContext, spec: &MonitorSpec, check: &CheckId) -> Observation {
     Prepared::new(context, spec).run(context, check).await

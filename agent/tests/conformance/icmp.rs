@@ -2,6 +2,7 @@
 //! answers as a test says, each in a network of its own.
 
 use crate::network::Network;
+use hyperverge_agent::probe::icmp::{Right, right_to_ping};
 use hyperverge_agent::probe::{self, CheckId, ProbeContext, ProbeSettings};
 use hyperverge_protocol::egress::EgressPolicy;
 use hyperverge_protocol::monitor::MonitorSpec;
@@ -191,7 +192,9 @@ fn without_permission_a_target_is_not_down() {
         let seen = check("127.0.0.1", json!({})).await;
         let reason = Some(Reason::UnsupportedPermission);
         ended(&seen, Outcome::Unsupported, reason, "net.ipv4.ping_group_range");
-        assert!(probe::icmp::may_ping().is_err());
+        let failure = right_to_ping().expect_err("no right");
+        assert_eq!(failure.message, seen.message);
+        assert!(!probe::capabilities().contains(&"probe:icmp".to_owned()));
     });
 }
 
@@ -203,7 +206,9 @@ fn the_packaged_setting_lets_an_agent_without_capabilities_ping() {
     let setup = ["ip link set lo up\n", PING_SOCKETS];
     let test = "icmp::the_packaged_setting_lets_an_agent_without_capabilities_ping";
     Network::new(&setup).without_capability("all").run(test, || async {
-        probe::icmp::may_ping().expect("permission");
+        assert_eq!(right_to_ping(), Ok(Right::PingSockets));
+        assert!(probe::capabilities().contains(&"probe:icmp".to_owned()));
+        assert!(probe::capabilities().is_sorted());
         all_answered(&check("127.0.0.1", json!({})).await);
         all_answered(&check("::1", json!({})).await);
     });

@@ -210,13 +210,26 @@ impl IcmpProbe {
     }
 }
 
-/// Whether this host lets the agent ping at all.
-pub fn may_ping() -> Result<(), io::Error> {
+/// By what right this process may ping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Its group is within `net.ipv4.ping_group_range`.
+    PingSockets,
+    /// It has CAP_NET_RAW.
+    RawSockets,
+}
+
+/// Whether this host lets the agent ping, over IPv4 or IPv6; the failure is the
+/// one that every check of this kind would end with.
+pub fn right_to_ping() -> Result<Right, Failure> {
     let open = |version| {
         let flavour = Flavour { version, ttl: None, dont_fragment: false };
-        socket::open(flavour, 0).map(drop)
+        socket::open(flavour, 0)
+            .map(|(_, raw)| if raw { Right::RawSockets } else { Right::PingSockets })
     };
-    open(Version::V4).or_else(|error| open(Version::V6).map_err(|_| error))
+    open(Version::V4)
+        .or_else(|error| open(Version::V6).map_err(|_| error))
+        .map_err(|error| no_socket(&error))
 }
 
 fn no_socket(error: &io::Error) -> Failure {
