@@ -17,6 +17,7 @@ pub mod backoff;
 pub mod duration;
 pub mod egress;
 pub mod envelope;
+pub mod expression;
 pub mod frame;
 pub mod identity;
 pub mod limits;

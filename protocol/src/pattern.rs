@@ -82,6 +82,13 @@ impl Pattern {
         Ok(Self { general, nfa, patient: OnceLock::new() })
     }
 
+    /// What a search of `len` bytes takes at most, in steps of an expression
+    /// (some 30 ns each).
+    pub(crate) fn steps(&self, len: usize) -> usize {
+        let most = len.saturating_mul(self.nfa.states().len());
+        1 + most.min(STEPS) / 32
+    }
+
     /// Whether `text` holds a match.
     pub fn is_match(&self, text: &[u8]) -> Result<bool, TooManySteps> {
         if text.len().saturating_mul(self.nfa.states().len()) <= STEPS {

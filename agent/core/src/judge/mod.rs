@@ -17,6 +17,7 @@
 //! in `new` and has `must` (fails) or `should` (degrades), and its line in
 //! [`Judge::judge`].
 
+mod assertions;
 mod body;
 mod certificate;
 mod headers;
@@ -93,24 +94,30 @@ pub struct Judge {
     latency: latency::Latency,
     certificate: certificate::Certificate,
     icmp: icmp::Icmp,
+    assertions: assertions::Assertions,
 }
 
 impl Judge {
     /// Compiles the rules of `spec`; the problem names the field that cannot be.
     pub fn new(spec: &MonitorSpec) -> Result<Self, FieldProblem> {
+        let assertions = assertions::Assertions::new(spec)?;
         Ok(Self {
             status: status::Status::new(spec),
             headers: headers::Headers::new(spec)?,
-            body: body::Body::new(spec, false)?,
+            body: body::Body::new(spec, assertions.uses().body)?,
             latency: latency::Latency::new(spec),
             certificate: certificate::Certificate::new(spec),
             icmp: icmp::Icmp::new(spec),
+            assertions,
         })
     }
 
     /// What must be in the [`Answer`].
     pub fn wants(&self) -> Wants {
-        Wants { body: self.body.wants(), headers: !self.headers.is_empty() }
+        Wants {
+            body: self.body.wants(),
+            headers: !self.headers.is_empty() || self.assertions.uses().headers,
+        }
     }
 
     /// Judges an http answer by its status alone, before its body is read.
@@ -135,6 +142,7 @@ impl Judge {
         self.certificate.must(seen, now_s)?;
         self.icmp.must(seen)?;
         self.latency.must(seen)?;
+        self.assertions.must(seen, answer, now_s)?;
         self.certificate.should(seen, now_s)?;
         self.icmp.should(seen)?;
         self.latency.should(seen)
