@@ -5,7 +5,7 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | 1 monitor | [`monitor`], [`egress`] |
+//! | 1 monitor | [`monitor`], [`egress`], [`dns`] |
 //! | 2 assignment | [`wire`] (`AssignmentSet`), [`envelope`] |
 //! | 4 result | [`wire`] (`ResultBatch`), [`outcome`] |
 //! | 7 notification | [`backoff`] |
@@ -14,6 +14,7 @@
 //! reads configuration the same way for every program.
 
 pub mod backoff;
+pub mod dns;
 pub mod duration;
 pub mod egress;
 pub mod envelope;

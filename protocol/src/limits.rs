@@ -94,3 +94,9 @@ pub const ASSERTION_STEPS: u64 = 1_000_000;
 pub const ASSERTION_STACK_BYTES: usize = 32 * 1024 * 1024;
 /// Values of a JSON body that assertions look into.
 pub const JSON_VALUES: usize = 100_000;
+/// Response codes, answers or authority records that a monitor may expect.
+pub const DNS_EXPECTED: usize = 32;
+/// Text of one record that a monitor may expect.
+pub const DNS_DATA_BYTES: usize = 4_096;
+/// The longest time to live of a record, seconds (RFC 2181, section 8).
+pub const DNS_TTL_S: u64 = 2_147_483_647;

@@ -65,6 +65,15 @@ pub async fn connect(
     }))
 }
 
+/// Connects to one address that may be connected to.
+pub(super) async fn connect_judged(
+    address: SocketAddr,
+    deadline: &mut Deadline<'_>,
+) -> Result<Connected, Failure> {
+    let Dialled { stream, address, took, .. } = attempt(address, 1, deadline).await?;
+    Ok(Connected { wire: Wire::new(stream), address, took })
+}
+
 /// One of each family in turn, IPv6 first, so that a name with many unreachable
 /// IPv6 addresses still has an IPv4 one among those tried.
 pub(super) fn interleave(addresses: &[IpAddr]) -> impl Iterator<Item = &IpAddr> {
@@ -140,7 +149,7 @@ impl Dialled {
     }
 }
 
-fn judge_error(address: SocketAddr, error: &io::Error) -> Failure {
+pub(super) fn judge_error(address: SocketAddr, error: &io::Error) -> Failure {
     if let Some(failure) = Failure::of_this_host(error) {
         return failure;
     }
@@ -172,7 +181,7 @@ pub(super) fn has_route(address: SocketAddr) -> bool {
 /// Of two failed attempts, the one that decides. Trouble of our own outweighs
 /// the target's, since the address it hit was not tried at all; a family that
 /// this host simply lacks weighs nothing while there is another one.
-fn weigh(before: Option<ConnectFailure>, now: ConnectFailure) -> ConnectFailure {
+pub(super) fn weigh(before: Option<ConnectFailure>, now: ConnectFailure) -> ConnectFailure {
     let weight = |failed: &ConnectFailure| match (failed.failure.outcome, failed.failure.reason) {
         (_, Reason::UnsupportedFamily) => 0,
         (Outcome::Fail, Reason::ConnectUnreachable) => 1,

@@ -6,7 +6,6 @@
 use super::arrival::{Arrival, Arrivals, ask_for_stamps};
 use std::io;
 use std::net::UdpSocket as StdSocket;
-use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -34,23 +33,10 @@ impl DatagramSocket {
     /// Waits for a datagram; what does not fit into `buffer` is cut off. Loses
     /// nothing when it is dropped while waiting.
     pub async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Arrival> {
-        std::future::poll_fn(|cx| self.poll_receive(cx, buffer)).await
-    }
-
-    /// See [`Self::receive`].
-    pub fn poll_receive(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<Arrival>> {
-        loop {
-            ready!(self.socket.poll_recv_ready(cx))?;
-            let (socket, arrivals) = (&self.socket, &mut self.arrivals);
-            match socket.try_io(Interest::READABLE, || arrivals.receive(socket, buffer)) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                received => return Poll::Ready(received),
-            }
-        }
+        let (socket, arrivals) = (&self.socket, &mut self.arrivals);
+        // What ICMP says about a datagram of ours comes as an error, and wakes nobody
+        // who waits for datagrams alone.
+        let wanted = Interest::READABLE | Interest::ERROR;
+        socket.async_io(wanted, || arrivals.receive(socket, buffer)).await
     }
 }

@@ -63,3 +63,11 @@ pub const PING_DRAIN: usize = 256;
 /// How often a request is handed to the kernel, where earlier attempts may
 /// have told of other requests' errors.
 pub const PING_SEND_ATTEMPTS: u32 = 4;
+/// Bytes of an answer over UDP that a name server is asked to keep to: what
+/// passes every network unfragmented (the recommendation of DNS Flag Day 2020).
+pub const DNS_UDP_PAYLOAD: u16 = 1_232;
+/// Bytes of an answer over UDP that are read all the same.
+pub const DNS_UDP_BYTES: usize = 4_096;
+/// Datagrams that are no answer to the question, before the server is taken to
+/// flood us.
+pub const DNS_STRAYS: u32 = 1_000;

@@ -16,6 +16,7 @@ pub mod connect;
 pub mod datagram;
 pub mod deadline;
 pub mod dial;
+pub mod dns;
 pub mod failure;
 mod handshake;
 pub mod http;
@@ -45,6 +46,8 @@ pub struct ProbeSettings {
     pub version: String,
     /// Who looks names up; `None` is the host's own resolver configuration.
     pub resolver: Option<Arc<dyn Resolve>>,
+    /// Whom checks of kind `dns` ask that name no server; `None` is the host's own name servers.
+    pub name_servers: Option<dns::NameServers>,
 }
 
 impl Default for ProbeSettings {
@@ -54,6 +57,7 @@ impl Default for ProbeSettings {
             ca_pem: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             resolver: None,
+            name_servers: None,
         }
     }
 }
@@ -75,6 +79,7 @@ pub struct ProbeContext(Arc<Shared>);
 struct Shared {
     egress: EgressPolicy,
     resolver: Arc<dyn Resolve>,
+    name_servers: dns::NameServers,
     tls: tls::TlsClients,
     pings: icmp::Sockets,
     quic: quic::QuicEndpoints,
@@ -90,6 +95,7 @@ impl ProbeContext {
         Ok(Self(Arc::new(Shared {
             egress: settings.egress,
             resolver: settings.resolver.unwrap_or_else(|| Arc::new(SystemResolver::new())),
+            name_servers: settings.name_servers.unwrap_or_else(dns::NameServers::of_host),
             tls: tls::TlsClients::new(settings.ca_pem.as_deref())?,
             pings: icmp::Sockets::default(),
             quic: quic::QuicEndpoints::new(),
@@ -133,6 +139,7 @@ pub struct Prepared {
 enum Plan {
     Http(Box<http::HttpProbe>),
     Icmp(Box<icmp::IcmpProbe>),
+    Dns(Box<dns::DnsProbe>),
 }
 
 impl Prepared {
@@ -146,7 +153,8 @@ impl Prepared {
             None => match spec.kind {
                 Kind::Http => http::HttpProbe::prepare(context, spec).map(Box::new).map(Plan::Http),
                 Kind::Icmp => icmp::IcmpProbe::prepare(context, spec).map(Box::new).map(Plan::Icmp),
-                Kind::Tcp | Kind::Dns | Kind::Tls => {
+                Kind::Dns => dns::DnsProbe::prepare(context, spec).map(Box::new).map(Plan::Dns),
+                Kind::Tcp | Kind::Tls => {
                     let kind = spec.kind.as_str();
                     let message = format!("this agent cannot make checks of kind {kind}");
                     Err(Failure::unsupported(Reason::UnsupportedKind, message))
@@ -162,6 +170,7 @@ impl Prepared {
             Err(failure) => failure.clone().bare(),
             Ok(Plan::Http(probe)) => probe.run(context, check).await,
             Ok(Plan::Icmp(probe)) => probe.run(context, check).await,
+            Ok(Plan::Dns(probe)) => probe.run(context, check).await,
         };
         if self.invert { inverted(observation) } else { observation }
     }
@@ -178,9 +187,9 @@ pub fn capabilities() -> Vec<String> {
 
 fn is_able(kind: Kind) -> bool {
     match kind {
-        Kind::Http => true,
+        Kind::Http | Kind::Dns => true,
         Kind::Icmp => icmp::right_to_ping().is_ok(),
-        Kind::Tcp | Kind::Dns | Kind::Tls => false,
+        Kind::Tcp | Kind::Tls => false,
     }
 }
 

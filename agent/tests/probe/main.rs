@@ -1,7 +1,9 @@
 //! The probes against real servers, most of which misbehave.
 
 mod answers;
+mod dns;
 mod hostile;
+mod name_server;
 mod names;
 mod policy;
 mod redirects;

@@ -155,6 +155,7 @@ impl<'a> BodyReader<'a> {
             body: &self.kept,
             cut: self.cut,
             found: Found { text: found(&self.text), without: found(&self.without) },
+            authority: &[],
         }
     }
 

@@ -6,9 +6,10 @@
 //! broken is the one that is named, in this order:
 //!
 //! 1. `expect`: status (before the body is read), headers, body (`body`,
-//!    `body_without`, `body_regex`), certificate, loss, jitter, latency;
+//!    `body_without`, `body_regex`), a name server's answer, certificate, loss,
+//!    jitter, latency;
 //! 2. `assert`, in the order of the specification;
-//! 3. `warn`: certificate, loss, jitter, latency.
+//! 3. `warn`: a name server's answer, certificate, loss, jitter, latency.
 //!
 //! Messages say what was expected and what was seen. They quote neither the
 //! answer's body nor the patterns it is searched for: both may hold secrets.
@@ -20,6 +21,7 @@
 mod assertions;
 mod body;
 mod certificate;
+mod dns;
 mod headers;
 mod icmp;
 mod latency;
@@ -43,6 +45,8 @@ pub struct Answer<'a> {
     pub cut: bool,
     /// What a [`BodyReader`] found on the way.
     pub found: Found,
+    /// dns: data of the records in the authority section that say who has it (NS, SOA).
+    pub authority: &'a [String],
 }
 
 /// What a probe has to keep of an answer for it to be judged. A monitor that
@@ -95,6 +99,7 @@ pub struct Judge {
     certificate: certificate::Certificate,
     icmp: icmp::Icmp,
     assertions: assertions::Assertions,
+    dns: dns::Dns,
 }
 
 impl Judge {
@@ -109,6 +114,7 @@ impl Judge {
             certificate: certificate::Certificate::new(spec),
             icmp: icmp::Icmp::new(spec),
             assertions,
+            dns: dns::Dns::new(spec)?,
         })
     }
 
@@ -139,10 +145,12 @@ impl Judge {
     ) -> Result<(), Judgement> {
         self.headers.must(answer)?;
         self.body.must(answer)?;
+        self.dns.must(seen, answer)?;
         self.certificate.must(seen, now_s)?;
         self.icmp.must(seen)?;
         self.latency.must(seen)?;
         self.assertions.must(seen, answer, now_s)?;
+        self.dns.should(seen)?;
         self.certificate.should(seen, now_s)?;
         self.icmp.should(seen)?;
         self.latency.should(seen)

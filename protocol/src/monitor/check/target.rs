@@ -13,7 +13,7 @@ pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
     match spec.kind {
         Kind::Http => match egress::parse_url(&spec.target) {
             Err(rule) => found.unless(false, "target", rule.to_string()),
-            Ok(url) => judge_host(&url, found),
+            Ok(url) => judge_host(&url, "target", found),
         },
         Kind::Tcp | Kind::Tls => endpoint(spec, true, found),
         Kind::Icmp => endpoint(spec, false, found),
@@ -31,20 +31,20 @@ fn endpoint(spec: &MonitorSpec, wants_port: bool, found: &mut Problems) {
                 "target",
                 "must name a port, such as db.example.com:5432",
             );
-            judge_host(&endpoint.url, found);
+            judge_host(&endpoint.url, "target", found);
         }
         Ok(endpoint) => {
             found.unless(endpoint.port.is_none(), "target", "must be a host without a port");
-            judge_host(&endpoint.url, found);
+            judge_host(&endpoint.url, "target", found);
         }
     }
 }
 
 /// Private addresses are each host's own affair; metadata is nobody's.
-fn judge_host(url: &Url, found: &mut Problems) {
+pub(super) fn judge_host(url: &Url, field: &str, found: &mut Problems) {
     let reachable = match egress::EgressPolicy::default().judge_url_host(url) {
         Err(AddressRule::Metadata(_) | AddressRule::MetadataName(_)) => false,
         Err(AddressRule::NotPublic(_)) | Ok(_) => true,
     };
-    found.unless(reachable, "target", "must not be a cloud metadata service");
+    found.unless(reachable, field, "must not be a cloud metadata service");
 }

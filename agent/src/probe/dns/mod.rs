@@ -1,0 +1,242 @@
+//! `kind: dns`: one question, and what its answer must be.
+//!
+//! A prober has to see the very message a server sends and when it came, so
+//! this is a client of its own and no resolver: it asks once, follows no
+//! referral and keeps nothing. Only the encoding of messages is a library's.
+//!
+//! Each transport is a file that takes a [`query::Question`] to a
+//! [`answer::Reply`]: `udp.rs`, and `stream.rs` for TCP and TLS. To add one: a
+//! variant of `DnsTransport`, its file, and its arm in [`DnsProbe::ask`].
+
+mod answer;
+mod query;
+mod server;
+mod stream;
+mod udp;
+
+use super::connect::{ConnectFailure, connect_judged, interleave, weigh};
+use super::deadline::Deadline;
+use super::dial::{add, dial, secure, since};
+use super::failure::Failure;
+use super::route::Route;
+use super::tls::{self, TlsClient};
+use super::{CheckId, Probe, ProbeContext, limits};
+use crate::clock;
+use answer::Reply;
+use hyperverge_agent_core::judge::{Answer, Judge};
+use hyperverge_protocol::duration::Span;
+use hyperverge_protocol::monitor::{DnsTransport, Family, MonitorSpec};
+use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
+use query::Question;
+use server::Server;
+use std::net::SocketAddr;
+use std::pin::pin;
+
+pub use server::NameServers;
+
+/// A monitor of this kind, ready to be checked.
+#[derive(Debug)]
+pub struct DnsProbe {
+    question: Question,
+    server: Server,
+    transport: DnsTransport,
+    /// `Some` exactly when the transport is encrypted.
+    tls: Option<TlsClient>,
+    route: Route,
+    family: Family,
+    judge: Judge,
+    timeout: Span,
+}
+
+impl Probe for DnsProbe {
+    fn prepare(context: &ProbeContext, spec: &MonitorSpec) -> Result<Self, Failure> {
+        let unusable = |rule: String| Failure::unsupported(Reason::UnsupportedSpec, rule);
+        Ok(Self {
+            question: Question::new(&spec.target, &spec.dns)
+                .map_err(|error| unusable(error.to_string()))?,
+            server: Server::new(&spec.dns, &context.0.egress)?,
+            transport: spec.dns.transport,
+            tls: tls_client(context, spec)?,
+            route: Route::new(&spec.network),
+            family: spec.network.family,
+            judge: Judge::new(spec).map_err(|problem| unusable(problem.to_string()))?,
+            timeout: spec.timeout(),
+        })
+    }
+
+    async fn run(&self, context: &ProbeContext, _check: &CheckId) -> Observation {
+        let started = clock::monotonic();
+        let end = started + self.timeout.0;
+        let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
+        let mut deadline = Deadline::new(end, self.timeout, timer);
+        let mut seen = Observation::bare(Outcome::Ok, None, "");
+        let asked = Box::pin(self.ask(context, &mut deadline, &mut seen)).await;
+        let took = since(started);
+        let judged = asked
+            .and_then(|reply| self.conclude(reply, &mut seen))
+            .map_err(|failure| failure.unless_stalled(took, self.timeout));
+        match judged {
+            Ok(()) => seen.sample = Vec::new(),
+            Err(failure) => failure.end(&mut seen),
+        }
+        seen
+    }
+}
+
+impl DnsProbe {
+    fn conclude(&self, reply: Reply, seen: &mut Observation) -> Result<(), Failure> {
+        let Reply { facts, authority, sample } = reply;
+        seen.details_mut().dns = Some(facts);
+        seen.sample = sample;
+        let answer = Answer { authority: &authority, ..Answer::default() };
+        Ok(self.judge.judge(seen, &answer, clock::wall_unix_s())?)
+    }
+
+    /// Asks whoever is to be asked.
+    async fn ask(
+        &self,
+        context: &ProbeContext,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<Reply, Failure> {
+        match (&self.server, self.transport) {
+            (Server::System, _) => {
+                let servers = context.0.name_servers.of_family(self.family)?;
+                self.ask_in_turn(&servers, deadline, seen).await.map_err(of_ours)
+            }
+            (Server::Named(named), DnsTransport::Udp) => {
+                let addresses =
+                    self.route.addresses(context, &named.destination, deadline, seen).await?;
+                let servers: Vec<SocketAddr> =
+                    interleave(&addresses).map(|address| (*address, named.port).into()).collect();
+                self.ask_in_turn(&servers, deadline, seen).await
+            }
+            (Server::Named(named), DnsTransport::Tcp) => {
+                let (to, port) = (&named.destination, named.port);
+                let wire = dial(context, &self.route, to, port, deadline, seen).await?;
+                stream::ask(&self.question, wire, &named.shown, deadline, seen).await
+            }
+            (Server::Named(named), DnsTransport::Tls) => {
+                let (to, port, shown) = (&named.destination, named.port, &named.shown);
+                let tls = self.tls.as_ref().ok_or_else(no_tls)?;
+                let wire = dial(context, &self.route, to, port, deadline, seen).await?;
+                let secured = secure(tls, &named.server_name, shown, wire, deadline, seen).await?;
+                stream::ask(&self.question, secured.stream, shown, deadline, seen).await
+            }
+            (Server::Named(_), DnsTransport::Https | DnsTransport::Quic) => {
+                let message = "this agent cannot ask name servers over this transport";
+                Err(Failure::unsupported(Reason::UnsupportedSpec, message))
+            }
+        }
+    }
+
+    /// Asks `servers`, which are judged or trusted, one after another. Each has
+    /// its share of the time that is left, and the first answer counts.
+    async fn ask_in_turn(
+        &self,
+        servers: &[SocketAddr],
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<Reply, Failure> {
+        let mut left = servers.len().min(limits::CONNECT_ADDRESSES);
+        let mut worst: Option<ConnectFailure> = None;
+        for server in servers.iter().copied().take(limits::CONNECT_ADDRESSES) {
+            let asked = if left == 1 {
+                self.ask_one(server, deadline, seen).await
+            } else {
+                let now = clock::monotonic();
+                let share = deadline.remaining(now) / u32::try_from(left).unwrap_or(1);
+                let end = now + share;
+                let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
+                self.ask_one(server, &mut Deadline::new(end, self.timeout, timer), seen).await
+            };
+            match asked {
+                Ok(reply) => return Ok(reply),
+                Err(failure) => {
+                    let failed = ConnectFailure { failure, address: Some(server) };
+                    worst = Some(weigh(worst, failed));
+                }
+            }
+            left -= 1;
+        }
+        match worst {
+            Some(worst) => {
+                seen.address = worst.address;
+                Err(worst.failure)
+            }
+            None => Err(Failure::target(Reason::DnsNoAddress, "the name server has no address")),
+        }
+    }
+
+    /// Asks one server, and once more over TCP where its datagram was cut.
+    async fn ask_one(
+        &self,
+        server: SocketAddr,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<Reply, Failure> {
+        seen.address = Some(server);
+        if self.transport == DnsTransport::Udp {
+            let reply = udp::ask(&self.question, server, deadline, seen).await?;
+            if !reply.facts.truncated {
+                return Ok(reply);
+            }
+        }
+        let began = clock::monotonic();
+        let connected = connect_judged(server, deadline).await;
+        let took = connected.as_ref().map_or_else(|_| since(began), |connected| connected.took);
+        add(&mut seen.phases.connect, took);
+        let shown = server.to_string();
+        let asked = match connected {
+            Ok(connected) => {
+                stream::ask(&self.question, connected.wire, &shown, deadline, seen).await
+            }
+            Err(failure) => Err(failure),
+        };
+        match (asked, self.transport) {
+            (Ok(mut reply), DnsTransport::Udp) => {
+                reply.facts.truncated = true;
+                Ok(reply)
+            }
+            (Err(failure), DnsTransport::Udp) => Err(after_truncation(failure)),
+            (asked, _) => asked,
+        }
+    }
+}
+
+fn tls_client(context: &ProbeContext, spec: &MonitorSpec) -> Result<Option<TlsClient>, Failure> {
+    let protocols = match spec.dns.transport {
+        DnsTransport::Udp | DnsTransport::Tcp => return Ok(None),
+        DnsTransport::Tls => tls::alpn::DNS_TLS,
+        DnsTransport::Https => tls::alpn::HTTP_2,
+        DnsTransport::Quic => tls::alpn::DNS_QUIC,
+    };
+    Ok(Some(context.0.tls.client(&spec.tls, spec.tls.verify, protocols)?))
+}
+
+/// Not met: [`tls_client`] made one where one is needed.
+fn no_tls() -> Failure {
+    Failure::unsupported(Reason::UnsupportedSpec, "TLS is not set up for this transport")
+}
+
+/// Our own name servers: not reaching them is our trouble. That they do not
+/// answer may be due to the name.
+fn of_ours(failure: Failure) -> Failure {
+    match failure.reason {
+        Reason::ConnectRefused
+        | Reason::ConnectReset
+        | Reason::ConnectUnreachable
+        | Reason::ConnectError
+        | Reason::TimeoutConnect => {
+            let what = failure.message;
+            let message = format!("the agent's own name servers cannot be reached: {what}");
+            Failure::unsupported(Reason::AgentFault, message)
+        }
+        _ => failure,
+    }
+}
+
+fn after_truncation(failure: Failure) -> Failure {
+    let message = format!("{} (over TCP, after a truncated answer over UDP)", failure.message);
+    Failure { message, ..failure }
+}

@@ -1,0 +1,121 @@
+//! Whom a monitor asks.
+
+use crate::probe::failure::Failure;
+use hickory_resolver::system_conf::read_system_conf;
+use hyperverge_protocol::egress::{Destination, EgressPolicy, parse_endpoint, parse_url};
+use hyperverge_protocol::monitor::{DnsOptions, DnsTransport, Family};
+use hyperverge_protocol::outcome::Reason;
+use rustls_pki_types::ServerName;
+use std::net::SocketAddr;
+use url::{Host, Url};
+
+/// The host's own name servers, in their order.
+#[derive(Debug, Clone)]
+pub struct NameServers(Result<Vec<SocketAddr>, String>);
+
+impl NameServers {
+    /// As the host's configuration (resolv.conf) says now.
+    pub fn of_host() -> Self {
+        let port = DnsTransport::Udp.port();
+        let servers = read_system_conf().map(|(config, _)| {
+            let servers = config.name_servers().iter();
+            servers.map(|server| SocketAddr::new(server.ip, port)).collect()
+        });
+        Self(servers.map_err(|error| error.to_string()))
+    }
+
+    /// These instead.
+    pub fn new(servers: Vec<SocketAddr>) -> Self {
+        Self(Ok(servers))
+    }
+
+    /// Those that `family` allows; a host that has none has to be set up first.
+    pub(super) fn of_family(&self, family: Family) -> Result<Vec<SocketAddr>, Failure> {
+        let fault = |what: &str| {
+            let message = format!("the agent's host has no {what}");
+            Failure::unsupported(Reason::AgentFault, message)
+        };
+        let servers = self.0.as_ref().map_err(|error| {
+            let message = format!("the agent's host has no usable resolver configuration: {error}");
+            Failure::unsupported(Reason::AgentFault, message)
+        })?;
+        if servers.is_empty() {
+            return Err(fault("name servers"));
+        }
+        let kept = servers.iter().copied().filter(|server| family.allows(server.ip()));
+        let kept: Vec<SocketAddr> = kept.collect();
+        if kept.is_empty() { Err(fault("name servers of this address family")) } else { Ok(kept) }
+    }
+}
+
+/// Who is asked.
+#[derive(Debug)]
+pub(super) enum Server {
+    /// The host's own name servers. They are asked for every name that is
+    /// looked up, so they are trusted with this one, wherever they are.
+    System,
+    Named(Named),
+}
+
+/// A server that the monitor names; held to the egress policy like any target.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) destination: Destination,
+    pub(super) port: u16,
+    /// Whom its certificate must be for.
+    pub(super) server_name: ServerName<'static>,
+    /// Host and port, for people.
+    pub(super) shown: String,
+    /// Where it takes questions over HTTPS.
+    #[expect(dead_code, reason = "for the transports that follow")]
+    pub(super) url: Url,
+}
+
+/// Where a server takes questions over HTTPS unless its URL says so.
+const HTTPS_PATH: &str = "/dns-query";
+
+impl Server {
+    /// Whom `options` name.
+    pub(super) fn new(options: &DnsOptions, egress: &EgressPolicy) -> Result<Self, Failure> {
+        let unusable = |rule: &dyn std::fmt::Display| {
+            Failure::unsupported(Reason::UnsupportedSpec, format!("dns.server {rule}"))
+        };
+        let Some(text) = &options.server else { return Ok(Self::System) };
+        let (url, port) = if options.transport == DnsTransport::Https && text.contains("://") {
+            let url = parse_url(text).map_err(|rule| unusable(&rule))?;
+            let port = url.port_or_known_default();
+            (url, port)
+        } else {
+            let endpoint = parse_endpoint(text).map_err(|rule| unusable(&rule))?;
+            let port = endpoint.port;
+            (https_url(endpoint.url, port).ok_or_else(|| unusable(&"must name a host"))?, port)
+        };
+        let port = port.unwrap_or(options.transport.port());
+        let destination = egress
+            .judge_url_host(&url)
+            .map_err(|rule| Failure::policy(Reason::PolicyAddress, rule.to_string()))?;
+        let host = url.host().ok_or_else(|| unusable(&"must name a host"))?;
+        let server_name = server_name(&host).ok_or_else(|| unusable(&"must name a host"))?;
+        let shown = format!("{host}:{port}");
+        Ok(Self::Named(Named { destination, port, server_name, shown, url }))
+    }
+}
+
+/// The URL for questions over HTTPS at the host of `url`.
+fn https_url(mut url: Url, port: Option<u16>) -> Option<Url> {
+    url.set_scheme("https").ok()?;
+    url.set_port(port).ok()?;
+    url.set_path(HTTPS_PATH);
+    Some(url)
+}
+
+fn server_name(host: &Host<&str>) -> Option<ServerName<'static>> {
+    match host {
+        Host::Ipv4(address) => Some(ServerName::IpAddress((*address).into())),
+        Host::Ipv6(address) => Some(ServerName::IpAddress((*address).into())),
+        Host::Domain(name) => {
+            let name = name.strip_suffix('.').unwrap_or(name);
+            ServerName::try_from(name.to_owned()).ok()
+        }
+    }
+}
