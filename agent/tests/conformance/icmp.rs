@@ -32,7 +32,7 @@ const PING_SOCKETS: &str = "sysctl -qw 'net.ipv4.ping_group_range=0 0'\n";
 /// A network begins with a range that no group is within.
 const RAW_SOCKETS: &str = "";
 
-async fn check(target: &str, more: Value) -> Observation {
+pub(crate) async fn check(target: &str, more: Value) -> Observation {
     let allow = ["0.0.0.0/0", "::/0"].iter().map(|net| net.parse().expect("a network")).collect();
     let settings = ProbeSettings { egress: EgressPolicy { allow }, ..ProbeSettings::default() };
     let context = ProbeContext::new(settings).expect("a context");
@@ -54,12 +54,12 @@ fn id() -> CheckId {
     CheckId { monitor_name: "gate".to_owned(), region: "here".to_owned(), slot: 1 }
 }
 
-fn facts(seen: &Observation) -> &IcmpFacts {
+pub(crate) fn facts(seen: &Observation) -> &IcmpFacts {
     seen.details.as_ref().and_then(|details| details.icmp.as_ref()).expect("facts")
 }
 
 #[track_caller]
-fn ended(seen: &Observation, outcome: Outcome, reason: Option<Reason>, says: &str) {
+pub(crate) fn ended(seen: &Observation, outcome: Outcome, reason: Option<Reason>, says: &str) {
     assert_eq!((seen.outcome, seen.reason), (outcome, reason), "{seen:?}");
     assert!(seen.message.contains(says), "{seen:?}");
 }

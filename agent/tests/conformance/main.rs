@@ -5,5 +5,6 @@
 //! configuration and starts it, and a file here with what it must show.
 
 mod icmp;
+mod icmp_answers;
 mod network;
 mod servers;

@@ -67,10 +67,11 @@ impl Network {
 
     /// Runs `body` inside; `test` is the name of the calling test in this binary.
     pub(crate) fn run<F: Future<Output = ()>>(self, test: &str, body: impl FnOnce() -> F) {
-        if std::env::var_os(INSIDE).is_some() {
-            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-            return runtime.block_on(body());
-        }
+        run_in_each([self], test, body);
+    }
+
+    /// Starts the test again inside.
+    fn enter(self, test: &str) {
         let exe = std::env::current_exe().expect("this program");
         let exe = exe.to_str().expect("a path");
         let Self { script, privileges } = self;
@@ -85,5 +86,19 @@ impl Network {
         let complains = String::from_utf8_lossy(&done.stderr);
         let passed = done.status.success() && says.contains("1 passed");
         assert!(passed, "inside: {:?}\n{says}\n{complains}", done.status);
+    }
+}
+
+/// Runs `body` inside each of the networks, one after another.
+pub(crate) fn run_in_each<F: Future<Output = ()>>(
+    networks: impl IntoIterator<Item = Network>,
+    test: &str,
+    body: impl FnOnce() -> F,
+) {
+    if std::env::var_os(INSIDE).is_some() {
+        return tokio::runtime::Runtime::new().expect("a runtime").block_on(body());
+    }
+    for network in networks {
+        network.enter(test);
     }
 }

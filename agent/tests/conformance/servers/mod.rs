@@ -2,6 +2,7 @@
 
 mod authority;
 mod daemon;
+pub(crate) mod echo;
 
 pub(crate) use authority::Authority;
 pub(crate) use daemon::{Daemon, free_port};
