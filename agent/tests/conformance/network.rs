@@ -19,7 +19,11 @@ host() {
     eval "pid_$1=$!"
     hosts="${hosts:-} $!"
     while [ "$(readlink "/proc/$!/ns/net")" = "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
-    on "$1" ip link set lo up
+    settled "on $1"
+}
+settled() { # IPv6 addresses hold at once, instead of after a second
+    $1 sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0
+    $1 ip link set lo up
 }
 on() {
     eval "pid=\$pid_$1"
@@ -31,20 +35,27 @@ addressed() { # WITH NAME IPv4 IPv6, where WITH is a command or nothing
     $1 ip address add "$4" dev "$2" nodad
     $1 ip link set "$2" up
 }
+lit() { # WITH NAME: waits until the kernel has noticed that the cable carries
+    while ! $1 ip -o link show dev "$2" | grep -q 'state UP'; do sleep 0.01; done
+}
 link() {
     eval "pid=\$pid_$2"
     ip link add "$1" type veth peer name "$3" netns "$pid"
     addressed "" "$1" "$4" "$6"
     addressed "on $2" "$3" "$5" "$7"
+    lit "" "$1"
+    lit "on $2" "$3"
 }
 join() {
     eval "pid=\$pid_$3"
     on "$1" ip link add "$2" type veth peer name "$4" netns "$pid"
     addressed "on $1" "$2" "$5" "$7"
     addressed "on $3" "$4" "$6" "$8"
+    lit "on $1" "$2"
+    lit "on $3" "$4"
 }
 trap 'kill ${hosts:-} 2>/dev/null || true' EXIT
-ip link set lo up
+settled ""
 "#;
 
 /// What is around a test.
