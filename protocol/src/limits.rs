@@ -100,3 +100,19 @@ pub const DNS_EXPECTED: usize = 32;
 pub const DNS_DATA_BYTES: usize = 4_096;
 /// The longest time to live of a record, seconds (RFC 2181, section 8).
 pub const DNS_TTL_S: u64 = 2_147_483_647;
+/// Certificates or a key in PEM form.
+pub const PEM_BYTES: usize = 64 * 1024;
+/// Certificates in one such text.
+pub const PEM_CERTIFICATES: usize = 64;
+/// Pinned fingerprints of one monitor.
+pub const PINS: usize = 8;
+/// A host name (RFC 1035, section 2.3.4).
+pub const HOST_BYTES: usize = 253;
+/// Protocols offered in ALPN, and the bytes of one (RFC 7301).
+pub const ALPN_PROTOCOLS: usize = 8;
+/// See [`ALPN_PROTOCOLS`].
+pub const ALPN_BYTES: usize = 255;
+/// Steps of a dialogue over TCP.
+pub const TCP_STEPS: usize = 16;
+/// Bytes that one step sends.
+pub const SEND_BYTES: usize = 4 * 1024;

@@ -71,3 +71,15 @@ pub const DNS_UDP_BYTES: usize = 4_096;
 /// Datagrams that are no answer to the question, before the server is taken to
 /// flood us.
 pub const DNS_STRAYS: u32 = 1_000;
+/// Bytes of everything that the other side says in one conversation.
+pub const CONVERSATION_BYTES: usize = 64 * 1024;
+/// Bytes made room for before each read of a conversation.
+pub const READ_BYTES: usize = 2 * 1024;
+/// Bytes of a conversation that are searched, counting each search anew: an
+/// answer in very many small pieces is given up.
+pub const SEARCHED_BYTES: usize = 32 * 1024 * 1024;
+/// How long a server that asked for our certificate is listened to after the
+/// handshake, if it had nothing else to say.
+pub const FAREWELL_PATIENCE: Duration = Duration::from_millis(500);
+/// A line of a protocol that begins in the clear (RFC 5321 allows 512 bytes, RFC 9051 8192).
+pub const LINE_BYTES: usize = 8 * 1024;

@@ -12,11 +12,14 @@
 //! host may have caused is never `fail`; see [`failure::Failure`].
 
 pub mod arrival;
+pub mod certificate;
 pub mod connect;
+pub mod conversation;
 pub mod datagram;
 pub mod deadline;
 pub mod dial;
 pub mod dns;
+pub mod endpoint;
 pub mod failure;
 mod handshake;
 pub mod http;
@@ -25,6 +28,8 @@ pub mod limits;
 pub mod quic;
 pub mod resolve;
 pub mod route;
+pub mod starttls;
+pub mod tcp;
 pub mod tls;
 pub mod wire;
 
@@ -140,6 +145,8 @@ enum Plan {
     Http(Box<http::HttpProbe>),
     Icmp(Box<icmp::IcmpProbe>),
     Dns(Box<dns::DnsProbe>),
+    Tcp(Box<tcp::TcpProbe>),
+    Tls(Box<certificate::TlsProbe>),
 }
 
 impl Prepared {
@@ -154,10 +161,9 @@ impl Prepared {
                 Kind::Http => http::HttpProbe::prepare(context, spec).map(Box::new).map(Plan::Http),
                 Kind::Icmp => icmp::IcmpProbe::prepare(context, spec).map(Box::new).map(Plan::Icmp),
                 Kind::Dns => dns::DnsProbe::prepare(context, spec).map(Box::new).map(Plan::Dns),
-                Kind::Tcp | Kind::Tls => {
-                    let kind = spec.kind.as_str();
-                    let message = format!("this agent cannot make checks of kind {kind}");
-                    Err(Failure::unsupported(Reason::UnsupportedKind, message))
+                Kind::Tcp => tcp::TcpProbe::prepare(context, spec).map(Box::new).map(Plan::Tcp),
+                Kind::Tls => {
+                    certificate::TlsProbe::prepare(context, spec).map(Box::new).map(Plan::Tls)
                 }
             },
         };
@@ -171,6 +177,8 @@ impl Prepared {
             Ok(Plan::Http(probe)) => probe.run(context, check).await,
             Ok(Plan::Icmp(probe)) => probe.run(context, check).await,
             Ok(Plan::Dns(probe)) => probe.run(context, check).await,
+            Ok(Plan::Tcp(probe)) => probe.run(context, check).await,
+            Ok(Plan::Tls(probe)) => probe.run(context, check).await,
         };
         if self.invert { inverted(observation) } else { observation }
     }
@@ -187,9 +195,8 @@ pub fn capabilities() -> Vec<String> {
 
 fn is_able(kind: Kind) -> bool {
     match kind {
-        Kind::Http | Kind::Dns => true,
+        Kind::Http | Kind::Tcp | Kind::Dns | Kind::Tls => true,
         Kind::Icmp => icmp::right_to_ping().is_ok(),
-        Kind::Tcp | Kind::Tls => false,
     }
 }
 

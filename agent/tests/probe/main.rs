@@ -10,6 +10,8 @@ mod redirects;
 mod requests;
 mod routes;
 mod serving;
+mod starttls;
+mod tcp;
 mod timing;
 mod tls;
 mod tls_options;

@@ -160,3 +160,31 @@ async fn a_key_of_another_certificate_makes_no_check() {
     ended(&seen, Outcome::Unsupported, Some(Reason::UnsupportedSpec));
     assert_eq!(seen.message, "tls.key must be the key of tls.certificate");
 }
+
+#[tokio::test]
+async fn a_refusal_after_the_handshake_is_waited_for() {
+    let (authority, stranger) = (Authority::new(), Authority::named("Stranger"));
+    let context = trusting(&authority);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let server = https(picky(&authority, version), ok("")).await;
+        for (kind, tcp) in [("tls", json!({})), ("tcp", json!({ "tls": true }))] {
+            for (client, refused) in
+                [(Some(&authority), false), (Some(&stranger), true), (None, true)]
+            {
+                let mut more = json!({ "tls": {} });
+                if let Some(client) = client {
+                    let params = CertificateParams::new([]).expect("parameters");
+                    let (certificate, key) = client.issue(params);
+                    more["tls"] =
+                        json!({ "certificate": certificate.pem(), "key": key.serialize_pem() });
+                }
+                more["tcp"] = tcp.clone();
+                let seen = crate::tcp::check(&context, kind, &server, more).await;
+                match refused {
+                    true => failed(&seen, Reason::TlsClientCertificate),
+                    false => ended(&seen, Outcome::Ok, None),
+                }
+            }
+        }
+    }
+}

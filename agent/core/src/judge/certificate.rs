@@ -1,4 +1,5 @@
-//! `certificate_days`: how long the leaf certificate is still good for.
+//! `certificate_days` and `chain_days`: how long the leaf certificate, and every
+//! certificate of the chain that was sent, is still good for.
 
 use super::Judgement;
 use hyperverge_protocol::monitor::MonitorSpec;
@@ -8,30 +9,100 @@ const DAY_S: i64 = 24 * 3600;
 
 #[derive(Debug)]
 pub(super) struct Certificate {
-    expect: Option<u32>,
-    warn: Option<u32>,
+    expect: AtLeast,
+    warn: AtLeast,
+}
+
+/// Whole days that must be left.
+#[derive(Debug)]
+struct AtLeast {
+    leaf: Option<u32>,
+    chain: Option<u32>,
 }
 
 impl Certificate {
     pub(super) fn new(spec: &MonitorSpec) -> Self {
-        Self { expect: spec.expect.certificate_days, warn: spec.warn.certificate_days }
+        let (expect, warn) = (&spec.expect, &spec.warn);
+        Self {
+            expect: AtLeast { leaf: expect.certificate_days, chain: expect.chain_days },
+            warn: AtLeast { leaf: warn.certificate_days, chain: warn.chain_days },
+        }
     }
 
     pub(super) fn must(&self, seen: &Observation, now_s: i64) -> Result<(), Judgement> {
-        expires_soon(seen, self.expect, now_s)
-            .map_or(Ok(()), |says| Err(Judgement::fail(Reason::CertificateDays, says)))
+        let broken = self.expect.broken(seen, now_s);
+        broken.map_or(Ok(()), |(reason, says)| Err(Judgement::fail(reason, says)))
     }
 
     pub(super) fn should(&self, seen: &Observation, now_s: i64) -> Result<(), Judgement> {
-        expires_soon(seen, self.warn, now_s)
-            .map_or(Ok(()), |says| Err(Judgement::degraded(Reason::CertificateDays, says)))
+        let broken = self.warn.broken(seen, now_s);
+        broken.map_or(Ok(()), |(reason, says)| Err(Judgement::degraded(reason, says)))
     }
 }
 
-fn expires_soon(seen: &Observation, at_least: Option<u32>, now_s: i64) -> Option<String> {
-    let at_least = at_least?;
-    let left = seen.certificate_expires_s?.saturating_sub(now_s).div_euclid(DAY_S);
-    (left < i64::from(at_least)).then(|| {
-        format!("the certificate is good for {left} more days, expected at least {at_least}")
-    })
+impl AtLeast {
+    /// The first rule that is broken. Where there was no TLS, there is no rule.
+    fn broken(&self, seen: &Observation, now_s: i64) -> Option<(Reason, String)> {
+        let days = |expires_s: i64| expires_s.saturating_sub(now_s).div_euclid(DAY_S);
+        let short = |left: i64, at_least: Option<u32>| {
+            at_least.filter(|at_least| left < i64::from(*at_least))
+        };
+        if let Some(left) = seen.certificate_expires_s.map(days)
+            && let Some(at_least) = short(left, self.leaf)
+        {
+            let says = format!(
+                "the certificate is good for {left} more days, expected at least {at_least}"
+            );
+            return Some((Reason::CertificateDays, says));
+        }
+        let tls = seen.details.as_ref().and_then(|details| details.tls.as_ref());
+        let left = days(tls?.chain_expires_s);
+        let at_least = short(left, self.chain)?;
+        let says = format!(
+            "a certificate of the chain is good for {left} more days, expected at least {at_least}"
+        );
+        Some((Reason::ChainDays, says))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyperverge_protocol::outcome::{Outcome, TlsFacts};
+
+    const NOW_S: i64 = 1_800_000_000;
+
+    fn judged(expect: &str, warn: &str) -> Option<(Outcome, Reason)> {
+        let spec = format!(
+            r#"{{"name": "a", "target": "https://a.test", "expect": {expect}, "warn": {warn}}}"#
+        );
+        let spec = MonitorSpec::from_json(spec.as_bytes()).expect("a monitor");
+        let mut seen = Observation::bare(Outcome::Ok, None, "");
+        seen.certificate_expires_s = Some(NOW_S + 40 * DAY_S);
+        seen.details_mut().tls = Some(TlsFacts {
+            leaf_expires_s: NOW_S + 40 * DAY_S,
+            chain_expires_s: NOW_S + 20 * DAY_S - 1,
+            ..TlsFacts::default()
+        });
+        let rules = Certificate::new(&spec);
+        let judged = rules.must(&seen, NOW_S).and_then(|()| rules.should(&seen, NOW_S));
+        judged.err().map(|judgement| (judgement.outcome, judgement.reason))
+    }
+
+    #[test]
+    fn leaf_and_chain_each_have_their_days() {
+        for (expect, warn, judgement) in [
+            (r#"{"certificate_days": 40, "chain_days": 19}"#, "{}", None),
+            (r#"{"certificate_days": 41}"#, "{}", Some((Outcome::Fail, Reason::CertificateDays))),
+            (r#"{"chain_days": 20}"#, "{}", Some((Outcome::Fail, Reason::ChainDays))),
+            ("{}", r#"{"chain_days": 20}"#, Some((Outcome::Degraded, Reason::ChainDays))),
+            (
+                r#"{"chain_days": 20}"#,
+                r#"{"certificate_days": 90}"#,
+                Some((Outcome::Fail, Reason::ChainDays)),
+            ),
+        ] {
+            assert_eq!(judged(expect, warn), judgement, "{expect} {warn}");
+        }
+    }
 }

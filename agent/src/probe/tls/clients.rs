@@ -130,6 +130,11 @@ impl TlsClient {
     pub fn begin(&self, host: &ServerName<'static>) -> Handshake {
         Handshake::new(&self.common, self.server_name.as_ref().unwrap_or(host).clone())
     }
+
+    /// Whether ALPN offers anything.
+    pub fn offers_protocols(&self) -> bool {
+        !self.common.config.alpn_protocols.is_empty()
+    }
 }
 
 impl fmt::Debug for TlsClient {

@@ -7,6 +7,7 @@ mod expect;
 mod http;
 mod icmp;
 mod network;
+mod pem;
 mod sections;
 mod target;
 mod tcp;

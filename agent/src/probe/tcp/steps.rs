@@ -1,0 +1,168 @@
+//! `tcp.steps`: what a monitor says, and what it waits for.
+
+use super::session::Secure;
+use crate::probe::conversation::Conversation;
+use crate::probe::deadline::Deadline;
+use crate::probe::failure::Failure;
+use crate::probe::limits;
+use hyperverge_protocol::monitor::Step;
+use hyperverge_protocol::outcome::{Observation, Reason};
+use hyperverge_protocol::pattern::Pattern;
+use hyperverge_protocol::problem::FieldProblem;
+use memchr::memmem::Finder;
+
+/// A monitor's dialogue, compiled once.
+#[derive(Debug)]
+pub(super) struct Steps(Vec<Action>);
+
+#[derive(Debug)]
+enum Action {
+    Say(Vec<u8>),
+    Await(Box<Wanted>),
+    BeginTls,
+}
+
+#[derive(Debug)]
+enum Wanted {
+    /// Text: a protocol in lines.
+    Text(Finder<'static>),
+    Bytes(Finder<'static>),
+    Pattern(Pattern),
+}
+
+impl Steps {
+    pub(super) fn new(steps: &[Step]) -> Result<Self, FieldProblem> {
+        let compiled = steps.iter().enumerate().map(|(at, step)| {
+            let problem = |rule: String| FieldProblem::new(format!("tcp.steps[{at}]"), rule);
+            let bytes = |digits: &str| {
+                hex::decode(digits).map_err(|_| problem("must be hexadecimal digits".to_owned()))
+            };
+            let wanted = |wanted| Action::Await(Box::new(wanted));
+            Ok(match step {
+                Step::Send(text) => Action::Say(text.as_bytes().to_vec()),
+                Step::SendHex(digits) => Action::Say(bytes(digits)?),
+                Step::Expect(text) => wanted(Wanted::Text(Finder::new(text).into_owned())),
+                Step::ExpectHex(digits) => {
+                    wanted(Wanted::Bytes(Finder::new(&bytes(digits)?).into_owned()))
+                }
+                Step::ExpectRegex(source) => {
+                    let pattern = Pattern::parse(source).map_err(|rule| problem(rule.to_string()));
+                    wanted(Wanted::Pattern(pattern?))
+                }
+                Step::Starttls => Action::BeginTls,
+            })
+        });
+        compiled.collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Goes through all of them.
+    pub(super) async fn take(
+        &self,
+        talk: &mut Conversation<'_>,
+        tls: Option<&Secure>,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<(), Failure> {
+        for (at, action) in self.0.iter().enumerate() {
+            match (action, tls) {
+                (Action::Say(bytes), _) => talk.say(bytes, deadline).await?,
+                (Action::Await(wanted), _) => listen(at, wanted, talk, deadline).await?,
+                (Action::BeginTls, Some(tls)) => {
+                    talk.begin_tls(&tls.client, &tls.name, deadline, seen).await?;
+                }
+                (Action::BeginTls, None) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Waits until `wanted`, of the step `at`, is in the answer.
+async fn listen(
+    at: usize,
+    wanted: &Wanted,
+    talk: &mut Conversation<'_>,
+    deadline: &mut Deadline<'_>,
+) -> Result<(), Failure> {
+    let mut searched = 0;
+    loop {
+        let answer = talk.answer();
+        searched += answer.len();
+        if wanted.is_in(answer).ok_or_else(|| tiresome(at, talk))? {
+            return Ok(());
+        }
+        if searched > limits::SEARCHED_BYTES {
+            return Err(tiresome(at, talk));
+        }
+        match talk.hear_or_end(deadline).await {
+            Ok(true) => {}
+            // Whoever closes in order after saying something has said it all.
+            Ok(false) if !talk.answer().is_empty() => return Err(wrong(at, "closed", talk)),
+            Ok(false) => return Err(talk.ended()),
+            // Nor is there more to come of an answer that is whole and was not the right one.
+            Err(failure) if is_timeout(&failure) && wanted.was_missed(talk.answer()) => {
+                return Err(wrong(at, "fell silent", talk));
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+fn is_timeout(failure: &Failure) -> bool {
+    matches!(failure.reason, Reason::TimeoutProcessing | Reason::TimeoutTransfer)
+}
+
+/// Never shows what was expected: it may be a secret.
+fn wrong(at: usize, how: &str, talk: &Conversation<'_>) -> Failure {
+    let (shown, count) = (talk.shown(), talk.answer().len());
+    let message =
+        format!("{shown} {how} after {count} bytes that are not what tcp.steps[{at}] expects");
+    Failure::target(Reason::Response, message)
+}
+
+fn tiresome(at: usize, talk: &Conversation<'_>) -> Failure {
+    let message = format!(
+        "{} answers in a way that takes too many steps to search for what tcp.steps[{at}] expects",
+        talk.shown()
+    );
+    Failure::target(Reason::Response, message)
+}
+
+impl Wanted {
+    /// `None`: given up.
+    fn is_in(&self, answer: &[u8]) -> Option<bool> {
+        match self {
+            Self::Text(finder) | Self::Bytes(finder) => Some(finder.find(answer).is_some()),
+            Self::Pattern(pattern) => pattern.is_match(answer).ok(),
+        }
+    }
+
+    /// Whether `answer`, which is not the right one, looks whole rather than broken
+    /// off: as many bytes as were wanted, or a line with its end.
+    fn was_missed(&self, answer: &[u8]) -> bool {
+        match self {
+            Self::Bytes(finder) => answer.len() >= finder.needle().len(),
+            Self::Text(_) | Self::Pattern(_) => answer.ends_with(b"\n"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_compiled_names_its_step() {
+        for (step, sentence) in [
+            (Step::SendHex("0g".to_owned()), "tcp.steps[1] must be hexadecimal digits"),
+            (Step::ExpectHex("012".to_owned()), "tcp.steps[1] must be hexadecimal digits"),
+            (
+                Step::ExpectRegex("(".to_owned()),
+                "tcp.steps[1] must be a regular expression: unclosed group",
+            ),
+        ] {
+            let problem = Steps::new(&[Step::Send("x".to_owned()), step]).expect_err("a problem");
+            assert_eq!(problem.to_string(), sentence);
+        }
+    }
+}
