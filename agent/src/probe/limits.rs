@@ -8,9 +8,9 @@ pub const CONNECT_ADDRESSES: usize = 6;
 /// Bytes of one answer's head. Common servers send below 16 KiB.
 pub const HEAD_BYTES: usize = 64 * 1024;
 /// Bytes read before an answer's head is complete. Above [`HEAD_BYTES`] by
-/// interim (1xx) answers and by what of the body comes with the head, so it
-/// bounds a flood of either.
-pub const HEAD_PHASE_BYTES: u64 = 2 * HEAD_BYTES as u64;
+/// interim (1xx) answers and by what of the body comes with the head (in HTTP/2
+/// as much as its first window, 64 KiB), so it bounds a flood of either.
+pub const HEAD_PHASE_BYTES: u64 = 3 * HEAD_BYTES as u64;
 /// Header list of an answer in HTTP/2 or 3, uncompressed and counted as RFC 9113,
 /// section 6.5.2 says: 32 bytes more for each header.
 pub const HEADER_LIST_BYTES: u32 = 2 * HEAD_BYTES as u32;

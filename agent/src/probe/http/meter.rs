@@ -11,8 +11,8 @@ use crate::probe::limits;
 use crate::probe::wire::Stamped;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -29,6 +29,7 @@ pub(super) struct Meter {
     body_bytes: AtomicU64,
     head_done: AtomicBool,
     http1: AtomicBool,
+    error: Mutex<Option<io::Error>>,
 }
 
 /// More came than any answer needs.
@@ -52,6 +53,7 @@ impl Meter {
             body_bytes: AtomicU64::new(0),
             head_done: AtomicBool::new(false),
             http1: AtomicBool::new(false),
+            error: Mutex::new(None),
         }
     }
 
@@ -77,6 +79,17 @@ impl Meter {
     /// Whether the first bytes were those of an answer in HTTP/1.
     pub(super) fn speaks_http1(&self) -> bool {
         self.http1.load(Relaxed)
+    }
+
+    /// The error that reading ended with. Libraries hand on as little as its kind.
+    pub(super) fn take_error(&self) -> Option<io::Error> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep_error(&self, error: io::Error) -> io::Error {
+        let kind = error.kind();
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        kind.into()
     }
 
     /// When what was read last had come.
@@ -148,8 +161,10 @@ impl AsyncRead for Metered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        Poll::Ready(self.meter.note_read(&buffer.filled()[before..], self.stream.arrived()))
+        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
+        let noted = read
+            .and_then(|()| self.meter.note_read(&buffer.filled()[before..], self.stream.arrived()));
+        Poll::Ready(noted.map_err(|error| self.meter.keep_error(error)))
     }
 }
 

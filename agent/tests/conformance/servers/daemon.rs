@@ -13,7 +13,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// A process with its folder; both are gone when it is dropped.
 pub(crate) struct Daemon {
     child: Child,
-    pub(crate) dir: TempDir,
+    _dir: TempDir,
 }
 
 impl Daemon {
@@ -34,11 +34,12 @@ impl Daemon {
             .unwrap_or_else(|error| {
                 panic!("{program} cannot be started ({error}); run scripts/set-up servers")
             });
-        let mut daemon = Self { child, dir };
+        let mut daemon = Self { child, _dir: dir };
         daemon.wait(program, &log, ready);
         daemon
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a process of somebody else's gives no sign")]
     fn wait(&mut self, program: &str, log: &Path, ready: &[SocketAddr]) {
         let began = Instant::now();
         for address in ready {
@@ -50,11 +51,6 @@ impl Daemon {
                 std::thread::sleep(LOOK_EVERY);
             }
         }
-    }
-
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
     }
 }
 

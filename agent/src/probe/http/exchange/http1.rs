@@ -1,6 +1,6 @@
 //! HTTP/1.1 (RFC 9112), and 1.0 where the server answers in it.
 
-use super::super::meter::{Endless, Meter, Metered};
+use super::super::meter::{Meter, Metered};
 use super::super::stream::Stream;
 use super::drive::drive;
 use super::fault::{Fault, Progress};
@@ -99,17 +99,17 @@ impl<'a> Exchange<'a> {
     /// What an error of hyper's says about the target.
     fn judge(&self, error: &hyper::Error) -> Failure {
         let fault = self.fault();
-        let io = source::<io::Error>(error);
-        if let Some(failure) = io.and_then(|io| fault.io(io)) {
+        if let Some(failure) = self.meter.take_error().and_then(|error| fault.io(&error)) {
             return failure;
         }
-        if source::<Endless>(error).is_some() || error.is_parse_too_large() {
+        if error.is_parse_too_large() {
             return fault.headers_too_large();
         }
         if error.is_parse_version_h2() {
             return fault.version("answered in HTTP/2 without having agreed on it");
         }
-        let malformed = io.is_some_and(|io| {
+        // hyper's word for chunks that are none.
+        let malformed = source::<io::Error>(error).is_some_and(|io| {
             matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
         });
         if error.is_parse() || malformed {

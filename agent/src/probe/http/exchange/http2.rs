@@ -11,6 +11,7 @@
 use super::super::meter::{Meter, Metered};
 use super::super::stream::Stream;
 use super::super::target::Target;
+use super::Missing;
 use super::drive::drive;
 use super::fault::{Fault, Progress};
 use crate::clock;
@@ -33,6 +34,7 @@ pub(in super::super) struct Exchange<'a> {
     /// The connection ends when nobody can send any more.
     sender: Option<SendRequest<Bytes>>,
     body: Option<RecvStream>,
+    missing: Missing,
     meter: Arc<Meter>,
     asked: Option<Instant>,
     answered: Option<Instant>,
@@ -47,6 +49,7 @@ impl<'a> Exchange<'a> {
             connection: None,
             sender: None,
             body: None,
+            missing: Missing::default(),
             meter,
             asked: None,
             answered: None,
@@ -63,6 +66,7 @@ impl<'a> Exchange<'a> {
             return Err(self.fault().ended("closed the connection"));
         };
         let (head, body) = self.target.absolute(request).into_parts();
+        let method = head.method.clone();
         let begun = deadline.within(Phase::Processing, builder().handshake(stream)).await?;
         let (mut sender, connection) = begun.map_err(|error| self.judge(&error))?;
         self.connection = Some(connection);
@@ -81,7 +85,9 @@ impl<'a> Exchange<'a> {
         };
         self.answered = Some(self.meter.last_read().unwrap_or_else(clock::monotonic));
         self.meter.end_head();
+        self.connection.as_mut().map(widen);
         let (head, body) = answer.into_parts();
+        self.missing = Missing::announced(&method, &head);
         self.body = Some(body);
         Ok(head)
     }
@@ -94,6 +100,7 @@ impl<'a> Exchange<'a> {
         let next = drive(&mut self.connection, async { body.data().await.transpose() });
         match deadline.within(Phase::Transfer, next).await? {
             Ok(Some(chunk)) => {
+                self.missing.take(chunk.len());
                 // Refused only where the stream is over, which the next read will show.
                 drop(body.flow_control().release_capacity(chunk.len()));
                 Ok(Some(chunk))
@@ -125,7 +132,7 @@ impl<'a> Exchange<'a> {
         if self.meter.speaks_http1() {
             return fault.version("answered in HTTP/1 where HTTP/2 was expected");
         }
-        if let Some(failure) = error.get_io().and_then(|io| fault.io(io)) {
+        if let Some(failure) = self.meter.take_error().and_then(|error| fault.io(&error)) {
             return failure;
         }
         match error.reason() {
@@ -137,19 +144,29 @@ impl<'a> Exchange<'a> {
             }
             // What `h2` says of too many continuations, and of lists far too long.
             Some(Reason::ENHANCE_YOUR_CALM) if self.body.is_none() => fault.headers_too_large(),
+            // A stream that ends early breaks the protocol too.
+            Some(Reason::PROTOCOL_ERROR) if error.is_reset() && self.missing.any() => {
+                fault.ended("ended the request")
+            }
             Some(_) => fault.malformed(),
             None => fault.ended("closed the connection"),
         }
     }
 }
 
+/// Windows stay at their 64 KiB until the head is there: all that may come
+/// before it is counted as head.
 fn builder() -> Builder {
-    let window = u32::try_from(RESPONSE_BODY_BYTES).unwrap_or(u32::MAX);
     let mut builder = Builder::new();
+    builder.enable_push(false).max_header_list_size(limits::HEADER_LIST_BYTES);
     builder
-        .enable_push(false)
-        .initial_window_size(window)
-        .initial_connection_window_size(window)
-        .max_header_list_size(limits::HEADER_LIST_BYTES);
-    builder
+}
+
+/// Makes room for a whole body, so that its transfer waits for nobody here.
+fn widen(connection: &mut Connection<Metered, Bytes>) {
+    let window = u32::try_from(RESPONSE_BODY_BYTES).unwrap_or(u32::MAX);
+    connection.set_target_window_size(window);
+    // Refused only while an earlier change is not acknowledged; then the window
+    // stays as it is, and grows with what is read.
+    drop(connection.set_initial_window_size(window));
 }

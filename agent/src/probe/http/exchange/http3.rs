@@ -5,6 +5,7 @@
 //! happens on it, and an answer that never ends is left behind.
 
 use super::super::target::Target;
+use super::Missing;
 use super::drive::drive;
 use super::fault::{Fault, Progress};
 use crate::clock;
@@ -12,9 +13,8 @@ use crate::probe::deadline::{Deadline, Phase};
 use crate::probe::dial::since;
 use crate::probe::failure::Failure;
 use crate::probe::limits;
-use ::http::header::CONTENT_LENGTH;
 use ::http::response::Parts;
-use ::http::{Method, Request, StatusCode};
+use ::http::{Method, Request};
 use bytes::{Buf, Bytes};
 use h3::client::{RequestStream, SendRequest};
 use h3::error::{Code, StreamError};
@@ -32,8 +32,9 @@ pub(in super::super) struct Exchange<'a> {
     /// The connection ends when nobody can send any more.
     sender: Option<SendRequest<OpenStreams, Bytes>>,
     answer: Option<Answer>,
-    /// What the head announced and has not come yet; `h3` does not look.
-    missing: Option<u64>,
+    /// `h3` does not look.
+    missing: Missing,
+    bodiless: bool,
     asked: Option<Instant>,
     answered: Option<Instant>,
     last: Option<Instant>,
@@ -72,7 +73,8 @@ impl<'a> Exchange<'a> {
             connection: None,
             sender: None,
             answer: None,
-            missing: None,
+            missing: Missing::default(),
+            bodiless: false,
             asked: None,
             answered: None,
             last: None,
@@ -85,7 +87,7 @@ impl<'a> Exchange<'a> {
         request: Request<Bytes>,
         deadline: &mut Deadline<'_>,
     ) -> Result<Parts, Failure> {
-        let asks_for_head = request.method() == Method::HEAD;
+        let method = request.method().clone();
         let mut answer = match deadline.within(Phase::Processing, self.begin(request)).await? {
             Ok(answer) => answer,
             Err(broken) => return Err(self.judge(&broken)),
@@ -101,10 +103,9 @@ impl<'a> Exchange<'a> {
         if let Some(driver) = &mut self.connection {
             driver.most = driver.most.saturating_add(limits::BODY_PHASE_BYTES);
         }
-        if !asks_for_head && head.status != StatusCode::NOT_MODIFIED {
-            let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-            self.missing = length.and_then(|length| length.parse().ok());
-        }
+        self.missing = Missing::announced(&method, &head);
+        // Some servers send a body all the same; it is none of the answer.
+        self.bodiless = method == Method::HEAD;
         self.answer = Some(answer);
         Ok(head)
     }
@@ -137,7 +138,9 @@ impl<'a> Exchange<'a> {
         &mut self,
         deadline: &mut Deadline<'_>,
     ) -> Result<Option<Bytes>, Failure> {
-        let Some(answer) = &mut self.answer else { return Ok(None) };
+        let Some(answer) = self.answer.as_mut().filter(|_| !self.bodiless) else {
+            return Ok(None);
+        };
         let next = drive(&mut self.connection, async {
             let data = answer.recv_data().await.map_err(Broken::Stream)?;
             Ok(data.map(|mut data| data.copy_to_bytes(data.remaining())))
@@ -147,9 +150,8 @@ impl<'a> Exchange<'a> {
             Err(broken) => return Err(self.judge(&broken)),
         };
         self.last = Some(clock::monotonic());
-        let came = chunk.as_ref().map_or(0, Bytes::len) as u64;
-        self.missing = self.missing.map(|missing| missing.saturating_sub(came));
-        if chunk.is_none() && self.missing.is_some_and(|missing| missing > 0) {
+        self.missing.take(chunk.as_ref().map_or(0, Bytes::len));
+        if chunk.is_none() && self.missing.any() {
             return Err(self.fault().ended("ended the request"));
         }
         Ok(chunk)

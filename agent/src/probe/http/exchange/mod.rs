@@ -20,8 +20,9 @@ use super::target::Target;
 use crate::probe::deadline::Deadline;
 use crate::probe::failure::Failure;
 use crate::probe::limits;
+use ::http::header::CONTENT_LENGTH;
 use ::http::response::Parts;
-use ::http::{HeaderMap, Request, Version};
+use ::http::{HeaderMap, Method, Request, StatusCode, Version};
 use bytes::Bytes;
 use fault::Fault;
 use hyperverge_agent_core::judge::BodyReader;
@@ -125,6 +126,27 @@ impl<'a> Exchange<'a> {
             Self::Http2(exchange) => exchange.fault(),
             Self::Http3(exchange) => exchange.fault(),
         }
+    }
+}
+
+/// What of a body is still to come, by the length that its head announced.
+#[derive(Debug, Default)]
+struct Missing(Option<u64>);
+
+impl Missing {
+    /// By the head of an answer to `method`.
+    fn announced(method: &Method, head: &Parts) -> Self {
+        let bodiless = method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED;
+        let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+        Self(length.filter(|_| !bodiless).and_then(|length| length.parse().ok()))
+    }
+
+    fn take(&mut self, bytes: usize) {
+        self.0 = self.0.map(|missing| missing.saturating_sub(bytes as u64));
+    }
+
+    fn any(&self) -> bool {
+        self.0.is_some_and(|missing| missing > 0)
     }
 }
 
