@@ -16,6 +16,7 @@ use crate::status::Status;
 use crate::{clock, host_name, limits, server};
 use anyhow::{Context, bail};
 use ed25519_dalek::SigningKey;
+use hyperverge_agent_core::schedule::Caps;
 use hyperverge_agent_core::spool::SpoolLimits;
 use std::sync::Arc;
 use tokio::net::TcpListener;
@@ -59,7 +60,10 @@ pub async fn run<P: Prober>(
             resume: found.resume.clone(),
             metrics: metrics.clone(),
             status: status.clone(),
-            max_in_flight: config.limits.max_probes_in_flight as usize,
+            caps: Caps {
+                in_flight: config.limits.max_probes_in_flight as usize,
+                per_target: config.limits.max_probes_per_target as usize,
+            },
         },
         prober,
     );

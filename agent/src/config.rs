@@ -75,6 +75,9 @@ pub enum Transport {
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     pub max_probes_in_flight: u32,
+    /// To one host; a quarter of all, so that a host with very many monitors
+    /// that hangs leaves room, and is still seen by each of them within minutes.
+    pub max_probes_per_target: u32,
     pub spool_bytes: u64,
     pub spool_age: Span,
 }
@@ -122,6 +125,7 @@ impl Default for Config {
             link: Link { transport: Transport::Auto },
             limits: Limits {
                 max_probes_in_flight: 2_000,
+                max_probes_per_target: 500,
                 spool_bytes: 256 * 1024 * 1024,
                 spool_age: Span::from_secs(7 * 24 * 3600),
             },
@@ -204,6 +208,9 @@ impl Config {
         }
         if !(1..=100_000).contains(&self.limits.max_probes_in_flight) {
             return Err(rule("limits.max_probes_in_flight", "must be 1 to 100000"));
+        }
+        if !(1..=100_000).contains(&self.limits.max_probes_per_target) {
+            return Err(rule("limits.max_probes_per_target", "must be 1 to 100000"));
         }
         if !(8 * 1024 * 1024..=1 << 40).contains(&self.limits.spool_bytes) {
             return Err(rule(

@@ -8,6 +8,21 @@ pub const LATE_PER_SECOND: i64 = 50;
 /// a clock jumped, rather than that it was busy.
 pub const JUMP_MS: i64 = 3_000;
 
+/// A check that takes longer than this makes its monitor a slow one until a
+/// check of it is quicker.
+pub const SLOW_MS: i64 = 1_000;
+/// The share of all places that slow monitors may fill, in eighths.
+pub const SLOW_EIGHTHS: usize = 6;
+/// Checks that may start in one turn of the runtime, at first, least and most.
+pub const STARTS_PER_TURN: usize = 32;
+/// See [`STARTS_PER_TURN`]. Less would starve an agent whose host is busy with other things.
+pub const STARTS_PER_TURN_LEAST: usize = 4;
+/// See [`STARTS_PER_TURN`].
+pub const STARTS_PER_TURN_MOST: usize = 256;
+/// How long a turn of the runtime may take before fewer checks start in each.
+/// A started check waits about so long whenever it has something to do.
+pub const TURN_US: i64 = 5_000;
+
 /// Clock samples that are remembered.
 pub const CLOCK_SAMPLES: usize = 64;
 /// How old a clock sample may be while a younger one exists.

@@ -7,6 +7,11 @@
 //! While the host's boot never met the control plane, slots are counted from
 //! the boot and results are `undated`; the first clock sample starts the
 //! schedule anew in control-plane time.
+//!
+//! The loop is one task among those of the checks it starts, so the time from
+//! its giving way to its being run again is what every check waits when it has
+//! something to do. While more slots are due than the schedule lets start at
+//! once, the loop gives way after each few and reports that time.
 
 mod set;
 
@@ -21,7 +26,7 @@ use hyperverge_agent_core::batch::Batcher;
 use hyperverge_agent_core::clock::{ControlClock, SavedOffset};
 use hyperverge_agent_core::limits::JUMP_MS;
 use hyperverge_agent_core::missed::{Missed, MissedReason};
-use hyperverge_agent_core::schedule::{Effect, Now, Resume, Schedule};
+use hyperverge_agent_core::schedule::{Caps, Effect, Now, Resume, Schedule};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -51,7 +56,7 @@ pub struct Surroundings {
     pub resume: Resume,
     pub metrics: Arc<Metrics>,
     pub status: Arc<Status>,
-    pub max_in_flight: usize,
+    pub caps: Caps,
 }
 
 /// See the module's head.
@@ -97,7 +102,7 @@ impl<P: Prober> Engine<P> {
             runner: Runner::new(prober.clone(), results_tx, around.metrics.clone()),
             prober,
             results,
-            schedule: Schedule::new(around.max_in_flight, resume),
+            schedule: Schedule::new(around.caps, resume),
             batcher: Batcher::new(boot_ms),
             clock: control,
             set: None,
@@ -121,15 +126,20 @@ impl<P: Prober> Engine<P> {
             }
             self.seal_if_due(now);
             self.persist_if_due(now);
-            let wait = self.wait(now);
+            let held = self.schedule.is_held().then(clock::monotonic);
+            let wait = if held.is_some() { None } else { Some(self.wait(now)) };
             let (sealing, results) = (&mut self.sealing, &mut self.results);
             let woken = tokio::select! {
                 biased;
                 report = answered(sealing) => Woken::Sealed(report),
                 input = inputs.recv() => Woken::Input(input),
                 _ = results.recv_many(&mut rows, limits::RESULTS_AT_ONCE) => Woken::Rows,
-                () = tokio::time::sleep(wait) => Woken::Time,
+                () = pause(wait) => Woken::Time,
             };
+            if let Some(gave_way) = held {
+                let turn = clock::monotonic().saturating_duration_since(gave_way);
+                self.schedule.handle_turn(i64::try_from(turn.as_micros()).unwrap_or(i64::MAX));
+            }
             match woken {
                 Woken::Rows => rows.drain(..).for_each(|finished| self.finished(finished)),
                 Woken::Sealed(Some(report)) => self.sealed(report),
@@ -151,6 +161,12 @@ impl<P: Prober> Engine<P> {
         Now { control_ms: control_us.div_euclid(1_000), boot_ms: boot_us / 1_000 }
     }
 
+    /// Control-plane time, or boot time while undated.
+    fn now_us(&self) -> i64 {
+        let boot_us = clock::boot_us();
+        self.clock.control_us(boot_us).unwrap_or(boot_us)
+    }
+
     fn wait(&self, now: Now) -> Duration {
         let due =
             self.schedule.next_wakeup().map_or(i64::MAX, |at| at.saturating_sub(now.control_ms));
@@ -158,9 +174,10 @@ impl<P: Prober> Engine<P> {
             Some(_) => i64::MAX,
             None => self.batcher.next_seal_ms().saturating_sub(now.boot_ms),
         };
-        // The clock is cut to milliseconds: half of one late beats waking twice.
-        let wait = due.min(seal).clamp(0, limits::ENGINE_TICK_MS);
-        Duration::from_millis(wait.unsigned_abs())
+        let wait = due.min(seal).clamp(0, limits::ENGINE_TICK_MS) * 1_000;
+        // `now` was cut to milliseconds: what of this one has passed is not waited again.
+        let passed = self.now_us() - now.control_ms.saturating_mul(1_000);
+        Duration::from_micros(wait.saturating_sub(passed).max(0).unsigned_abs())
     }
 
     fn drain_effects(&mut self, now: Now) {
@@ -346,6 +363,14 @@ async fn answered(sealing: &mut Option<oneshot::Receiver<SealReport>>) -> Option
     match sealing {
         Some(answer) => answer.await.ok(),
         None => std::future::pending().await,
+    }
+}
+
+/// Waits so long, or for one turn of the runtime.
+async fn pause(wait: Option<Duration>) {
+    match wait {
+        Some(wait) => tokio::time::sleep(wait).await,
+        None => tokio::task::yield_now().await,
     }
 }
 

@@ -5,6 +5,8 @@ use crate::assignments::{HeldAssignment, HeldSet};
 use crate::clock;
 use crate::runner::{Check, Prober};
 use hyperverge_agent_core::schedule::Assigned;
+use hyperverge_protocol::egress::{parse_endpoint, parse_url};
+use hyperverge_protocol::monitor::Kind;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -74,6 +76,56 @@ fn placed<C>(held: &HeldAssignment, check: C, dated: bool) -> Assigned<C> {
         anchor_ms,
         interval_ms: held.interval_ms,
         first_slot,
+        target: watched_host(held),
         check,
+    }
+}
+
+/// The host that a check of `held` opens connections to, as far as its
+/// specification says; monitors of one host share its cap.
+fn watched_host(held: &HeldAssignment) -> Arc<str> {
+    let Ok(spec) = &held.spec else { return held.monitor.to_string().into() };
+    let asked = match &spec.dns.server {
+        Some(server) if spec.kind == Kind::Dns => server,
+        _ => &spec.target,
+    };
+    let url = parse_url(asked).or_else(|_| parse_endpoint(asked).map(|endpoint| endpoint.url));
+    match url.as_ref().ok().and_then(|url| url.host_str()) {
+        Some(host) => host.into(),
+        None => asked.as_str().into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyperverge_protocol::monitor::MonitorSpec;
+
+    #[test]
+    fn monitors_of_one_host_are_known_as_such() {
+        let host = |spec: &str| {
+            let spec = format!(r#"{{"name": "a", {spec}}}"#);
+            let spec = MonitorSpec::from_json(spec.as_bytes()).expect("a good monitor");
+            let held = HeldAssignment {
+                monitor: Uuid::nil(),
+                revision: 1,
+                anchor_ms: 0,
+                interval_ms: 1_000,
+                first_slot: 0,
+                spec: Ok(Box::new(spec)),
+            };
+            watched_host(&held).to_string()
+        };
+        for spec in [
+            r#""target": "https://Example.com:8443/a""#,
+            r#""target": "http://example.com/b?c=d""#,
+            r#""kind": "tcp", "target": "example.com:22""#,
+            r#""kind": "icmp", "target": "example.com""#,
+            r#""kind": "dns", "target": "example.org", "dns": {"server": "example.com:53"}"#,
+        ] {
+            assert_eq!(host(spec), "example.com", "{spec}");
+        }
+        let asks_the_system = host(r#""kind": "dns", "target": "_sip._tcp.example.com""#);
+        assert_eq!(asks_the_system, "_sip._tcp.example.com");
     }
 }

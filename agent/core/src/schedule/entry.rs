@@ -28,8 +28,14 @@ pub(super) struct Entry<C> {
     pub(super) waiting: Option<Waiting>,
     /// A probe of this monitor runs.
     pub(super) busy: bool,
+    /// The last check took long.
+    pub(super) slow: bool,
+    /// Which of the schedule's targets this one watches.
+    pub(super) target: usize,
     /// Slots up to now passed while nobody was there to run them.
     pub(super) was_away: bool,
+    /// Its place in the line, while it stands there; kept over a change of sets.
+    pub(super) place: Option<u64>,
     in_ready: bool,
     in_late: bool,
 }
@@ -44,7 +50,7 @@ impl<C> Assigned<C> {
 
 impl<C> Entry<C> {
     /// An assignment that was not in the set before.
-    pub(super) fn fresh(assigned: Assigned<C>, resume: &Resume) -> Self {
+    pub(super) fn fresh(assigned: Assigned<C>, target: usize, resume: &Resume) -> Self {
         let resumed = resume.complete_through_ms.map(|through| assigned.slot_at(through) + 1);
         let next_slot = resumed.map_or(assigned.first_slot, |slot| slot.max(assigned.first_slot));
         Self {
@@ -52,22 +58,27 @@ impl<C> Entry<C> {
             next_slot,
             waiting: None,
             busy: false,
+            slow: false,
+            target,
             was_away: true,
+            place: None,
             in_ready: false,
             in_late: false,
         }
     }
 
     /// The same assignment in a newer set.
-    pub(super) fn renewed(self, assigned: Assigned<C>, was_idle: bool) -> Self {
+    pub(super) fn renewed(self, assigned: Assigned<C>, target: usize, was_idle: bool) -> Self {
         let next_slot = self.next_slot.max(assigned.first_slot);
         let was_away = self.was_away || was_idle;
-        Self { assigned, next_slot, was_away, in_ready: false, in_late: false, ..self }
+        Self { assigned, next_slot, target, was_away, in_ready: false, in_late: false, ..self }
     }
 
     /// Keeps slots that `old` opened from running again where only the times of
     /// a revision's slots were changed.
     pub(super) fn never_before(mut self, old: &Self) -> Self {
+        self.slow = old.slow;
+        self.place = old.place;
         if old.assigned.revision == self.assigned.revision {
             self.next_slot = self.next_slot.max(old.next_slot);
         }
@@ -95,7 +106,10 @@ impl<C> Entry<C> {
     /// Leaves `queue`; the slot to start, if one still waits there.
     pub(super) fn leave(&mut self, queue: Queue) -> Option<Waiting> {
         match queue {
-            Queue::Ready => self.in_ready = false,
+            Queue::Ready => {
+                self.in_ready = false;
+                self.place = None;
+            }
             Queue::Late => self.in_late = false,
         }
         let belongs = |waiting: &Waiting| waiting.late == (queue == Queue::Late);
@@ -103,6 +117,7 @@ impl<C> Entry<C> {
     }
 
     pub(super) fn leave_queue(&mut self) {
+        self.place = None;
         self.in_ready = false;
         self.in_late = false;
     }

@@ -7,26 +7,32 @@
 //! - A slot may start until the next one is due; then it is missed. Nothing
 //!   piles up: a monitor has at most one probe in flight and one slot waiting.
 //! - A slot that cannot start at once (the monitor's last probe still runs, or
-//!   the agent is at its cap) waits in a queue and keeps its place there even
-//!   when a newer slot of the same monitor takes over, so under overload every
-//!   monitor gets its turn.
+//!   there is no room for it, see `admission.rs`) waits in a line and keeps its
+//!   place there even when a newer slot of the same monitor takes over: who was
+//!   shed comes first next time, so under overload every monitor gets its turn.
 //! - A slot found late (the host slept, the clock jumped, the process was away)
 //!   waits in a queue of its own that is let go at a fixed pace: waking up is
 //!   no storm, and a monitor of one check a day still gets its check.
 //! - Replacing the set keeps the phase of every assignment that stays.
 //!
 //! Call [`Schedule::handle_timeout`] at [`Schedule::next_wakeup`], then drain
-//! [`Schedule::poll_effect`]. `now` may step either way; a slot is never run twice.
+//! [`Schedule::poll_effect`]. While [`Schedule::is_held`], let everything else that
+//! is ready run once, say how long that took ([`Schedule::handle_turn`]), and
+//! look again. `now` may step either way; a slot is never run twice.
 
+mod admission;
 mod entry;
 #[cfg(test)]
 mod tests;
 
-use crate::limits::{JUMP_MS, LATE_MS, LATE_PER_SECOND};
+use crate::limits::{JUMP_MS, LATE_MS, LATE_PER_SECOND, SLOW_MS};
 use crate::missed::{Missed, MissedReason};
+use admission::Admission;
+pub use admission::Caps;
 use entry::{Entry, Queue, Waiting};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// One monitor this agent probes. `check` is whatever the shell needs to do it.
@@ -39,6 +45,8 @@ pub struct Assigned<C> {
     pub interval_ms: i64,
     /// The first slot this agent owns.
     pub first_slot: i64,
+    /// The host that is watched: those that name the same one share its cap.
+    pub target: Arc<str>,
     pub check: C,
 }
 
@@ -98,6 +106,12 @@ struct Running {
     revision: u64,
     slot: i64,
     due_ms: i64,
+    started_boot_ms: i64,
+    /// It fills a place of the slow share.
+    slow: bool,
+    host: Arc<str>,
+    /// Which of the targets that is, while the set still holds it.
+    target: Option<usize>,
     /// Started before a [`Schedule::reset`]: its number means nothing any more.
     outdated: bool,
     /// Position of the monitor's entry, while the set still holds it.
@@ -110,7 +124,7 @@ pub struct Schedule<C> {
     entries: Vec<Entry<C>>,
     /// (due, entry) of the next slot of every entry.
     heap: BinaryHeap<Reverse<(i64, usize)>>,
-    ready: VecDeque<usize>,
+    admission: Admission,
     late: VecDeque<usize>,
     /// When the late queue may let its next slot go.
     late_next_ms: i64,
@@ -119,7 +133,6 @@ pub struct Schedule<C> {
     open: BTreeSet<(i64, Ticket)>,
     effects: VecDeque<Effect<C>>,
     resume: Resume,
-    max_in_flight: usize,
     next_ticket: u64,
     last_look_ms: Option<i64>,
     /// Slots due up to here have been opened.
@@ -131,19 +144,18 @@ pub struct Schedule<C> {
 }
 
 impl<C: Clone> Schedule<C> {
-    /// An idle schedule; at most `max_in_flight` probes (at least 1) run at once.
-    pub fn new(max_in_flight: usize, resume: Resume) -> Self {
+    /// An idle schedule.
+    pub fn new(caps: Caps, resume: Resume) -> Self {
         Self {
             entries: Vec::new(),
             heap: BinaryHeap::new(),
-            ready: VecDeque::new(),
+            admission: Admission::new(caps),
             late: VecDeque::new(),
             late_next_ms: i64::MIN,
             running: BTreeMap::new(),
             open: BTreeSet::new(),
             effects: VecDeque::new(),
             resume,
-            max_in_flight: max_in_flight.max(1),
             next_ticket: 0,
             last_look_ms: None,
             frontier_ms: None,
@@ -165,22 +177,24 @@ impl<C: Clone> Schedule<C> {
         let mut old: BTreeMap<Uuid, Entry<C>> =
             self.entries.drain(..).map(|entry| (entry.assigned.monitor, entry)).collect();
         self.heap.clear();
-        self.ready.clear();
         self.late.clear();
         let mut positions = BTreeMap::new();
+        let mut targets: BTreeMap<Arc<str>, usize> = BTreeMap::new();
         for assigned in set {
             if positions.contains_key(&assigned.monitor) {
                 continue;
             }
+            let count = targets.len();
+            let target = *targets.entry(assigned.target.clone()).or_insert(count);
             let mut entry = match old.remove(&assigned.monitor) {
                 Some(entry) if entry.assigned.is_same_series(&assigned) => {
-                    entry.renewed(assigned, was_idle)
+                    entry.renewed(assigned, target, was_idle)
                 }
                 Some(entry) => {
                     self.miss_waiting(&entry, MissedReason::Stopped);
-                    Entry::fresh(assigned, &self.resume).never_before(&entry)
+                    Entry::fresh(assigned, target, &self.resume).never_before(&entry)
                 }
-                None => Entry::fresh(assigned, &self.resume),
+                None => Entry::fresh(assigned, target, &self.resume),
             };
             entry.busy = false;
             let position = self.entries.len();
@@ -191,15 +205,21 @@ impl<C: Clone> Schedule<C> {
         for entry in old.into_values() {
             self.miss_waiting(&entry, MissedReason::Stopped);
         }
+        self.admission.clear(targets.len());
         for running in self.running.values_mut() {
             running.entry = positions.get(&running.monitor).copied();
             if let Some(position) = running.entry {
                 self.entries[position].busy = true;
             }
+            running.target = targets.get(&running.host).copied();
+            if let Some(target) = running.target {
+                self.admission.adopt(target);
+            }
         }
-        for position in 0..self.entries.len() {
-            self.enqueue(position);
-        }
+        // Everybody keeps their place in the line.
+        let mut line: Vec<usize> = (0..self.entries.len()).collect();
+        line.sort_by_key(|position| self.entries[*position].place.unwrap_or(u64::MAX));
+        line.into_iter().for_each(|position| self.enqueue(position));
         // Completeness for the old set promises nothing about the new one's slots.
         self.complete_ms = None;
         self.handle_timeout(now);
@@ -224,7 +244,19 @@ impl<C: Clone> Schedule<C> {
             self.open_slots(position, now.control_ms, reason);
         }
         self.frontier_ms = self.frontier_ms.max(Some(now.control_ms));
-        self.release(now.control_ms);
+        self.admission.next_turn();
+        self.release(now);
+    }
+
+    /// While [`Self::is_held`]: how long everything else that was ready took to
+    /// run once. Call [`Self::handle_timeout`] after it.
+    pub fn handle_turn(&mut self, took_us: i64) {
+        self.admission.note_turn(took_us);
+    }
+
+    /// Whether slots wait for nothing but the next turn.
+    pub fn is_held(&self) -> bool {
+        self.admission.is_held()
     }
 
     /// A started slot's row is in the batch being filled (or was given up and
@@ -232,12 +264,15 @@ impl<C: Clone> Schedule<C> {
     pub fn handle_finished(&mut self, ticket: Ticket, now: Now) {
         let Some(running) = self.running.remove(&ticket) else { return };
         self.open.remove(&(running.due_ms, ticket));
+        self.admission.ended(running.target, running.slow, &self.entries);
         if let Some(position) = running.entry {
-            self.entries[position].busy = false;
+            let entry = &mut self.entries[position];
+            entry.busy = false;
+            entry.slow = now.boot_ms.saturating_sub(running.started_boot_ms) >= SLOW_MS;
             self.enqueue(position);
         }
         if !self.stopped {
-            self.release(now.control_ms);
+            self.release(now);
         }
     }
 
@@ -265,13 +300,15 @@ impl<C: Clone> Schedule<C> {
         let running = std::mem::take(&mut self.running);
         let ticket = self.next_ticket;
         let stopped = self.stopped;
-        *self = Self::new(self.max_in_flight, resume);
+        *self = Self::new(self.admission.caps(), resume);
         self.next_ticket = ticket;
         self.stopped = stopped;
         self.running = running;
         for running in self.running.values_mut() {
             running.entry = None;
+            running.target = None;
             running.outdated = true;
+            self.admission.resume(running.slow);
         }
     }
 
@@ -286,7 +323,7 @@ impl<C: Clone> Schedule<C> {
             return None;
         }
         let due = self.heap.peek().map(|Reverse((due_ms, _))| *due_ms);
-        let paced = !self.late.is_empty() && self.running.len() < self.max_in_flight;
+        let paced = !self.late.is_empty() && self.admission.has_room();
         let late = paced.then_some(self.late_next_ms);
         match (due, late) {
             (Some(due), Some(late)) => Some(due.min(late)),
@@ -321,7 +358,7 @@ impl<C: Clone> Schedule<C> {
 
     fn go_idle(&mut self) {
         self.idle = true;
-        self.ready.clear();
+        self.admission.dismiss();
         self.late.clear();
         for position in 0..self.entries.len() {
             self.entries[position].leave_queue();
@@ -403,40 +440,59 @@ impl<C: Clone> Schedule<C> {
         let wanted = if waiting.late { Queue::Late } else { Queue::Ready };
         if entry.join_queue(wanted) {
             match wanted {
-                Queue::Ready => self.ready.push_back(position),
+                Queue::Ready => entry.place = Some(self.admission.join(position, entry.slow)),
                 Queue::Late => self.late.push_back(position),
             }
         }
     }
 
-    fn release(&mut self, now_ms: i64) {
-        while self.running.len() < self.max_in_flight {
-            let Some(position) = self.ready.pop_front() else { break };
-            if let Some(waiting) = self.entries[position].leave(Queue::Ready) {
-                self.start(position, waiting);
+    fn release(&mut self, now: Now) {
+        self.admit_late(now.control_ms);
+        while let Some(position) = self.admission.next(&self.entries) {
+            match self.entries[position].leave(Queue::Ready) {
+                Some(waiting) => self.start(position, waiting, now),
+                None => self.admission.unpark(self.entries[position].target, &self.entries),
             }
         }
+    }
+
+    /// Lets late slots join the line of the others, at their pace.
+    fn admit_late(&mut self, now_ms: i64) {
         // A stopped or stepped clock must neither hoard permits nor wait for ages.
         let pace = 1_000 / LATE_PER_SECOND;
         self.late_next_ms = self.late_next_ms.clamp(now_ms - pace, now_ms + pace);
-        while self.running.len() < self.max_in_flight && self.late_next_ms <= now_ms {
+        while self.admission.has_room() && self.late_next_ms <= now_ms {
             let Some(position) = self.late.pop_front() else { break };
-            if let Some(waiting) = self.entries[position].leave(Queue::Late) {
-                self.start(position, waiting);
+            let entry = &mut self.entries[position];
+            if let Some(waiting) = entry.leave(Queue::Late) {
+                entry.waiting = Some(Waiting { late: false, ..waiting });
+                self.enqueue(position);
                 self.late_next_ms += pace;
             }
         }
     }
 
-    fn start(&mut self, position: usize, waiting: Waiting) {
+    fn start(&mut self, position: usize, waiting: Waiting, now: Now) {
         let entry = &mut self.entries[position];
         entry.waiting = None;
         entry.busy = true;
         let Waiting { slot, due_ms, ticket, .. } = waiting;
         let (monitor, revision) = (entry.assigned.monitor, entry.assigned.revision);
         let check = entry.assigned.check.clone();
-        let entry = Some(position);
-        let running = Running { monitor, revision, slot, due_ms, outdated: false, entry };
+        let (target, slow) = (entry.target, entry.slow);
+        self.admission.started(target, slow);
+        let running = Running {
+            monitor,
+            revision,
+            slot,
+            due_ms,
+            started_boot_ms: now.boot_ms,
+            slow,
+            host: entry.assigned.target.clone(),
+            target: Some(target),
+            outdated: false,
+            entry: Some(position),
+        };
         self.running.insert(ticket, running);
         self.effects.push_back(Effect::Start(Due {
             ticket,

@@ -1,3 +1,5 @@
+mod admission;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -7,9 +9,15 @@ fn at(control_ms: i64) -> Now {
     Now { control_ms, boot_ms: control_ms }
 }
 
+fn caps(in_flight: usize) -> Caps {
+    Caps { in_flight, per_target: in_flight }
+}
+
+/// Monitors 1, 4, 7 … watch one host, 2, 5, 8 … another, 3, 6, 9 … a third.
 fn assigned(monitor: u128, revision: u64, interval_ms: i64) -> Assigned<()> {
+    let target = format!("{}.example", monitor % 3).into();
     let monitor = Uuid::from_u128(monitor);
-    Assigned { monitor, revision, anchor_ms: 0, interval_ms, first_slot: 0, check: () }
+    Assigned { monitor, revision, anchor_ms: 0, interval_ms, first_slot: 0, target, check: () }
 }
 
 fn drain(schedule: &mut Schedule<()>) -> (Vec<Due<()>>, Vec<Missed>) {
@@ -28,12 +36,17 @@ fn run(schedule: &mut Schedule<()>, from: i64, ms: i64) -> (Vec<i64>, Vec<Missed
     let (mut slots, mut misses) = (vec![], vec![]);
     for step in 0..=ms / 10 {
         let now = at(from + step * 10);
-        schedule.handle_timeout(now);
-        let (started, missed) = drain(schedule);
-        misses.extend(missed);
-        for due in started {
-            slots.push(due.slot);
-            schedule.handle_finished(due.ticket, now);
+        loop {
+            schedule.handle_timeout(now);
+            let (started, missed) = drain(schedule);
+            misses.extend(missed);
+            for due in started {
+                slots.push(due.slot);
+                schedule.handle_finished(due.ticket, now);
+            }
+            if !schedule.is_held() {
+                break;
+            }
         }
     }
     (slots, misses)
@@ -41,7 +54,7 @@ fn run(schedule: &mut Schedule<()>, from: i64, ms: i64) -> (Vec<i64>, Vec<Missed
 
 #[test]
 fn slots_start_when_due_and_the_frontier_follows() {
-    let mut schedule = Schedule::new(8, Resume::default());
+    let mut schedule = Schedule::new(caps(8), Resume::default());
     assert_eq!(schedule.complete_through(), None);
     schedule.replace(vec![assigned(1, 1, 1_000)], i64::MAX, at(0));
     let (started, _) = drain(&mut schedule);
@@ -55,7 +68,7 @@ fn slots_start_when_due_and_the_frontier_follows() {
 
 #[test]
 fn a_hung_probe_misses_its_own_slots_only() {
-    let mut schedule = Schedule::new(8, Resume::default());
+    let mut schedule = Schedule::new(caps(8), Resume::default());
     schedule.replace(vec![assigned(1, 1, 1_000), assigned(2, 1, 1_000)], i64::MAX, at(0));
     let (started, _) = drain(&mut schedule);
     let hung = started.iter().find(|due| due.monitor == Uuid::from_u128(1)).expect("both start");
@@ -72,7 +85,7 @@ fn a_hung_probe_misses_its_own_slots_only() {
 
 #[test]
 fn under_overload_everybody_gets_a_turn() {
-    let mut schedule = Schedule::new(2, Resume::default());
+    let mut schedule = Schedule::new(caps(2), Resume::default());
     schedule.replace((1..=10).map(|m| assigned(m, 1, 1_000)).collect(), i64::MAX, at(0));
     let mut running: VecDeque<Due<()>> = VecDeque::new();
     let mut turns: BTreeMap<Uuid, u32> = BTreeMap::new();
@@ -95,7 +108,7 @@ fn under_overload_everybody_gets_a_turn() {
 
 #[test]
 fn waking_from_suspend_is_no_storm() {
-    let mut schedule = Schedule::new(1_000, Resume::default());
+    let mut schedule = Schedule::new(caps(1_000), Resume::default());
     schedule.replace((0..500).map(|m| assigned(m, 1, 60_000)).collect(), i64::MAX, at(0));
     run(&mut schedule, 0, 100);
     schedule.handle_timeout(at(10 * 60_000 + 30_000));
@@ -110,7 +123,7 @@ fn waking_from_suspend_is_no_storm() {
 
 #[test]
 fn an_expired_set_is_idle_and_claims_nothing() {
-    let mut schedule = Schedule::new(8, Resume::default());
+    let mut schedule = Schedule::new(caps(8), Resume::default());
     schedule.replace(vec![assigned(1, 1, 1_000)], 2_500, at(0));
     let (slots, _) = run(&mut schedule, 0, 6_000);
     assert_eq!(slots, [0, 1, 2]);
@@ -139,7 +152,7 @@ fn a_restart_accounts_for_the_time_between() {
         complete_through_ms: Some(4_500),
         sealed: BTreeSet::from([(monitor, 1, 6), (monitor, 1, 9)]),
     };
-    let mut schedule = Schedule::new(8, resume);
+    let mut schedule = Schedule::new(caps(8), resume);
     schedule.replace(vec![assigned(1, 1, 1_000)], i64::MAX, at(9_200));
     let (started, missed) = drain(&mut schedule);
     assert!(started.is_empty(), "slot 9 is sealed");
@@ -150,7 +163,7 @@ fn a_restart_accounts_for_the_time_between() {
 
 #[test]
 fn stopping_reports_what_will_not_run() {
-    let mut schedule = Schedule::new(1, Resume::default());
+    let mut schedule = Schedule::new(caps(1), Resume::default());
     schedule.replace(vec![assigned(1, 1, 1_000), assigned(2, 1, 1_000)], i64::MAX, at(0));
     let (started, _) = drain(&mut schedule);
     schedule.stop();
@@ -212,6 +225,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// No host is asked by more than `most` at once.
+    fn crowded(&self, most: usize) -> Result<(), TestCaseError> {
+        for host in 0..3 {
+            let asks = |due: &&Due<()>| due.monitor.as_u128() % 3 == host;
+            prop_assert!(self.running.iter().filter(asks).count() <= most);
+        }
+        Ok(())
+    }
+
     /// A set as a control plane would send it: what is new begins in the future.
     fn set(&mut self, wanted: &[(u128, i64)], newer: bool, now_ms: i64) -> Vec<Assigned<()>> {
         self.revision += 1;
@@ -239,8 +261,10 @@ proptest! {
     fn every_slot_is_started_or_missed_exactly_once(
         steps in prop::collection::vec(step(), 1..120),
         cap in 1usize..6,
+        per_target in 1usize..4,
     ) {
-        let mut schedule = Schedule::new(cap, Resume::default());
+        let caps = Caps { in_flight: cap, per_target };
+        let mut schedule = Schedule::new(caps, Resume::default());
         let mut ledger = Ledger::default();
         let mut now_ms = 1_000_000;
         // The control plane's plans do not step back with the agent's idea of time.
@@ -271,6 +295,7 @@ proptest! {
             schedule.handle_timeout(at(now_ms));
             ledger.record(&mut schedule)?;
             prop_assert!(ledger.running.len() <= cap);
+            ledger.crowded(per_target)?;
             let through = schedule.complete_through().expect("a set was given");
             let running: Slots = ledger
                 .running
