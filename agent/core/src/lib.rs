@@ -21,6 +21,7 @@ pub mod judge;
 pub mod limits;
 pub mod missed;
 pub mod schedule;
+pub mod secrets;
 pub mod session;
 pub mod spool;
 

@@ -34,6 +34,7 @@ pub mod tls;
 pub mod wire;
 
 use failure::Failure;
+use hyperverge_agent_core::secrets::Secrets;
 use hyperverge_protocol::egress::EgressPolicy;
 use hyperverge_protocol::monitor::{Kind, MonitorSpec};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
@@ -138,6 +139,7 @@ pub trait Probe: Sized {
 pub struct Prepared {
     plan: Result<Plan, Failure>,
     invert: bool,
+    secrets: Secrets,
 }
 
 #[derive(Debug)]
@@ -167,12 +169,12 @@ impl Prepared {
                 }
             },
         };
-        Self { plan, invert: spec.invert }
+        Self { plan, invert: spec.invert, secrets: Secrets::new(spec) }
     }
 
     /// Makes one check. Ends by the monitor's timeout.
     pub async fn run(&self, context: &ProbeContext, check: &CheckId) -> Observation {
-        let observation = match &self.plan {
+        let mut observation = match &self.plan {
             Err(failure) => failure.clone().bare(),
             Ok(Plan::Http(probe)) => probe.run(context, check).await,
             Ok(Plan::Icmp(probe)) => probe.run(context, check).await,
@@ -180,6 +182,7 @@ impl Prepared {
             Ok(Plan::Tcp(probe)) => probe.run(context, check).await,
             Ok(Plan::Tls(probe)) => probe.run(context, check).await,
         };
+        self.secrets.hide(&mut observation);
         if self.invert { inverted(observation) } else { observation }
     }
 }

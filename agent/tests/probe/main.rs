@@ -3,12 +3,14 @@
 mod answers;
 mod dns;
 mod hostile;
+mod judging;
 mod name_server;
 mod names;
 mod policy;
 mod redirects;
 mod requests;
 mod routes;
+mod secrets;
 mod serving;
 mod starttls;
 mod tcp;

@@ -156,3 +156,68 @@ impl Judge {
         self.latency.should(seen)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    fn judge(more: Value) -> Judge {
+        let mut spec = json!({ "name": "a", "target": "https://example.com" });
+        for (key, value) in more.as_object().expect("an object") {
+            spec[key] = value.clone();
+        }
+        let spec = serde_json::from_value::<MonitorSpec>(spec).expect("a specification");
+        assert_eq!(spec.check(), Vec::new());
+        Judge::new(&spec).expect("good rules")
+    }
+
+    /// What an answer in 500 ms with a certificate for 10 days and an empty body is.
+    fn judged(more: Value) -> Option<(Outcome, Reason)> {
+        let mut seen = Observation::bare(Outcome::Ok, None, "");
+        seen.phases.processing = Some(Duration::from_millis(500));
+        seen.certificate_expires_s = Some(10 * 24 * 3600);
+        let judgement = judge(more).judge(&seen, &Answer::default(), 0).err()?;
+        Some((judgement.outcome, judgement.reason))
+    }
+
+    #[test]
+    fn what_must_be_comes_before_what_had_better_be() {
+        let expect = json!({ "body": "x", "certificate_days": 20, "latency": "400ms" });
+        let warn = json!({ "certificate_days": 30, "latency": "300ms" });
+        let mut spec = json!({ "expect": expect, "assert": ["false"], "warn": warn });
+        let (fail, degraded) = (Outcome::Fail, Outcome::Degraded);
+        for (section, field, ends) in [
+            ("expect", "body", Some((fail, Reason::Body))),
+            ("expect", "certificate_days", Some((fail, Reason::CertificateDays))),
+            ("expect", "latency", Some((fail, Reason::Latency))),
+            ("assert", "", Some((fail, Reason::Assertion))),
+            ("warn", "certificate_days", Some((degraded, Reason::CertificateDays))),
+            ("warn", "latency", Some((degraded, Reason::Latency))),
+        ] {
+            assert_eq!(judged(spec.clone()), ends, "{section}.{field}");
+            if field.is_empty() {
+                spec[section] = json!([]);
+            } else if let Some(fields) = spec[section].as_object_mut() {
+                fields.remove(field);
+            }
+        }
+        assert_eq!(judged(spec), None);
+    }
+
+    #[test]
+    fn only_what_a_rule_looks_at_is_wanted() {
+        let wants = |more| judge(more).wants();
+        let of = |body, headers| Wants { body, headers };
+        assert_eq!(wants(json!({})), of(WantsBody::Count, false));
+        assert_eq!(wants(json!({ "expect": { "body": "x" } })), of(WantsBody::Search, false));
+        let headers = json!({ "expect": { "body_without": "x", "headers": { "a": "." } } });
+        assert_eq!(wants(headers), of(WantsBody::Search, true));
+        assert_eq!(wants(json!({ "expect": { "body_regex": "x" } })), of(WantsBody::Whole, false));
+        let status = json!({ "assert": ["response.status == 200"] });
+        assert_eq!(wants(status), of(WantsBody::Count, false));
+        let both = json!({ "assert": ["response.json().a == response.headers.b"] });
+        assert_eq!(wants(both), of(WantsBody::Whole, true));
+    }
+}

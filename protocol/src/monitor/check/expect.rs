@@ -1,45 +1,142 @@
-//! Sections `expect` and `warn`.
+//! Sections `expect` and `warn`. A rule for what the kind never sees would
+//! never be broken, and somebody would rely on it: it is refused.
 
 use super::Problems;
 use crate::limits;
-use crate::monitor::{Method, MonitorSpec};
+use crate::monitor::{Expect, Kind, Method, MonitorSpec, StatusRange};
+use crate::pattern::Pattern;
+
+const HTTP: &[Kind] = &[Kind::Http];
+const DNS: &[Kind] = &[Kind::Dns];
+const ICMP: &[Kind] = &[Kind::Icmp];
 
 pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
-    let expect = &spec.expect;
+    check_kinds(spec, found);
+    check_latency(spec, found);
+    check_days(spec, found);
+    if spec.kind == Kind::Http {
+        check_status(&spec.expect.status, found);
+        check_body(spec, found);
+        check_headers(&spec.expect, found);
+    }
+}
+
+/// Fields that are there, and the kinds that have them.
+fn check_kinds(spec: &MonitorSpec, found: &mut Problems) {
+    let (expect, warn) = (&spec.expect, &spec.warn);
+    for (field, is_there, kinds) in [
+        ("expect.status", expect.status != Expect::default().status, HTTP),
+        ("expect.body", expect.body.is_some(), HTTP),
+        ("expect.body_without", expect.body_without.is_some(), HTTP),
+        ("expect.body_regex", expect.body_regex.is_some(), HTTP),
+        ("expect.headers", !expect.headers.is_empty(), HTTP),
+        ("expect.loss", expect.loss.is_some(), ICMP),
+        ("expect.jitter", expect.jitter.is_some(), ICMP),
+        ("expect.rcode", !expect.rcode.is_empty(), DNS),
+        ("expect.answers", !expect.answers.is_empty(), DNS),
+        ("expect.answers_only", expect.answers_only, DNS),
+        ("expect.ttl", expect.ttl.is_some(), DNS),
+        ("expect.authoritative", expect.authoritative.is_some(), DNS),
+        ("expect.authority", !expect.authority.is_empty(), DNS),
+        ("warn.loss", warn.loss.is_some(), ICMP),
+        ("warn.jitter", warn.jitter.is_some(), ICMP),
+        ("warn.ttl", warn.ttl.is_some(), DNS),
+    ] {
+        let [kind] = kinds else { continue };
+        found.unless(
+            !is_there || spec.kind == *kind,
+            field,
+            format!("must be absent unless kind is {}", kind.as_str()),
+        );
+    }
+}
+
+fn check_latency(spec: &MonitorSpec, found: &mut Problems) {
+    for (field, latency) in
+        [("expect.latency", spec.expect.latency), ("warn.latency", spec.warn.latency)]
+    {
+        let Some(latency) = latency else { continue };
+        found.unless(!latency.0.is_zero(), field, "must be more than 0");
+        found.unless(
+            latency <= spec.timeout(),
+            field,
+            format!("must be at most the timeout ({})", spec.timeout()),
+        );
+    }
+}
+
+fn check_days(spec: &MonitorSpec, found: &mut Problems) {
+    for (field, days) in [
+        ("expect.certificate_days", spec.expect.certificate_days),
+        ("expect.chain_days", spec.expect.chain_days),
+        ("warn.certificate_days", spec.warn.certificate_days),
+        ("warn.chain_days", spec.warn.chain_days),
+    ] {
+        let Some(days) = days else { continue };
+        found.unless((1..=3_650).contains(&days), field, "must be 1 to 3650");
+        found.unless(
+            spec.kind != Kind::Icmp,
+            field,
+            "must be absent with kind icmp, which sees no certificate",
+        );
+    }
+}
+
+fn check_status(status: &[StatusRange], found: &mut Problems) {
     found.unless(
-        (1..=limits::STATUS_RANGES).contains(&expect.status.len()),
+        (1..=limits::STATUS_RANGES).contains(&status.len()),
         "expect.status",
         "must hold 1 to 32 ranges",
     );
-    for (field, latency) in
-        [("expect.latency", expect.latency), ("warn.latency", spec.warn.latency)]
-    {
-        if let Some(latency) = latency {
-            found.unless(!latency.0.is_zero(), field, "must be more than 0");
-            found.unless(
-                latency <= spec.timeout(),
-                field,
-                format!("must be at most the timeout ({})", spec.timeout()),
-            );
-        }
-    }
-    let days = [
-        ("expect.certificate_days", expect.certificate_days),
-        ("warn.certificate_days", spec.warn.certificate_days),
-    ];
-    for (field, days) in days {
-        found.unless(days.is_none_or(|d| (1..=3_650).contains(&d)), field, "must be 1 to 3650");
-    }
-    if let Some(body) = &expect.body {
-        found.unless(
-            (1..=limits::PATTERN_BYTES).contains(&body.len()),
-            "expect.body",
-            "must be 1 to 1024 bytes",
-        );
+}
+
+fn check_body(spec: &MonitorSpec, found: &mut Problems) {
+    let expect = &spec.expect;
+    for (field, text) in [
+        ("expect.body", &expect.body),
+        ("expect.body_without", &expect.body_without),
+        ("expect.body_regex", &expect.body_regex),
+    ] {
+        let Some(text) = text else { continue };
+        let fits = (1..=limits::PATTERN_BYTES).contains(&text.len());
+        found.unless(fits, field, "must be 1 to 1024 bytes");
         found.unless(
             spec.http.method != Method::Head,
-            "expect.body",
+            field,
             "must be absent with HEAD, whose answer has no body",
         );
+        if field == "expect.body_regex" && fits {
+            check_pattern(field, text, found);
+        }
+    }
+}
+
+fn check_headers(expect: &Expect, found: &mut Problems) {
+    let field = "expect.headers";
+    if expect.headers.len() > limits::HEADERS {
+        return found.unless(false, field, "must be at most 64 headers");
+    }
+    let bytes: usize = expect.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > limits::HEADER_BYTES {
+        return found.unless(false, field, "must be at most 16384 bytes together");
+    }
+    let mut names: Vec<String> = Vec::with_capacity(expect.headers.len());
+    for (name, pattern) in &expect.headers {
+        let field = format!("{field}.{name}");
+        found.unless(
+            super::http::is_header_name(name),
+            &field,
+            "must be a header name (RFC 9110 token)",
+        );
+        let name = name.to_ascii_lowercase();
+        found.unless(!names.contains(&name), &field, "must not repeat a header in other letters");
+        names.push(name);
+        check_pattern(&field, pattern, found);
+    }
+}
+
+fn check_pattern(field: &str, source: &str, found: &mut Problems) {
+    if let Err(rule) = Pattern::parse(source) {
+        found.unless(false, field, rule.to_string());
     }
 }

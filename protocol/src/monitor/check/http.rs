@@ -148,12 +148,7 @@ fn check_headers(http: &HttpOptions, found: &mut Problems) {
 
 fn check_header(name: &str, value: &str, found: &mut Problems) {
     let field = format!("http.headers.{name}");
-    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-    found.unless(
-        !name.is_empty() && name.bytes().all(token),
-        &field,
-        "must be a header name (RFC 9110 token)",
-    );
+    found.unless(is_header_name(name), &field, "must be a header name (RFC 9110 token)");
     found.unless(
         !value.bytes().any(|b| (b < 0x20 && b != b'\t') || b == 0x7f),
         &field,
@@ -161,4 +156,10 @@ fn check_header(name: &str, value: &str, found: &mut Problems) {
     );
     let reserved = FRAMING_HEADERS.contains(&name.to_ascii_lowercase().as_str());
     found.unless(!reserved, &field, "must not be a header that frames or routes the message");
+}
+
+/// RFC 9110, section 5.6.2: a token.
+pub(super) fn is_header_name(name: &str) -> bool {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(token)
 }

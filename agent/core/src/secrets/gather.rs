@@ -1,0 +1,232 @@
+//! Where a specification may hold secrets, section by section.
+//!
+//! What certainly is none, such as the value of `Accept`, is left alone, so
+//! that messages stay readable. When in doubt, it is a secret.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hyperverge_protocol::monitor::{Auth, MonitorSpec, Step};
+use url::Url;
+
+/// Headers whose values are no secrets.
+const OPEN_HEADERS: [&str; 12] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "cache-control",
+    "content-language",
+    "content-type",
+    "origin",
+    "pragma",
+    "range",
+    "referer",
+    "user-agent",
+];
+/// Words in a name that make its value a secret; in lower case.
+const TELLING: [&str; 9] =
+    ["auth", "credential", "key", "login", "pass", "pin", "secret", "session", "token"];
+/// Bytes of a part of a path that looks like a key, as in the address of a webhook.
+const PATH_KEY_BYTES: usize = 16;
+
+/// Every value that may be a secret, of any length.
+pub(super) fn gather(spec: &MonitorSpec) -> Vec<Vec<u8>> {
+    let mut found = Found(Vec::new());
+    found.url(&spec.target);
+    if let Some(proxy) = &spec.http.proxy {
+        found.url(proxy);
+    }
+    match &spec.http.auth {
+        Some(Auth::Basic(basic)) => found.basic(&basic.username, &basic.password),
+        Some(Auth::Bearer(token)) => found.text(token),
+        None => {}
+    }
+    for (name, value) in &spec.http.headers {
+        found.header(name, value);
+    }
+    if let Some(body) = &spec.http.body {
+        found.body(body);
+    }
+    for step in &spec.tcp.steps {
+        match step {
+            Step::Send(text) => text.lines().for_each(|line| found.line(line)),
+            Step::SendHex(digits) => found.0.extend(hex::decode(digits).ok()),
+            _ => {}
+        }
+    }
+    if let Some(server) = &spec.dns.server {
+        found.url(server);
+    }
+    if let Some(key) = &spec.tls.key {
+        key.lines().filter(|line| !line.starts_with("-----")).for_each(|line| found.text(line));
+    }
+    found.0
+}
+
+struct Found(Vec<Vec<u8>>);
+
+impl Found {
+    fn text(&mut self, text: &str) {
+        self.0.push(text.as_bytes().to_vec());
+    }
+
+    fn basic(&mut self, user: &str, password: &str) {
+        self.text(password);
+        self.text(&STANDARD.encode(format!("{user}:{password}")));
+    }
+
+    /// Its password, the values of its query, and what looks like a key in its path.
+    fn url(&mut self, text: &str) {
+        let Ok(url) = Url::parse(text) else { return };
+        if let Some(password) = url.password() {
+            self.text(password);
+            let decoded = |text: &str| {
+                let pair = format!("x={}", text.replace('+', "%2B"));
+                url::form_urlencoded::parse(pair.as_bytes())
+                    .next()
+                    .map(|(_, value)| value.into_owned())
+                    .unwrap_or_default()
+            };
+            self.basic(&decoded(url.username()), &decoded(password));
+        }
+        for pair in url.query().unwrap_or_default().split('&') {
+            self.text(pair.split_once('=').map_or(pair, |(_, value)| value));
+        }
+        for (_, value) in url.query_pairs() {
+            self.text(&value);
+        }
+        let parts = url.path().split('/').filter(|part| part.len() >= PATH_KEY_BYTES);
+        parts.for_each(|part| self.text(part));
+    }
+
+    fn header(&mut self, name: &str, value: &str) {
+        if OPEN_HEADERS.iter().any(|open| name.eq_ignore_ascii_case(open)) {
+            return;
+        }
+        self.text(value);
+        let name = name.to_ascii_lowercase();
+        if name == "cookie" {
+            for cookie in value.split(';') {
+                self.text(cookie.split_once('=').map_or(cookie, |(_, value)| value).trim());
+            }
+        } else if let Some((scheme, rest)) = value.split_once(' ') {
+            // `Bearer …`, `Basic …`, `Token …`.
+            self.text(rest.trim());
+            let pair = STANDARD.decode(rest.trim()).ok().and_then(|b| String::from_utf8(b).ok());
+            if let Some((user, password)) = pair.as_deref().and_then(|pair| pair.split_once(':'))
+                && scheme.eq_ignore_ascii_case("basic")
+            {
+                self.basic(user, password);
+            }
+        }
+    }
+
+    /// All of it, and values with telling names.
+    fn body(&mut self, body: &str) {
+        self.text(body);
+        match serde_json::from_str(body) {
+            Ok(json) => self.json(&json, false),
+            Err(_) => {
+                for (name, value) in url::form_urlencoded::parse(body.as_bytes()) {
+                    if tells(&name) {
+                        self.text(&value);
+                    }
+                }
+            }
+        }
+    }
+
+    fn json(&mut self, json: &serde_json::Value, named: bool) {
+        match json {
+            serde_json::Value::String(text) if named => self.text(text),
+            serde_json::Value::Number(number) if named => self.text(&number.to_string()),
+            serde_json::Value::Array(values) => {
+                values.iter().for_each(|value| self.json(value, named));
+            }
+            serde_json::Value::Object(fields) => {
+                fields.iter().for_each(|(name, value)| self.json(value, named || tells(name)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Of a dialogue: what follows a telling word, and the line as a whole.
+    fn line(&mut self, line: &str) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words.len() == 1 || tells(line) {
+            words.iter().skip(1).for_each(|word| self.text(word));
+            self.text(line.trim());
+        }
+    }
+}
+
+fn tells(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    TELLING.iter().any(|word| name.contains(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn gathered(spec: serde_json::Value) -> Vec<String> {
+        let mut base = json!({"name": "a", "target": "https://example.com"});
+        for (key, value) in spec.as_object().expect("an object") {
+            base[key] = value.clone();
+        }
+        let spec: MonitorSpec = serde_json::from_value(base).expect("a specification");
+        let found = gather(&spec);
+        found.iter().map(|secret| String::from_utf8_lossy(secret).into_owned()).collect()
+    }
+
+    #[test]
+    fn every_place_that_may_hold_a_secret() {
+        for (spec, secret) in [
+            (json!({"target": "https://example.com/a?key=s3cret%21"}), "s3cret!"),
+            (json!({"target": "https://example.com/a?key=s3cret%21"}), "s3cret%21"),
+            (json!({"target": "https://example.com/?justakey"}), "justakey"),
+            (
+                json!({"target": "https://example.com/hook/T0123456789abcdef/x"}),
+                "T0123456789abcdef",
+            ),
+            (json!({"http": {"auth": {"bearer": "tok.en"}}}), "tok.en"),
+            (json!({"http": {"auth": {"basic": {"username": "u", "password": "pw12"}}}}), "pw12"),
+            (
+                json!({"http": {"auth": {"basic": {"username": "u", "password": "pw12"}}}}),
+                "dTpwdzEy",
+            ),
+            (json!({"http": {"headers": {"X-Api-Key": "k123"}}}), "k123"),
+            (json!({"http": {"headers": {"authorization": "Bearer abcd"}}}), "abcd"),
+            (json!({"http": {"headers": {"authorization": "Basic dTpwdzEy"}}}), "pw12"),
+            (json!({"http": {"headers": {"cookie": "a=b; sid=abcdef"}}}), "abcdef"),
+            (json!({"http": {"body": "{\"user\": \"u\", \"password\": \"pw\"}"}}), "pw"),
+            (json!({"http": {"body": "{\"tokens\": [{\"v\": \"deep\"}]}"}}), "deep"),
+            (json!({"http": {"body": "a=1&api_key=k%2F1"}}), "k/1"),
+            (json!({"http": {"proxy": "http://u:p%40ss@proxy:1"}}), "p@ss"),
+            (json!({"tcp": {"steps": [{"send": "AUTH PLAIN AHUAcHc=\r\n"}]}}), "AHUAcHc="),
+            (json!({"tcp": {"steps": [{"send": "justasecret\r\n"}]}}), "justasecret"),
+            (json!({"tcp": {"steps": [{"send_hex": "6869"}]}}), "hi"),
+            (json!({"tls": {"key": "-----BEGIN KEY-----\nMIIabc\n-----END KEY-----"}}), "MIIabc"),
+        ] {
+            let found = gathered(spec.clone());
+            assert!(found.iter().any(|other| other == secret), "{spec}: {secret} in {found:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_secret_stays_readable() {
+        for (spec, open) in [
+            (json!({"http": {"headers": {"Accept": "text/html"}}}), "text/html"),
+            (json!({"http": {"body": "{\"user\": \"somebody\"}"}}), "somebody"),
+            (
+                json!({"tcp": {"steps": [{"send": "EHLO probe.example.com\r\n"}]}}),
+                "probe.example.com",
+            ),
+            (json!({"target": "https://example.com/v1/checkout"}), "checkout"),
+        ] {
+            let found = gathered(spec.clone());
+            assert!(!found.iter().any(|other| other == open), "{spec}: {found:?}");
+        }
+    }
+}
