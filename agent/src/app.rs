@@ -84,7 +84,7 @@ pub async fn run<P: Prober>(
     );
     let (link_stop, server_stop) = (CancellationToken::new(), CancellationToken::new());
     let mut engine = tokio::spawn(engine.run(inputs));
-    let link = tokio::spawn(link.run(link_stop.clone()));
+    let link = link.spawn(link_stop.clone()).context("cannot start the link")?;
     let server = tokio::spawn(server::serve(listener, status, metrics, server_stop.clone()));
     let crashed = tokio::select! {
         () = stop.cancelled() => false,

@@ -94,7 +94,7 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Runtime {
-    /// 1 runs everything but the disk on one thread.
+    /// At most one for each CPU this process may use counts; 1 runs everything but the disk on one thread.
     pub workers: u32,
 }
 

@@ -100,8 +100,11 @@ fn run(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// No more workers than CPUs this process may use: on one CPU, threads that hand
+/// each other work and wake each other up cost more than the checks' own code.
 fn runtime(config: &Config) -> anyhow::Result<Runtime> {
-    let workers = config.runtime.workers as usize;
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    let workers = cpus.min(config.runtime.workers as usize);
     let mut builder =
         if workers == 1 { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     if workers > 1 {

@@ -1,5 +1,6 @@
 //! An observation becomes a row: dated, capped, in the wire's terms.
 
+use bytes::Bytes;
 use hyperverge_protocol::limits::{MESSAGE_BYTES, SAMPLE_BYTES};
 use hyperverge_protocol::outcome::{Observation, Outcome, Phases, Reason};
 use hyperverge_protocol::wire::{self, ResultRow};
@@ -23,7 +24,7 @@ pub fn row(timing: Timing, seen: Observation) -> ResultRow {
     let mut sample = seen.sample;
     sample.truncate(SAMPLE_BYTES);
     ResultRow {
-        monitor_id: monitor.into_bytes().to_vec().into(),
+        monitor_id: Bytes::copy_from_slice(monitor.as_bytes()),
         revision,
         slot,
         due_us,
@@ -37,7 +38,7 @@ pub fn row(timing: Timing, seen: Observation) -> ResultRow {
         certificate_expires_s: seen.certificate_expires_s.unwrap_or(0),
         message: cut(seen.message, MESSAGE_BYTES),
         sample: sample.into(),
-        burst_id: bytes::Bytes::new(),
+        burst_id: Bytes::new(),
         burst_index: 0,
         redirects: seen.redirects.into(),
         body_bytes: seen.body_bytes,

@@ -119,7 +119,8 @@ async fn check<P: Prober>(prober: &P, check: &Check<P::Prepared>, slot: i64) -> 
         }
     };
     let name = CheckName { monitor: name, region, slot };
-    let run = AssertUnwindSafe(prober.run(prepared, name)).catch_unwind();
+    // A check's future is kilobytes, and everything above would move it once more.
+    let run = AssertUnwindSafe(Box::pin(prober.run(prepared, name))).catch_unwind();
     let fault = |says| Observation::bare(Outcome::Unsupported, Some(Reason::AgentFault), says);
     match tokio::time::timeout(timeout + limits::PROBE_OVERTIME, run).await {
         Ok(Ok(seen)) => seen,

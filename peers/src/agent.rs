@@ -71,7 +71,7 @@ impl Agent {
         // Its last slots end, and are sealed.
         tokio::time::sleep(SETTLE).await;
         agent.terminate().await?;
-        plane.goodbye().await?;
+        plane.ended().await?;
         let tally = plane.close();
         Ok(Run { offered, window, memory_mb, from_ms, to_ms, starts_ms, tally, interval_ms })
     }

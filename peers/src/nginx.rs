@@ -1,4 +1,4 @@
-//! The target: Debian's nginx with one worker, that counts and logs what reaches it.
+//! The target: Debian's nginx as one process (so that it ends with us), that counts and logs what reaches it.
 //!
 //! TLS 1.3 with an ECDSA certificate, neither tickets nor a cache of sessions:
 //! every handshake is a full one.
@@ -128,7 +128,7 @@ fn configuration(dir: &Path) -> String {
     let (http, https) = (listen(HTTP, ""), listen(HTTPS, " ssl"));
     let answer = "location / { return 200 \"ok\\n\"; } location /fail { return 503 \"bad\\n\"; }";
     format!(
-        "user root; worker_processes 1; daemon off; pid {dir}/nginx.pid; error_log {dir}/error.log error;
+        "user root; daemon off; master_process off; pid {dir}/nginx.pid; error_log {dir}/error.log error;
 worker_rlimit_nofile 60000;
 events {{ worker_connections 30000; }}
 http {{

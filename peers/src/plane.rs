@@ -36,7 +36,8 @@ struct State {
     accepted_ms: Option<i64>,
     offered_ms: i64,
     next: BTreeMap<i32, u64>,
-    goodbye: bool,
+    greeted: bool,
+    ended: bool,
     tally: Tally,
     wrong: Option<String>,
 }
@@ -78,6 +79,10 @@ impl Plane {
                     {
                         plane.state().wrong.get_or_insert(error.to_string());
                     }
+                    {
+                        let mut state = plane.state();
+                        state.ended = state.greeted;
+                    }
                     plane.changed.notify_waiters();
                 });
             }
@@ -103,9 +108,10 @@ impl Plane {
         self.until("the set is accepted", |state| state.accepted_ms).await
     }
 
-    /// Waits until the agent has said goodbye, with everything delivered.
-    pub(crate) async fn goodbye(&self) -> anyhow::Result<()> {
-        self.until("the agent says goodbye", |state| state.goodbye.then_some(())).await
+    /// Waits until the agent's session has ended. An agent that stops waits for
+    /// its acknowledgements before.
+    pub(crate) async fn ended(&self) -> anyhow::Result<()> {
+        self.until("the session ends", |state| state.ended.then_some(())).await
     }
 
     /// Ends the stand-in; everything that was reported.
@@ -172,10 +178,7 @@ impl Plane {
                 state.accepted_ms = Some(state.offered_ms);
                 Ok(vec![])
             }
-            agent_frame::Body::Goodbye(_) => {
-                self.state().goodbye = true;
-                Ok(vec![])
-            }
+            agent_frame::Body::Goodbye(_) => Ok(vec![]),
         }
     }
 
@@ -199,6 +202,7 @@ impl Plane {
         // A large set takes the agent a moment to read and store.
         let reading = i64::try_from(self.workload.specs.len() / 10).unwrap_or(0);
         state.offered_ms = clock::wall_ms() + settle + reading;
+        state.greeted = true;
         frames.extend(self.workload.frames(&self.assignment_key, peer, state.offered_ms)?);
         Ok(frames)
     }

@@ -14,11 +14,13 @@ use ed25519_dalek::SigningKey;
 use hyperverge_agent_core::session::{Disconnect, Session};
 use hyperverge_protocol::backoff::Backoff;
 use hyperverge_protocol::wire::RefusalCode;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
@@ -89,8 +91,22 @@ impl LinkTask {
         }
     }
 
+    /// Runs on a thread of its own, whose end is the answer: however busy checks
+    /// keep the others, heartbeats leave in time, the clock is measured by what
+    /// the network took, and batches move.
+    pub fn spawn(self, stop: CancellationToken) -> io::Result<oneshot::Receiver<()>> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (ended, answer) = oneshot::channel();
+        std::thread::Builder::new().name("link".to_owned()).spawn(move || {
+            runtime.block_on(self.run(stop));
+            // Nobody waits any more only when the agent is going down.
+            let _gone = ended.send(());
+        })?;
+        Ok(answer)
+    }
+
     /// Works until `stop`; then sends what it can within a short bound.
-    pub async fn run(mut self, stop: CancellationToken) {
+    async fn run(mut self, stop: CancellationToken) {
         let mut attempt = 0;
         loop {
             let connecting =

@@ -138,9 +138,9 @@ impl Writer {
                 self.give_up(draft, &mut report);
                 continue;
             }
-            let (draft, folded) = thinned(draft, admission);
+            let (mut draft, folded) = thinned(draft, admission);
             self.metrics.spool.results_folded_total.with_label_values(&["success"]).inc_by(folded);
-            match self.append(&draft, request.set_version, request.now_ms) {
+            match self.append(&mut draft, request.set_version, request.now_ms) {
                 Ok((place, envelope)) => sealed.push((place, envelope, draft)),
                 Err(error) => {
                     error!(%error, "a batch cannot be written to the spool");
@@ -176,7 +176,7 @@ impl Writer {
     /// Numbers, signs and writes one batch, without syncing it.
     fn append(
         &mut self,
-        draft: &Draft,
+        draft: &mut Draft,
         set_version: u64,
         now_ms: Option<i64>,
     ) -> io::Result<(Sealed, Bytes)> {
@@ -189,23 +189,25 @@ impl Writer {
         &mut self,
         lane: Lane,
         number: u64,
-        draft: &Draft,
+        draft: &mut Draft,
         set_version: u64,
         now_ms: Option<i64>,
     ) -> io::Result<(Sealed, Bytes)> {
-        let batch = ResultBatch {
+        let mut batch = ResultBatch {
             agent_id: Bytes::copy_from_slice(identity::fingerprint(&self.key).as_bytes()),
             boot_id: Bytes::copy_from_slice(&self.boot_id),
             lane: lane.to_wire().into(),
             number,
             set_version,
             complete_through_ms: draft.complete_through_ms,
-            rows: draft.rows.clone(),
+            rows: std::mem::take(&mut draft.rows),
             missed: draft.missed.iter().map(to_wire).collect(),
             undated: draft.undated,
         };
-        let envelope =
-            envelope::seal(Purpose::ResultBatch, batch.encode_to_vec().into(), &self.key);
+        let payload = batch.encode_to_vec();
+        // The draft keeps its rows: they are given up if the disk does not take them.
+        draft.rows = std::mem::take(&mut batch.rows);
+        let envelope = envelope::seal(Purpose::ResultBatch, payload.into(), &self.key);
         let envelope = Bytes::from(envelope.encode_to_vec());
         let due = draft.rows.iter().map(|row| row.due_us / 1_000).max();
         let record = Record {
@@ -424,7 +426,7 @@ impl Writer {
         let before = self.current.as_ref().map(|current| (current.id, current.bytes));
         let mut sealed = Vec::new();
         for number in first..=last {
-            match self.append_as(lane, number, &Draft::default(), 0, None) {
+            match self.append_as(lane, number, &mut Draft::default(), 0, None) {
                 Ok((place, envelope)) => sealed.push((place, envelope, Draft::default())),
                 Err(error) => {
                     error!(%error, "a number cannot be filled");

@@ -59,20 +59,26 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             seconds: arguments.seconds,
             dir,
         };
-        let mut text = String::new();
-        for name in &arguments.cases {
-            say(&format!("==> {name}"));
-            let table = bench.case(name).await?;
-            say(&table.text());
-            text.push_str(&table.text());
-            text.push('\n');
-            std::fs::write(&arguments.out, &text)?;
-        }
-        bench.nginx.stop().await
+        let done = bench.cases(arguments).await;
+        bench.nginx.stop().await?;
+        done
     })
 }
 
 impl Bench {
+    async fn cases(&self, arguments: &Arguments) -> anyhow::Result<()> {
+        let mut text = String::new();
+        for name in &arguments.cases {
+            say(&format!("==> {name}"));
+            let table = self.case(name).await?.text();
+            say(&table);
+            text.push_str(&table);
+            text.push('\n');
+            std::fs::write(&arguments.out, &text)?;
+        }
+        Ok(())
+    }
+
     async fn case(&self, name: &str) -> anyhow::Result<Table> {
         match name {
             "http" => requests::http(self).await,
