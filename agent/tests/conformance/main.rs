@@ -10,3 +10,5 @@ mod icmp;
 mod icmp_answers;
 mod network;
 mod servers;
+mod tcp;
+mod zoo;

@@ -1,0 +1,304 @@
+//! A zoo of broken certificates and outdated servers, each with its own reason,
+//! for `kind: tls` and for https alike.
+
+use crate::servers::{Daemon, free_port, nginx, openssl, s_server};
+use hyperverge_agent::probe::{self, CheckId, ProbeContext, ProbeSettings};
+use hyperverge_protocol::egress::EgressPolicy;
+use hyperverge_protocol::monitor::MonitorSpec;
+use hyperverge_protocol::outcome::{Observation, Outcome, Reason, TlsFacts};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tempfile::TempDir;
+
+const NAME: &str = "good.test";
+
+type Issuer = CertifiedIssuer<'static, KeyPair>;
+
+/// A root that is trusted, and an authority below it.
+struct Keeper {
+    root: Issuer,
+    intermediate: Issuer,
+}
+
+/// What a server shows: its chain and key, in PEM form.
+struct Beast {
+    chain: String,
+    key: String,
+}
+
+fn authority(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    params.distinguished_name.push(DnType::CommonName, name);
+    params
+}
+
+fn leaf(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::new([name.to_owned()]).expect("a name");
+    params.distinguished_name.push(DnType::CommonName, "The Beast");
+    params.not_after = date_time_ymd(2090, 1, 1);
+    params
+}
+
+fn key() -> KeyPair {
+    KeyPair::generate().expect("a key")
+}
+
+impl Keeper {
+    fn new() -> Self {
+        let root = Issuer::self_signed(authority("Zoo Root"), key()).expect("a root");
+        let mut params = authority("Zoo Intermediate");
+        params.not_after = date_time_ymd(2089, 1, 1);
+        let intermediate = Issuer::signed_by(params, key(), &root).expect("an intermediate");
+        Self { root, intermediate }
+    }
+
+    /// A certificate by `issuer`, sent with `rest` of the chain.
+    fn beast(params: CertificateParams, issuer: &Issuer, rest: &[&Issuer]) -> Beast {
+        let key = key();
+        let leaf = params.signed_by(&key, issuer).expect("a certificate");
+        let rest: String = rest.iter().map(|issuer| issuer.pem()).collect();
+        Beast { chain: leaf.pem() + &rest, key: key.serialize_pem() }
+    }
+
+    fn ordinary(&self, params: CertificateParams) -> Beast {
+        Self::beast(params, &self.intermediate, &[&self.intermediate])
+    }
+
+    fn context(&self) -> ProbeContext {
+        let settings = ProbeSettings {
+            egress: EgressPolicy { allow: vec!["127.0.0.0/8".parse().expect("a network")] },
+            ca_pem: Some(self.root.pem().into_bytes()),
+            ..ProbeSettings::default()
+        };
+        ProbeContext::new(settings).expect("a context")
+    }
+
+    /// Checks `at` as `kind` (`tls` or `http`), with `more` in the monitor.
+    async fn check(&self, kind: &str, at: SocketAddr, more: Value) -> Observation {
+        let target = match kind {
+            "http" => format!("https://{NAME}:{}/", at.port()),
+            _ => format!("{NAME}:{}", at.port()),
+        };
+        let mut spec = json!({
+            "name": "zoo", "kind": kind, "target": target, "timeout": "20s",
+            "network": { "addresses": ["127.0.0.1"] },
+        });
+        for (key, value) in more.as_object().expect("an object") {
+            spec[key] = value.clone();
+        }
+        let spec = MonitorSpec::from_json(&serde_json::to_vec(&spec).expect("JSON"));
+        let id = CheckId { monitor_name: "zoo".into(), region: "here".into(), slot: 1 };
+        probe::run(&self.context(), &spec.expect("a good monitor"), &id).await
+    }
+}
+
+fn address() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
+}
+
+/// One nginx that shows each of `beasts` at an address of its own.
+fn enclose(beasts: &[&Beast]) -> (Daemon, Vec<SocketAddr>) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut servers = String::new();
+    let mut addresses = Vec::new();
+    for (at, beast) in beasts.iter().enumerate() {
+        let file = |name: &str, text: &str| {
+            std::fs::write(dir.path().join(format!("{at}.{name}")), text).expect("a file");
+        };
+        file("pem", &beast.chain);
+        file("key", &beast.key);
+        let address = address();
+        addresses.push(address);
+        servers += &format!(
+            "server {{ listen {address} ssl; ssl_certificate {at}.pem; ssl_certificate_key {at}.key;
+                location / {{ return 200 \"well\\n\"; }} }}\n"
+        );
+    }
+    (nginx(dir, &servers, &addresses), addresses)
+}
+
+fn facts(seen: &Observation) -> &TlsFacts {
+    seen.details.as_ref().and_then(|details| details.tls.as_ref()).expect("facts")
+}
+
+#[track_caller]
+fn ended(seen: &Observation, outcome: Outcome, reason: Option<Reason>) {
+    assert_eq!((seen.outcome, seen.reason), (outcome, reason), "{seen:?}");
+}
+
+#[tokio::test]
+async fn each_broken_certificate_has_its_own_reason() {
+    let keeper = Keeper::new();
+    let stranger = Issuer::self_signed(authority("Stranger"), key()).expect("a root");
+    let mut params = authority("Old Intermediate");
+    params.not_after = date_time_ymd(2020, 1, 1);
+    let old = Issuer::signed_by(params, key(), &keeper.root).expect("an intermediate");
+    let mut expired = leaf(NAME);
+    expired.not_after = date_time_ymd(2020, 1, 1);
+    let mut early = leaf(NAME);
+    early.not_before = date_time_ymd(2085, 1, 1);
+    let own_key = key();
+    let own = leaf(NAME).self_signed(&own_key).expect("a certificate");
+    let zoo = [
+        (keeper.ordinary(leaf(NAME)), None, ""),
+        (keeper.ordinary(expired), Some(Reason::TlsExpired), "has expired"),
+        (keeper.ordinary(early), Some(Reason::TlsNotYetValid), "is not valid yet"),
+        (keeper.ordinary(leaf("other.test")), Some(Reason::TlsWrongHost), "other.test"),
+        (
+            Beast { chain: own.pem(), key: own_key.serialize_pem() },
+            Some(Reason::TlsSelfSigned),
+            "is self-signed",
+        ),
+        (
+            Keeper::beast(leaf(NAME), &stranger, &[&stranger]),
+            Some(Reason::TlsUnknownIssuer),
+            "\"Stranger\"",
+        ),
+        (
+            Keeper::beast(leaf(NAME), &keeper.intermediate, &[]),
+            Some(Reason::TlsIncompleteChain),
+            "\"Zoo Intermediate\"",
+        ),
+        (
+            Keeper::beast(leaf(NAME), &old, &[&old]),
+            Some(Reason::TlsExpired),
+            "\"Old Intermediate\", which has expired",
+        ),
+    ];
+    let beasts: Vec<&Beast> = zoo.iter().map(|(beast, ..)| beast).collect();
+    let (_nginx, addresses) = enclose(&beasts);
+    for ((_, reason, says), at) in zoo.iter().zip(addresses) {
+        for kind in ["tls", "http"] {
+            let seen = keeper.check(kind, at, json!({})).await;
+            let outcome = if reason.is_some() { Outcome::Fail } else { Outcome::Ok };
+            ended(&seen, outcome, *reason);
+            assert!(seen.message.contains(says), "{seen:?}");
+            assert_eq!(facts(&seen).subject, "The Beast");
+            // Who only looks sees the same certificate.
+            let section = if kind == "tls" { "tls" } else { "http" };
+            let look = keeper.check(kind, at, json!({ section: { "verify": false } })).await;
+            ended(&look, Outcome::Ok, None);
+            assert_eq!(facts(&look).fingerprint, facts(&seen).fingerprint);
+        }
+    }
+}
+
+#[tokio::test]
+async fn facts_pins_and_days_of_a_good_chain() {
+    let keeper = Keeper::new();
+    let (_nginx, at) = enclose(&[&keeper.ordinary(leaf(NAME))]);
+    for kind in ["tls", "http"] {
+        let seen = keeper.check(kind, at[0], json!({})).await;
+        ended(&seen, Outcome::Ok, None);
+        let facts = facts(&seen).clone();
+        assert_eq!((facts.version.as_str(), facts.issuer.as_str()), ("1.3", "Zoo Intermediate"));
+        assert!(facts.cipher.starts_with("TLS_"), "{facts:?}");
+        // 2090 and 2089.
+        assert_eq!((facts.leaf_expires_s, facts.chain_expires_s), (3_786_912_000, 3_755_376_000));
+        assert_eq!(seen.certificate_expires_s, Some(facts.leaf_expires_s));
+        let pinned = |pin: &str| json!({ "tls": { "pins": [pin] } });
+        let seen = keeper.check(kind, at[0], pinned(&facts.fingerprint)).await;
+        ended(&seen, Outcome::Ok, None);
+        let seen = keeper.check(kind, at[0], pinned(&"0".repeat(64))).await;
+        ended(&seen, Outcome::Fail, Some(Reason::TlsPin));
+    }
+    let offering = |protocol: &str| json!({ "tls": { "alpn": [protocol] } });
+    ended(&keeper.check("tls", at[0], offering("http/1.1")).await, Outcome::Ok, None);
+    let seen = keeper.check("tls", at[0], offering("imap")).await;
+    ended(&seen, Outcome::Fail, Some(Reason::TlsHandshake));
+    let newest = json!({ "tls": { "min_version": "1.3" } });
+    ended(&keeper.check("tls", at[0], newest).await, Outcome::Ok, None);
+}
+
+/// A folder with `cert.pem` and `key.pem` that OpenSSL made, by the keeper's root.
+fn issued(keeper: &Keeper, key: &str, digest: &str) -> TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        std::fs::write(dir.path().join(name), text).expect("a file");
+    };
+    write("ca.pem", &keeper.root.pem());
+    write("ca.key", &keeper.root.key().serialize_pem());
+    write("names", &format!("subjectAltName=DNS:{NAME}\n"));
+    let request = format!("req -new {key} -nodes -subj /CN=Beast -keyout key.pem -out request");
+    openssl(dir.path(), &request);
+    let sign = format!(
+        "x509 -req -in request -CA ca.pem -CAkey ca.key -set_serial 7 -days 30 {digest} \
+         -extfile names -out cert.pem"
+    );
+    openssl(dir.path(), &sign);
+    dir
+}
+
+#[tokio::test]
+async fn weak_servers_are_weak() {
+    let keeper = Keeper::new();
+    const EC: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
+    const RSA: &str = "-newkey rsa:2048";
+    let any = ["-cipher", "ALL:@SECLEVEL=0"];
+    let zoo: [(&str, &str, &[&str], Option<Reason>, &str); 7] = [
+        (EC, "-sha256", &any, None, ""),
+        (RSA, "-sha256", &["-tls1_2"], None, ""),
+        (EC, "-sha1", &any, Some(Reason::TlsWeak), "is signed with SHA-1"),
+        ("-newkey rsa:1024", "-sha256", &any, Some(Reason::TlsWeak), "of only 1024 bits"),
+        (
+            EC,
+            "-sha256",
+            &["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"],
+            Some(Reason::TlsWeak),
+            "offers only versions of TLS that are not accepted",
+        ),
+        (
+            EC,
+            "-sha256",
+            &["-tls1", "-cipher", "ALL:@SECLEVEL=0"],
+            Some(Reason::TlsWeak),
+            "offers only versions of TLS that are not accepted",
+        ),
+        // Without forward secrecy.
+        (RSA, "-sha256", &["-tls1_2", "-cipher", "AES128-SHA"], Some(Reason::TlsWeak), "no cipher"),
+    ];
+    for (key, digest, options, reason, says) in zoo {
+        let at = address();
+        let _server = s_server(issued(&keeper, key, digest), at, options);
+        for kind in ["tls", "http"] {
+            let seen = keeper.check(kind, at, json!({})).await;
+            let outcome = if reason.is_some() { Outcome::Fail } else { Outcome::Ok };
+            ended(&seen, outcome, reason);
+            assert!(seen.message.contains(says), "{options:?} {seen:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_want_to_know_who_asks() {
+    let keeper = Keeper::new();
+    let stranger = Issuer::self_signed(authority("Stranger"), key()).expect("a root");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let at = address();
+        let dir = issued(&keeper, "-newkey ec -pkeyopt ec_paramgen_curve:P-256", "-sha256");
+        let options = [version, "-Verify", "2", "-CAfile", "ca.pem", "-verify_return_error"];
+        let _server = s_server(dir, at, &options);
+        for (issuer, good) in [(Some(&keeper.root), true), (Some(&stranger), false), (None, false)]
+        {
+            for kind in ["tls", "http"] {
+                let mut more = json!({});
+                if let Some(issuer) = issuer {
+                    let beast = Keeper::beast(leaf("client.test"), issuer, &[]);
+                    more["tls"] = json!({ "certificate": beast.chain, "key": beast.key });
+                }
+                let seen = keeper.check(kind, at, more).await;
+                let reason = Reason::TlsClientCertificate;
+                match good {
+                    true => ended(&seen, Outcome::Ok, None),
+                    false => ended(&seen, Outcome::Fail, Some(reason)),
+                }
+            }
+        }
+    }
+}
