@@ -1,12 +1,15 @@
 //! The probes against real servers, most of which misbehave.
 
 mod answers;
+mod codings;
+mod cookies;
 mod dns;
 mod hostile;
 mod judging;
 mod name_server;
 mod names;
 mod policy;
+mod proxies;
 mod redirects;
 mod requests;
 mod routes;

@@ -13,7 +13,8 @@
 use ::http::HeaderMap;
 use ::http::header::CONTENT_ENCODING;
 use brotli_decompressor::DecompressorWriter;
-use flate2::write::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::write::MultiGzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use hyperverge_agent_core::judge::BodyReader;
 use std::io::{self, Write};
 use std::mem;
@@ -23,6 +24,8 @@ use zstd::stream::write::Decoder as ZstdDecoder;
 const ZSTD_WINDOW_LOG: u32 = 23;
 /// What a brotli decoder hands on at once.
 const BROTLI_BUFFER: usize = 4 * 1024;
+/// The same for deflate.
+const INFLATE_BUFFER: usize = 16 * 1024;
 
 /// What a client may be sent; the value of `Accept-Encoding`.
 pub(super) const ACCEPTED: &str = "gzip, br, zstd";
@@ -68,8 +71,7 @@ enum Stage<'a> {
     /// `deflate` before it is known whether it is meant with zlib's frame, as
     /// RFC 9110 says, or bare, as some servers send it.
     Deflate(Outlet<'a>, Vec<u8>),
-    Zlib(Box<ZlibDecoder<Outlet<'a>>>),
-    Bare(Box<DeflateDecoder<Outlet<'a>>>),
+    Inflate(Box<Inflate<'a>>),
     Brotli(Box<DecompressorWriter<Outlet<'a>>>),
     Zstd(Box<ZstdDecoder<'static, Outlet<'a>>>),
 }
@@ -137,8 +139,7 @@ impl<'a> Intake<'a> {
             Stage::Gzip(decoder) => decoder.try_finish(),
             // One byte is neither.
             Stage::Deflate(..) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Stage::Zlib(decoder) => decoder.try_finish(),
-            Stage::Bare(decoder) => decoder.try_finish(),
+            Stage::Inflate(decoder) => decoder.finish(),
             Stage::Brotli(decoder) => decoder.close(),
             Stage::Zstd(decoder) => decoder.do_finish(),
         };
@@ -154,8 +155,7 @@ impl<'a> Intake<'a> {
         match &mut self.stage {
             Stage::Plain(outlet) => outlet.write_all(chunk),
             Stage::Gzip(decoder) => decoder.write_all(chunk),
-            Stage::Zlib(decoder) => decoder.write_all(chunk),
-            Stage::Bare(decoder) => decoder.write_all(chunk),
+            Stage::Inflate(decoder) => decoder.write_all(chunk),
             Stage::Brotli(decoder) => decoder.write_all(chunk),
             Stage::Zstd(decoder) => decoder.write_all(chunk),
             Stage::Deflate(outlet, begun) => {
@@ -165,11 +165,8 @@ impl<'a> Intake<'a> {
                 }
                 let begun = mem::take(begun);
                 let outlet = mem::replace(outlet, Outlet::closed());
-                self.stage = if has_zlib_header(&begun) {
-                    Stage::Zlib(Box::new(ZlibDecoder::new(outlet)))
-                } else {
-                    Stage::Bare(Box::new(DeflateDecoder::new(outlet)))
-                };
+                let zlib = has_zlib_header(&begun);
+                self.stage = Stage::Inflate(Box::new(Inflate::new(outlet, zlib)));
                 self.write(&begun)
             }
         }
@@ -188,11 +185,50 @@ impl<'a> Intake<'a> {
         match &mut self.stage {
             Stage::Plain(outlet) | Stage::Deflate(outlet, _) => outlet,
             Stage::Gzip(decoder) => decoder.get_mut(),
-            Stage::Zlib(decoder) => decoder.get_mut(),
-            Stage::Bare(decoder) => decoder.get_mut(),
+            Stage::Inflate(decoder) => &mut decoder.outlet,
             Stage::Brotli(decoder) => decoder.get_mut(),
             Stage::Zstd(decoder) => decoder.get_mut(),
         }
+    }
+}
+
+/// Deflate, in zlib's frame or bare. flate2's own writers do not tell a stream
+/// that ended from one that was broken off.
+struct Inflate<'a> {
+    outlet: Outlet<'a>,
+    state: Decompress,
+    buffer: Vec<u8>,
+    ended: bool,
+}
+
+impl<'a> Inflate<'a> {
+    fn new(outlet: Outlet<'a>, zlib: bool) -> Self {
+        let buffer = Vec::with_capacity(INFLATE_BUFFER);
+        Self { outlet, state: Decompress::new(zlib), buffer, ended: false }
+    }
+
+    fn write_all(&mut self, mut chunk: &[u8]) -> io::Result<()> {
+        while !self.ended {
+            self.buffer.clear();
+            let before = self.state.total_in();
+            let status =
+                self.state.decompress_vec(chunk, &mut self.buffer, FlushDecompress::None)?;
+            let taken = usize::try_from(self.state.total_in() - before).unwrap_or(usize::MAX);
+            chunk = &chunk[taken.min(chunk.len())..];
+            self.outlet.write_all(&self.buffer)?;
+            self.ended = status == Status::StreamEnd;
+            if chunk.is_empty() && self.buffer.len() < self.buffer.capacity() {
+                break;
+            }
+            if taken == 0 && self.buffer.is_empty() {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        if self.ended { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
     }
 }
 
