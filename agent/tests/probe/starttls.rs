@@ -125,3 +125,25 @@ async fn a_handshake_is_a_check() {
     let offering = json!({ "tls": { "alpn": ["h2", "http/1.1"] } });
     failed(&check(&context, "tls", &server, offering).await, Reason::TlsHandshake);
 }
+
+#[tokio::test]
+async fn a_handshake_that_hangs_or_breaks_off_says_which() {
+    let context = trusting(&Authority::new());
+    let hung = Server::raw(|mut stream| async move {
+        let mut said = [0; 512];
+        while stream.read(&mut said).await.is_ok_and(|count| count > 0) {}
+    })
+    .await;
+    let seen = check(&context, "tls", &hung, json!({ "timeout": "500ms" })).await;
+    failed(&seen, Reason::TimeoutTls);
+    assert!(seen.phases.tls.is_some() && seen.details.is_none());
+    let reset = Server::raw(|mut stream| async move {
+        let mut said = [0; 512];
+        drop(stream.read(&mut said).await);
+        drop(stream.set_zero_linger());
+    })
+    .await;
+    let seen = check(&context, "tls", &reset, json!({})).await;
+    failed(&seen, Reason::TlsReset);
+    assert!(seen.message.contains("reset the connection"), "{seen:?}");
+}
