@@ -12,3 +12,4 @@ mod network;
 mod servers;
 mod tcp;
 mod zoo;
+mod side_by_side;

@@ -88,7 +88,7 @@ impl Network {
         let Self { script, privileges } = self;
         let again = format!("{privileges} '{exe}' --exact '{test}' --nocapture --test-threads 1");
         let done = Command::new("unshare")
-            .args(["--user", "--map-root-user", "--net", "sh", "-euc"])
+            .args(["--user", "--map-root-user", "--net", "--mount", "sh", "-euc"])
             .arg(format!("{WORDS}{script}\n{again}"))
             .env(INSIDE, "1")
             .output()
