@@ -5,10 +5,10 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
-/// A running exporter.
+/// Where a running exporter is asked.
+#[derive(Clone, Copy)]
 pub(super) struct Blackbox {
     address: SocketAddr,
-    _daemon: Daemon,
 }
 
 /// What it says about one probe.
@@ -20,8 +20,8 @@ pub(super) struct Said {
 }
 
 impl Blackbox {
-    /// Starts it with modules that trust `ca` and give up after two seconds.
-    pub(super) fn start(ca: &Path) -> Self {
+    /// Starts it with modules that trust `ca` and give up after five seconds.
+    pub(super) fn start(ca: &Path) -> (Self, Daemon) {
         let dir = tempfile::tempdir().expect("a folder");
         let config = dir.path().join("blackbox.yml");
         std::fs::write(&config, modules(ca)).expect("written");
@@ -29,11 +29,11 @@ impl Blackbox {
         let listen = format!("--web.listen-address={address}");
         let arguments = ["--config.file=blackbox.yml", &listen];
         let daemon = Daemon::start("prometheus-blackbox-exporter", &arguments, dir, &[address]);
-        Self { address, _daemon: daemon }
+        (Self { address }, daemon)
     }
 
     /// Has it probe `target` by `module`.
-    pub(super) fn probe(&self, module: &str, target: &str) -> Said {
+    pub(super) fn probe(self, module: &str, target: &str) -> Said {
         let mut stream = TcpStream::connect(self.address).expect("connected");
         let target: String = url::form_urlencoded::byte_serialize(target.as_bytes()).collect();
         let path = format!("/probe?module={module}&target={target}&debug=true");
@@ -49,13 +49,13 @@ fn modules(ca: &Path) -> String {
     let ca = ca.display();
     let tls = |name: &str| format!("tls_config: {{ca_file: {ca}, server_name: {name}}}");
     let http = |more: &str| {
-        format!("{{prober: http, timeout: 2s, http: {{preferred_ip_protocol: ip4, {more}}}}}")
+        format!("{{prober: http, timeout: 5s, http: {{preferred_ip_protocol: ip4, {more}}}}}")
     };
     let tcp = |more: &str| {
-        format!("{{prober: tcp, timeout: 2s, tcp: {{preferred_ip_protocol: ip4, {more}}}}}")
+        format!("{{prober: tcp, timeout: 5s, tcp: {{preferred_ip_protocol: ip4, {more}}}}}")
     };
     let dns = |more: &str| {
-        format!("{{prober: dns, timeout: 2s, dns: {{preferred_ip_protocol: ip4, {more}}}}}")
+        format!("{{prober: dns, timeout: 5s, dns: {{preferred_ip_protocol: ip4, {more}}}}}")
     };
     let modules = [
         ("http", http("")),
@@ -76,9 +76,9 @@ fn modules(ca: &Path) -> String {
         ("dns_nxdomain", dns("query_name: nothing.test, query_type: A")),
         ("dns_nxdomain_wanted", dns("query_name: nothing.test, query_type: A, valid_rcodes: [NXDOMAIN]")),
         ("dns_refused", dns("query_name: refused.example, query_type: A")),
-        ("icmp", "{prober: icmp, timeout: 2s, icmp: {preferred_ip_protocol: ip4}}".to_owned()),
-        ("icmp6", "{prober: icmp, timeout: 2s, icmp: {preferred_ip_protocol: ip6, ip_protocol_fallback: false}}".to_owned()),
-        ("icmp_ttl1", "{prober: icmp, timeout: 2s, icmp: {preferred_ip_protocol: ip4, ttl: 1}}".to_owned()),
+        ("icmp", "{prober: icmp, timeout: 5s, icmp: {preferred_ip_protocol: ip4}}".to_owned()),
+        ("icmp6", "{prober: icmp, timeout: 5s, icmp: {preferred_ip_protocol: ip6, ip_protocol_fallback: false}}".to_owned()),
+        ("icmp_ttl1", "{prober: icmp, timeout: 5s, icmp: {preferred_ip_protocol: ip4, ttl: 1}}".to_owned()),
     ];
     let lines = modules.map(|(name, module)| format!("  {name}: {module}\n"));
     format!("modules:\n{}", lines.concat())

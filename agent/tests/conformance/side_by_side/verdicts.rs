@@ -1,7 +1,7 @@
 //! The targets, and what both probers must say about each.
 
 use super::world::{
-    CLOSE, CLOSED, EXPIRED, GARBAGE, HALF, HTTP, HTTPS, RESET, Row, SELF_SIGNED, SILENT,
+    CLOSE, CLOSED, EXPIRED, GARBAGE, HALF, HTTP, HTTPS, MAIL, RESET, Row, SELF_SIGNED, SILENT,
     UNKNOWN_ROOT, WRONG_HOST, compare,
 };
 use hyperverge_protocol::outcome::Reason;
@@ -104,6 +104,106 @@ fn icmp() {
             ping("icmp", "203.0.113.2", none(), Some(Reason::IcmpUnreachable)),
             ping("icmp", "203.0.113.3", none(), Some(Reason::IcmpNoReply)),
             ping("icmp", "nothing.test", none(), Some(Reason::DnsNxdomain)),
+        ]
+    });
+}
+
+#[test]
+fn tcp() {
+    compare("side_by_side::verdicts::tcp", || {
+        let connect = |module, address: String, tcp: Value, wrong: Option<Reason>| {
+            let monitor = json!({ "kind": "tcp", "target": address, "tcp": tcp });
+            Row { module, target: address, monitor, wrong }
+        };
+        let at = |port: u16| format!("127.0.0.1:{port}");
+        let none = || json!({});
+        let banner = || json!({ "steps": [{ "expect_regex": "^220 " }] });
+        let dialogue = json!({ "steps": [
+            { "expect_regex": "^220 " }, { "send": "EHLO probe\n" }, { "expect_regex": "^250 " },
+        ] });
+        vec![
+            connect("tcp", at(MAIL), none(), None),
+            connect("tcp", format!("good.test:{MAIL}"), none(), None),
+            connect("tcp", at(SILENT), none(), None),
+            connect("tcp_banner", at(MAIL), banner(), None),
+            connect("tcp_dialogue", at(MAIL), dialogue, None),
+            connect("tcp_banner", at(SILENT), banner(), Some(Reason::TimeoutProcessing)),
+            connect("tcp_banner", at(GARBAGE), banner(), Some(Reason::Response)),
+            connect("tcp_banner", at(CLOSE), banner(), Some(Reason::ResetProcessing)),
+            connect("tcp", at(CLOSED), none(), Some(Reason::ConnectRefused)),
+            connect("tcp", "203.0.113.2:80".into(), none(), Some(Reason::ConnectUnreachable)),
+            connect("tcp", "203.0.113.3:80".into(), none(), Some(Reason::TimeoutConnect)),
+            connect("tcp", "nothing.test:80".into(), none(), Some(Reason::DnsNxdomain)),
+        ]
+    });
+}
+
+#[test]
+fn tls() {
+    compare("side_by_side::verdicts::tls", || {
+        let mut rows = Vec::new();
+        for (port, wrong) in [
+            (HTTPS, None),
+            (EXPIRED, Some(Reason::TlsExpired)),
+            (WRONG_HOST, Some(Reason::TlsWrongHost)),
+            (UNKNOWN_ROOT, Some(Reason::TlsUnknownIssuer)),
+            (SELF_SIGNED, Some(Reason::TlsSelfSigned)),
+            (HTTP, Some(Reason::TlsHandshake)),
+            (SILENT, Some(Reason::TimeoutTls)),
+            (CLOSED, Some(Reason::ConnectRefused)),
+        ] {
+            let target = format!("127.0.0.1:{port}");
+            let name = json!({ "server_name": "good.test" });
+            let monitors = [
+                json!({ "kind": "tls", "target": target, "tls": name }),
+                json!({ "kind": "tcp", "target": target, "tls": name, "tcp": { "tls": true } }),
+            ];
+            rows.extend(monitors.map(|monitor| {
+                let target = target.clone();
+                Row { module: "tls", target, monitor, wrong }
+            }));
+        }
+        rows
+    });
+}
+
+#[test]
+fn dns() {
+    compare("side_by_side::verdicts::dns", || {
+        let ask = |module, server: u16, more: Value, wrong: Option<Reason>| {
+            let mut monitor = json!({ "kind": "dns", "target": "good.test" });
+            for (key, value) in more.as_object().expect("an object") {
+                monitor[key] = value.clone();
+            }
+            let server = format!("127.0.0.1:{server}");
+            monitor["dns"]["server"] = json!(server);
+            Row { module, target: server, monitor, wrong }
+        };
+        let none = || json!({});
+        let mail =
+            |answer: &str| json!({ "dns": { "record": "MX" }, "expect": { "answers": [answer] } });
+        let of = |name: &str| json!({ "target": name });
+        vec![
+            ask("dns_a", 53, none(), None),
+            ask("dns_a_tcp", 53, json!({ "dns": { "transport": "tcp" } }), None),
+            ask("dns_mx", 53, mail("10 mail.good.test."), None),
+            ask("dns_mx_wrong", 53, mail("10 other.good.test."), Some(Reason::DnsAnswer)),
+            ask("dns_nxdomain", 53, of("nothing.test"), Some(Reason::DnsNxdomain)),
+            ask(
+                "dns_nxdomain_wanted",
+                53,
+                json!({ "target": "nothing.test", "expect": { "rcode": ["NXDOMAIN"] } }),
+                None,
+            ),
+            ask("dns_refused", 53, of("refused.example"), Some(Reason::DnsRefused)),
+            ask("dns_a", SILENT, none(), Some(Reason::DnsTimeout)),
+            ask("dns_a", CLOSED, none(), Some(Reason::ConnectRefused)),
+            ask(
+                "dns_a_tcp",
+                CLOSED,
+                json!({ "dns": { "transport": "tcp" } }),
+                Some(Reason::ConnectRefused),
+            ),
         ]
     });
 }
