@@ -112,7 +112,12 @@ impl<'a> Exchange<'a> {
         let malformed = source::<io::Error>(error).is_some_and(|io| {
             matches!(io.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput)
         });
-        if error.is_parse() || malformed {
+        // It spoke before it was asked, so the request was never sent.
+        let unasked = error.is_canceled()
+            && source::<hyper::Error>(error).is_some_and(|cause| {
+                !cause.is_incomplete_message() && source::<io::Error>(cause).is_none()
+            });
+        if error.is_parse() || malformed || unasked {
             return fault.malformed();
         }
         fault.ended("closed the connection")
