@@ -10,6 +10,6 @@ mod icmp;
 mod icmp_answers;
 mod network;
 mod servers;
+mod side_by_side;
 mod tcp;
 mod zoo;
-mod side_by_side;
