@@ -22,6 +22,7 @@
 
 mod admission;
 mod entry;
+mod slot;
 #[cfg(test)]
 mod tests;
 
@@ -29,76 +30,13 @@ use crate::limits::{JUMP_MS, LATE_MS, LATE_PER_SECOND, SLOW_MS};
 use crate::missed::{Missed, MissedReason};
 use admission::Admission;
 pub use admission::Caps;
+pub use slot::{Assigned, Due, Effect, Now, Resume, Ticket};
+
 use entry::{Entry, Queue, Waiting};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// One monitor this agent probes. `check` is whatever the shell needs to do it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Assigned<C> {
-    pub monitor: Uuid,
-    pub revision: u64,
-    pub anchor_ms: i64,
-    /// At least 1.
-    pub interval_ms: i64,
-    /// The first slot this agent owns.
-    pub first_slot: i64,
-    /// The host that is watched: those that name the same one share its cap.
-    pub target: Arc<str>,
-    pub check: C,
-}
-
-impl<C> Assigned<C> {
-    /// When `slot` is due, control-plane time.
-    pub fn due_ms(&self, slot: i64) -> i64 {
-        self.anchor_ms.saturating_add(slot.saturating_mul(self.interval_ms.max(1)))
-    }
-
-    /// The newest slot due at or before `control_ms`.
-    pub fn slot_at(&self, control_ms: i64) -> i64 {
-        control_ms.saturating_sub(self.anchor_ms).div_euclid(self.interval_ms.max(1))
-    }
-}
-
-/// Both clocks at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Now {
-    pub control_ms: i64,
-    pub boot_ms: i64,
-}
-
-/// What an earlier process had already accounted for.
-#[derive(Debug, Clone, Default)]
-pub struct Resume {
-    /// Slots due up to here are sealed or listed as missed.
-    pub complete_through_ms: Option<i64>,
-    /// Later slots that are sealed all the same.
-    pub sealed: BTreeSet<(Uuid, u64, i64)>,
-}
-
-/// Names one started slot until it is finished or abandoned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(u64);
-
-/// A slot to start now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Due<C> {
-    pub ticket: Ticket,
-    pub monitor: Uuid,
-    pub revision: u64,
-    pub slot: i64,
-    pub due_ms: i64,
-    pub check: C,
-}
-
-/// What the shell has to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Effect<C> {
-    Start(Due<C>),
-    Missed(Missed),
-}
 
 #[derive(Debug)]
 struct Running {
