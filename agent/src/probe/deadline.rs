@@ -4,7 +4,7 @@ use super::failure::Failure;
 use super::limits;
 use crate::clock;
 use hyperverge_protocol::duration::Span;
-use hyperverge_protocol::outcome::Reason;
+use hyperverge_protocol::outcome::{Phases, Reason};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -79,12 +79,33 @@ impl<'a> Deadline<'a> {
 
     /// The failure of running out of time in `phase`.
     pub fn struck(&self, phase: Phase) -> Failure {
-        let (reason, doing) = phase.timeout();
-        Failure::target(
-            reason,
-            format!("not done within {}: the time ran out while {doing}", self.timeout),
-        )
+        ran_out(phase, self.timeout)
     }
+}
+
+/// The failure of a check that went through only because nobody looked when its
+/// time was over: a process that was stopped meanwhile finds an answer there,
+/// but the phases, which are the target's own time, say that it came too late.
+pub fn overrun(phases: &Phases, timeout: Span) -> Option<Failure> {
+    let mut total = Duration::ZERO;
+    let in_order = [
+        (Phase::Resolve, phases.resolve),
+        (Phase::Connect, phases.connect),
+        (Phase::Tls, phases.tls),
+        (Phase::Processing, phases.processing),
+        (Phase::Transfer, phases.transfer),
+    ];
+    let too_long = in_order.into_iter().find(|(_, took)| {
+        total += took.unwrap_or_default();
+        total > timeout.0
+    });
+    too_long.map(|(phase, _)| ran_out(phase, timeout))
+}
+
+fn ran_out(phase: Phase, timeout: Span) -> Failure {
+    let (reason, doing) = phase.timeout();
+    let message = format!("not done within {timeout}: the time ran out while {doing}");
+    Failure::target(reason, message)
 }
 
 /// Polls `work` once, whatever comes of it.

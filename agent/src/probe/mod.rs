@@ -33,8 +33,10 @@ pub mod tcp;
 pub mod tls;
 pub mod wire;
 
+use deadline::overrun;
 use failure::Failure;
 use hyperverge_agent_core::secrets::Secrets;
+use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::egress::EgressPolicy;
 use hyperverge_protocol::monitor::{Kind, MonitorSpec};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
@@ -139,6 +141,7 @@ pub trait Probe: Sized {
 pub struct Prepared {
     plan: Result<Plan, Failure>,
     invert: bool,
+    timeout: Span,
     secrets: Secrets,
 }
 
@@ -169,7 +172,7 @@ impl Prepared {
                 }
             },
         };
-        Self { plan, invert: spec.invert, secrets: Secrets::new(spec) }
+        Self { plan, invert: spec.invert, timeout: spec.timeout(), secrets: Secrets::new(spec) }
     }
 
     /// Makes one check. Ends by the monitor's timeout.
@@ -182,6 +185,11 @@ impl Prepared {
             Ok(Plan::Tcp(probe)) => probe.run(context, check).await,
             Ok(Plan::Tls(probe)) => probe.run(context, check).await,
         };
+        if matches!(observation.outcome, Outcome::Ok | Outcome::Degraded)
+            && let Some(failure) = overrun(&observation.phases, self.timeout)
+        {
+            failure.end(&mut observation);
+        }
         self.secrets.hide(&mut observation);
         if self.invert { inverted(observation) } else { observation }
     }

@@ -26,6 +26,11 @@ pub trait Stamped: AsyncRead + AsyncWrite + Unpin {
     /// `None` before the first.
     fn arrived(&self) -> Option<Instant>;
 
+    /// When the last bytes written were handed to the kernel; `None` before the
+    /// first. It is the moment before the call: sending wakes whoever waits for
+    /// the bytes, and that may well be run instead of us, within the call.
+    fn written(&self) -> Option<Instant>;
+
     /// How long, all in all, the peer was waited for: from the last byte that was
     /// written or read before to the arrival of the next ones.
     fn waited(&self) -> Duration;
@@ -36,6 +41,10 @@ impl<S: Stamped> Stamped for TlsStream<S> {
         self.get_ref().0.arrived()
     }
 
+    fn written(&self) -> Option<Instant> {
+        self.get_ref().0.written()
+    }
+
     fn waited(&self) -> Duration {
         self.get_ref().0.waited()
     }
@@ -44,6 +53,10 @@ impl<S: Stamped> Stamped for TlsStream<S> {
 impl Stamped for Wire {
     fn arrived(&self) -> Option<Instant> {
         self.arrived
+    }
+
+    fn written(&self) -> Option<Instant> {
+        self.written
     }
 
     fn waited(&self) -> Duration {
@@ -58,6 +71,8 @@ pub struct Wire {
     arrivals: Arrivals,
     /// When the bytes read last had come.
     arrived: Option<Instant>,
+    /// When the bytes written last were handed over.
+    written: Option<Instant>,
     /// The last moment at which this wire was seen to be attended to.
     attended: Instant,
     /// The last read found nothing.
@@ -73,6 +88,7 @@ impl Wire {
             stream,
             arrivals: Arrivals::new(),
             arrived: None,
+            written: None,
             attended: clock::monotonic(),
             waiting: false,
             waited: Duration::ZERO,
@@ -96,8 +112,9 @@ impl Wire {
         self.waiting = false;
     }
 
-    fn note_write(&mut self) {
-        self.attended = clock::monotonic();
+    fn note_write(&mut self, handed_over: Instant) {
+        self.written = Some(handed_over);
+        self.attended = handed_over;
     }
 
     /// Reads once, if the socket is thought to be readable.
@@ -159,8 +176,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        let now = clock::monotonic();
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
-        self.note_write();
+        self.note_write(now);
         Poll::Ready(written)
     }
 
@@ -169,8 +187,9 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let now = clock::monotonic();
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
-        self.note_write();
+        self.note_write(now);
         Poll::Ready(written)
     }
 

@@ -114,9 +114,9 @@ impl Meter {
         Some(until.saturating_sub(first))
     }
 
-    fn note_write(&self) {
-        if !self.answered() {
-            self.written.store(self.stamp(clock::monotonic()), Relaxed);
+    fn note_write(&self, written: Option<Instant>) {
+        if let Some(at) = written.filter(|_| !self.answered()) {
+            self.written.store(self.stamp(at), Relaxed);
         }
     }
 
@@ -175,7 +175,7 @@ impl AsyncWrite for Metered {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
-        self.meter.note_write();
+        self.meter.note_write(self.stream.written());
         Poll::Ready(written)
     }
 
@@ -185,7 +185,7 @@ impl AsyncWrite for Metered {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
-        self.meter.note_write();
+        self.meter.note_write(self.stream.written());
         Poll::Ready(written)
     }
 

@@ -38,6 +38,14 @@ impl Stamped for Stream {
         }
     }
 
+    fn written(&self) -> Option<Instant> {
+        match self {
+            Self::Plain(stream) => stream.written(),
+            Self::Tls(stream) => stream.written(),
+            Self::Tunnel(stream) => stream.written(),
+        }
+    }
+
     fn waited(&self) -> Duration {
         match self {
             Self::Plain(stream) => stream.waited(),
