@@ -4,6 +4,7 @@
 //! fails. To add a server: a file under `servers/` that writes its
 //! configuration and starts it, and a file here with what it must show.
 
+mod dns;
 mod http;
 mod http_site;
 mod icmp;

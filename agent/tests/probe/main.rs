@@ -4,6 +4,7 @@ mod answers;
 mod codings;
 mod cookies;
 mod dns;
+mod dns_secure;
 mod hostile;
 mod judging;
 mod name_server;

@@ -5,11 +5,13 @@
 //! referral and keeps nothing. Only the encoding of messages is a library's.
 //!
 //! Each transport is a file that takes a [`query::Question`] to a
-//! [`answer::Reply`]: `udp.rs`, and `stream.rs` for TCP and TLS. To add one: a
+//! [`answer::Reply`]: `udp.rs`, `stream.rs` for TCP and TLS, `https.rs`, `quic.rs`. To add one: a
 //! variant of `DnsTransport`, its file, and its arm in [`DnsProbe::ask`].
 
 mod answer;
+mod https;
 mod query;
+mod quic;
 mod server;
 mod stream;
 mod udp;
@@ -18,8 +20,10 @@ use super::connect::{ConnectFailure, connect_judged, interleave, weigh};
 use super::deadline::Deadline;
 use super::dial::{add, dial, secure, since};
 use super::failure::Failure;
+use super::quic::QuicTarget;
 use super::route::Route;
 use super::tls::{self, TlsClient};
+use super::wire::Wire;
 use super::{CheckId, Probe, ProbeContext, limits};
 use crate::clock;
 use answer::Reply;
@@ -28,9 +32,10 @@ use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::monitor::{DnsTransport, Family, MonitorSpec};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use query::Question;
-use server::Server;
+use server::{Named, Server};
 use std::net::SocketAddr;
 use std::pin::pin;
+use tokio_rustls::client::TlsStream;
 
 pub use server::NameServers;
 
@@ -117,17 +122,44 @@ impl DnsProbe {
                 stream::ask(&self.question, wire, &named.shown, deadline, seen).await
             }
             (Server::Named(named), DnsTransport::Tls) => {
-                let (to, port, shown) = (&named.destination, named.port, &named.shown);
-                let tls = self.tls.as_ref().ok_or_else(no_tls)?;
-                let wire = dial(context, &self.route, to, port, deadline, seen).await?;
-                let secured = secure(tls, &named.server_name, shown, wire, deadline, seen).await?;
-                stream::ask(&self.question, secured.stream, shown, deadline, seen).await
+                let stream = self.secure(context, named, deadline, seen).await?;
+                stream::ask(&self.question, stream, &named.shown, deadline, seen).await
             }
-            (Server::Named(_), DnsTransport::Https | DnsTransport::Quic) => {
-                let message = "this agent cannot ask name servers over this transport";
-                Err(Failure::unsupported(Reason::UnsupportedSpec, message))
+            (Server::Named(named), DnsTransport::Https) => {
+                let resource = named.resource.as_ref().ok_or_else(not_set_up)?;
+                let stream = self.secure(context, named, deadline, seen).await?;
+                let to = (resource, named.shown.as_str());
+                https::ask(context, &self.question, to, stream, deadline, seen).await
+            }
+            (Server::Named(named), DnsTransport::Quic) => {
+                let tls = self.tls.as_ref().ok_or_else(not_set_up)?;
+                let target = QuicTarget {
+                    destination: &named.destination,
+                    port: named.port,
+                    name: &named.server_name,
+                    shown: &named.shown,
+                };
+                let connecting =
+                    super::quic::connect(context, &self.route, target, tls, deadline, seen);
+                let connection = connecting.await?;
+                quic::ask(&self.question, &connection, &named.shown, deadline, seen).await
             }
         }
+    }
+
+    /// Connects to `named` and shakes hands with it.
+    async fn secure(
+        &self,
+        context: &ProbeContext,
+        named: &Named,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<TlsStream<Wire>, Failure> {
+        let tls = self.tls.as_ref().ok_or_else(not_set_up)?;
+        let (to, port) = (&named.destination, named.port);
+        let wire = dial(context, &self.route, to, port, deadline, seen).await?;
+        let secured = secure(tls, &named.server_name, &named.shown, wire, deadline, seen).await?;
+        Ok(secured.stream)
     }
 
     /// Asks `servers`, which are judged or trusted, one after another. Each has
@@ -214,9 +246,9 @@ fn tls_client(context: &ProbeContext, spec: &MonitorSpec) -> Result<Option<TlsCl
     Ok(Some(context.0.tls.client(&spec.tls, spec.tls.verify, protocols)?))
 }
 
-/// Not met: [`tls_client`] made one where one is needed.
-fn no_tls() -> Failure {
-    Failure::unsupported(Reason::UnsupportedSpec, "TLS is not set up for this transport")
+/// Not met: what a transport needs is made with the probe.
+fn not_set_up() -> Failure {
+    Failure::unsupported(Reason::AgentFault, "the transport of this check is not set up")
 }
 
 /// Our own name servers: not reaching them is our trouble. That they do not

@@ -60,7 +60,6 @@ impl Question {
 
     /// The message with id 0, for transports that tell answers apart themselves
     /// (RFC 8484, section 4.1; RFC 9250, section 4.2.1).
-    #[expect(dead_code, reason = "for the transports that follow")]
     pub(super) fn with_id_0(&self) -> Vec<u8> {
         self.message.clone()
     }

@@ -1,6 +1,7 @@
 //! Whom a monitor asks.
 
 use crate::probe::failure::Failure;
+use crate::probe::http::post::Resource;
 use hickory_resolver::system_conf::read_system_conf;
 use hyperverge_protocol::egress::{Destination, EgressPolicy, parse_endpoint, parse_url};
 use hyperverge_protocol::monitor::{DnsOptions, DnsTransport, Family};
@@ -54,7 +55,7 @@ pub(super) enum Server {
     /// The host's own name servers. They are asked for every name that is
     /// looked up, so they are trusted with this one, wherever they are.
     System,
-    Named(Named),
+    Named(Box<Named>),
 }
 
 /// A server that the monitor names; held to the egress policy like any target.
@@ -66,9 +67,8 @@ pub(super) struct Named {
     pub(super) server_name: ServerName<'static>,
     /// Host and port, for people.
     pub(super) shown: String,
-    /// Where it takes questions over HTTPS.
-    #[expect(dead_code, reason = "for the transports that follow")]
-    pub(super) url: Url,
+    /// Where it takes questions over HTTPS; for that transport alone.
+    pub(super) resource: Option<Resource>,
 }
 
 /// Where a server takes questions over HTTPS unless its URL says so.
@@ -97,7 +97,11 @@ impl Server {
         let host = url.host().ok_or_else(|| unusable(&"must name a host"))?;
         let server_name = server_name(&host).ok_or_else(|| unusable(&"must name a host"))?;
         let shown = format!("{host}:{port}");
-        Ok(Self::Named(Named { destination, port, server_name, shown, url }))
+        let resource = match options.transport {
+            DnsTransport::Https => Some(Resource::new(url, egress)?),
+            _ => None,
+        };
+        Ok(Self::Named(Box::new(Named { destination, port, server_name, shown, resource })))
     }
 }
 

@@ -16,7 +16,7 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Bytes of the length before a message.
-const LENGTH: usize = 2;
+pub(super) const LENGTH: usize = 2;
 
 /// Asks over `stream`, which is connected to whom people know as `shown`.
 pub(super) async fn ask(
@@ -76,17 +76,21 @@ fn arrived(stream: &impl Stamped, earliest: Instant) -> Instant {
     stream.arrived().filter(|at| *at >= earliest).unwrap_or_else(clock::monotonic)
 }
 
-/// The length and the message in one write, so that they leave in one segment.
+/// A question with its length, to be written at once, so that both leave in one
+/// segment. No question is longer than its name and a few bytes.
+pub(super) fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    [&length.to_be_bytes(), message].concat()
+}
+
 async fn write(stream: &mut impl Stamped, message: &[u8]) -> io::Result<()> {
-    let length = u16::try_from(message.len()).map_err(io::Error::other)?;
-    let framed = [&length.to_be_bytes(), message].concat();
-    stream.write_all(&framed).await?;
+    stream.write_all(&framed(message)).await?;
     stream.flush().await
 }
 
 /// How many bytes the answer of which `read` came must have, as far as that is
 /// known: at most 65,537 by the nature of its length.
-fn wanted(read: &[u8]) -> usize {
+pub(super) fn wanted(read: &[u8]) -> usize {
     match read {
         [high, low, ..] => LENGTH + usize::from(u16::from_be_bytes([*high, *low])),
         _ => LENGTH,

@@ -8,6 +8,7 @@ mod cookies;
 mod decode;
 mod exchange;
 mod meter;
+pub(super) mod post;
 mod proxy;
 mod redirect;
 mod request;

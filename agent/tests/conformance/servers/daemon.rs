@@ -39,6 +39,13 @@ impl Daemon {
         daemon
     }
 
+    /// Stops it where it is: its sockets stay, and nothing answers.
+    pub(crate) fn freeze(&self) {
+        let id = i32::try_from(self.child.id()).expect("a process id");
+        let id = rustix::process::Pid::from_raw(id).expect("a process id");
+        rustix::process::kill_process(id, rustix::process::Signal::STOP).expect("stopped");
+    }
+
     #[expect(clippy::disallowed_methods, reason = "a process of somebody else's gives no sign")]
     fn wait(&mut self, program: &str, log: &Path, ready: &[SocketAddr]) {
         let began = Instant::now();

@@ -67,7 +67,10 @@ impl<'a> Exchange<'a> {
     }
 
     /// The next piece of the body, until there is none.
-    async fn chunk(&mut self, deadline: &mut Deadline<'_>) -> Result<Option<Bytes>, Failure> {
+    pub(super) async fn chunk(
+        &mut self,
+        deadline: &mut Deadline<'_>,
+    ) -> Result<Option<Bytes>, Failure> {
         match self {
             Self::Http1(exchange) => exchange.chunk(deadline).await,
             Self::Http2(exchange) => exchange.chunk(deadline).await,
