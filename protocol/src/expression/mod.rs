@@ -79,6 +79,11 @@ pub enum Rule {
     Kind(&'static str, &'static str),
 }
 
+/// The names an expression may use, for whoever lists them.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    fact::FACTS.iter().map(|(_, name, _)| *name)
+}
+
 /// What a probe has to keep for an expression to see it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Uses {

@@ -1,0 +1,287 @@
+//! Every field of `expect`, `warn` and `assert` out of its range, and where it
+//! does not belong, with the rule it breaks.
+
+use hyperverge_protocol::limits;
+use hyperverge_protocol::monitor::{Kind, MonitorSpec};
+use serde_json::{Value, json};
+
+fn minimal(kind: Kind) -> Value {
+    let target = match kind {
+        Kind::Http => "https://example.com/",
+        Kind::Tcp | Kind::Tls => "example.com:443",
+        Kind::Icmp | Kind::Dns => "example.com",
+    };
+    json!({ "name": "a", "kind": kind.as_str(), "target": target })
+}
+
+fn problems(kind: Kind, section: &str, field: &str, value: &Value) -> Vec<String> {
+    let mut spec = minimal(kind);
+    if field.is_empty() {
+        spec[section] = value.clone();
+    } else {
+        spec[section] = json!({ field: value });
+    }
+    match MonitorSpec::from_json(spec.to_string().as_bytes()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn a_value_out_of_range_is_refused_with_its_rule() {
+    let long = "x".repeat(limits::PATTERN_BYTES + 1);
+    let many: Value =
+        (0..65).map(|n| (format!("x-{n}"), json!("1"))).collect::<serde_json::Map<_, _>>().into();
+    let bomb = "(a{1000}){1000}";
+    for (kind, section, field, value, sentence) in [
+        (
+            Kind::Http,
+            "expect",
+            "status",
+            json!(vec!["200"; 33]),
+            "expect.status must hold 1 to 32 ranges",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "status",
+            json!(["99"]),
+            "expect.status[0] must be a status such as 204 or a range such as 200-299, within 100-599",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "status",
+            json!([200]),
+            "expect.status[0] must be a string, not integer `200`",
+        ),
+        (Kind::Http, "expect", "latency", json!("0s"), "expect.latency must be more than 0"),
+        (
+            Kind::Http,
+            "expect",
+            "latency",
+            json!("-1s"),
+            "expect.latency must be a whole number and a unit (ms, s, m, h or d), such as 500ms or 30s",
+        ),
+        (
+            Kind::Http,
+            "warn",
+            "latency",
+            json!("11s"),
+            "warn.latency must be at most the timeout (10s)",
+        ),
+        (Kind::Http, "expect", "body", json!(""), "expect.body must be 1 to 1024 bytes"),
+        (Kind::Http, "expect", "body", json!(long), "expect.body must be 1 to 1024 bytes"),
+        (
+            Kind::Http,
+            "expect",
+            "body_without",
+            json!(""),
+            "expect.body_without must be 1 to 1024 bytes",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "body_regex",
+            json!(long),
+            "expect.body_regex must be 1 to 1024 bytes",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "body_regex",
+            json!("("),
+            "expect.body_regex must be a regular expression: unclosed group",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "body_regex",
+            json!("(?=a)"),
+            "expect.body_regex must be a regular expression: look-around, including look-ahead and look-behind, is not supported",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "body_regex",
+            json!(bomb),
+            "expect.body_regex must be a smaller regular expression: its repetitions multiply",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "headers",
+            json!({ "x": bomb }),
+            "expect.headers.x must be a smaller regular expression: its repetitions multiply",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "headers",
+            json!({ "x": "" }),
+            "expect.headers.x must be 1 to 1024 bytes",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "headers",
+            json!({ "a b": "." }),
+            "expect.headers.a b must be a header name (RFC 9110 token)",
+        ),
+        (
+            Kind::Http,
+            "expect",
+            "headers",
+            json!({ "X-A": ".", "x-a": "." }),
+            "expect.headers.x-a must not repeat a header in other letters",
+        ),
+        (Kind::Http, "expect", "headers", many, "expect.headers must be at most 64 headers"),
+        (
+            Kind::Http,
+            "expect",
+            "certificate_days",
+            json!(0),
+            "expect.certificate_days must be 1 to 3650",
+        ),
+        (Kind::Tls, "expect", "chain_days", json!(3_651), "expect.chain_days must be 1 to 3650"),
+        (
+            Kind::Tls,
+            "warn",
+            "certificate_days",
+            json!(-1),
+            "warn.certificate_days must be a whole number of 0 to 4294967295",
+        ),
+        (Kind::Icmp, "expect", "loss", json!(100), "expect.loss must be 0 to 99"),
+        (
+            Kind::Icmp,
+            "expect",
+            "loss",
+            json!(256),
+            "expect.loss must be a whole number of 0 to 255",
+        ),
+        (Kind::Icmp, "warn", "jitter", json!("0s"), "warn.jitter must be more than 0"),
+        (
+            Kind::Icmp,
+            "expect",
+            "certificate_days",
+            json!(7),
+            "expect.certificate_days must be absent with kind icmp, which sees no certificate",
+        ),
+        (
+            Kind::Http,
+            "assert",
+            "",
+            json!(vec!["true"; 17]),
+            "assert must be at most 16 expressions",
+        ),
+        (Kind::Http, "assert", "", json!(["true", ""]), "assert[1] must be 1 to 1024 bytes"),
+        (Kind::Http, "assert", "", json!(["x".repeat(1_025)]), "assert[0] must be 1 to 1024 bytes"),
+        (
+            Kind::Http,
+            "assert",
+            "",
+            json!(["response.statsu == 200"]),
+            "assert[0] must only use known names: `response.statsu` is none; did you mean `response.status`?",
+        ),
+        (
+            Kind::Icmp,
+            "assert",
+            "",
+            json!(["response.status == 200"]),
+            "assert[0] must not use `response.status`, which kind icmp does not have",
+        ),
+        (
+            Kind::Http,
+            "assert",
+            "",
+            json!(["[1].all(a, [1].all(b, [1].all(c, true)))"]),
+            "assert[0] must not have more than 2 of all, exists, filter and map within one another",
+        ),
+        (
+            Kind::Http,
+            "assert",
+            "",
+            json!([format!("{}1 == 1", "1 + ".repeat(200))]),
+            "assert[0] must not nest, or chain operators, deeper than 48",
+        ),
+        (
+            Kind::Http,
+            "assert",
+            "",
+            json!([format!("[]{} == []", " + [0, 1, 2, 3, 4, 5, 6, 7]".repeat(32))]),
+            "assert[0] must have at most 256 names, values, operators and calls",
+        ),
+        (Kind::Http, "assert", "", json!("true"), "assert must be a list, not string \"true\""),
+    ] {
+        let found = problems(kind, section, field, &value);
+        assert!(
+            found.iter().any(|problem| problem == sentence),
+            "{section}.{field}: wanted {sentence:?}, found {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_for_what_the_kind_never_sees_is_refused() {
+    let fields = [
+        ("expect", "status", json!(["204"]), Kind::Http),
+        ("expect", "body", json!("x"), Kind::Http),
+        ("expect", "body_without", json!("x"), Kind::Http),
+        ("expect", "body_regex", json!("x"), Kind::Http),
+        ("expect", "headers", json!({ "x": "." }), Kind::Http),
+        ("expect", "loss", json!(10), Kind::Icmp),
+        ("expect", "jitter", json!("5ms"), Kind::Icmp),
+        ("expect", "rcode", json!(["NXDOMAIN"]), Kind::Dns),
+        ("expect", "answers", json!(["192.0.2.1"]), Kind::Dns),
+        ("expect", "ttl", json!("5m"), Kind::Dns),
+        ("expect", "authoritative", json!(true), Kind::Dns),
+        ("expect", "authority", json!(["ns.example.com."]), Kind::Dns),
+        ("warn", "loss", json!(10), Kind::Icmp),
+        ("warn", "jitter", json!("5ms"), Kind::Icmp),
+        ("warn", "ttl", json!("5m"), Kind::Dns),
+    ];
+    for (section, field, value, owner) in fields {
+        for kind in Kind::ALL {
+            let found = problems(kind, section, field, &value);
+            let rule =
+                format!("{section}.{field} must be absent unless kind is {}", owner.as_str());
+            assert_eq!(
+                found.contains(&rule),
+                kind != owner,
+                "{kind:?} {section}.{field}: {found:?}"
+            );
+            if kind == owner {
+                assert_eq!(found, Vec::<String>::new(), "{section}.{field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_section_of_another_kind_is_refused() {
+    let sections = [
+        ("http", json!({ "redirects": 0 }), Kind::Http),
+        ("tcp", json!({ "steps": [{ "expect": "x" }] }), Kind::Tcp),
+        ("icmp", json!({ "packets": 5 }), Kind::Icmp),
+        ("dns", json!({ "record": "MX" }), Kind::Dns),
+    ];
+    for (section, value, owner) in sections {
+        for kind in Kind::ALL {
+            let found = problems(kind, section, "", &value);
+            let rule = format!("{section} must be absent unless kind is {}", owner.as_str());
+            assert_eq!(found.contains(&rule), kind != owner, "{kind:?} {section}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn rules_of_a_body_are_refused_where_there_is_none() {
+    for field in ["body", "body_without", "body_regex"] {
+        let mut spec = minimal(Kind::Http);
+        spec["http"] = json!({ "method": "HEAD" });
+        spec["expect"] = json!({ field: "x" });
+        let problems = MonitorSpec::from_json(spec.to_string().as_bytes()).expect_err(field);
+        let rule = format!("expect.{field} must be absent with HEAD, whose answer has no body");
+        assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [rule]);
+    }
+}
