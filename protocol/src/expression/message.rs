@@ -6,7 +6,6 @@ use super::evaluate::evaluate;
 use super::fact::Facts;
 use super::node::Node;
 use super::value::{Map, Value};
-use std::fmt::Write;
 
 /// Of an expression, a value; the whole is cut where a message is.
 const SOURCE_CHARS: usize = 200;
@@ -26,8 +25,7 @@ pub(super) fn is_false(source: &str, root: &Node, facts: &Facts<'_>) -> String {
             Err(Error::TooCostly(_)) => break,
             Err(_) => "not there".to_owned(),
         };
-        // Writing to a string cannot fail.
-        let _ = write!(message, "{before}{path} is {value}");
+        message.push_str(&format!("{before}{path} is {value}"));
         before = ", ";
     }
     message
