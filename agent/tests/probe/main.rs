@@ -3,8 +3,10 @@
 mod answers;
 mod codings;
 mod cookies;
+mod datagrams;
 mod dns;
 mod dns_secure;
+mod frames;
 mod hostile;
 mod judging;
 mod name_server;

@@ -41,6 +41,20 @@ impl Authority {
         self.0.pem().into_bytes()
     }
 
+    /// Of a server with a good certificate for `names`, inside QUIC.
+    pub(crate) fn quic_config(&self, names: &[&str]) -> ServerConfig {
+        let key = KeyPair::generate_for(ALGORITHM).expect("a key");
+        let certificate = params(names).signed_by(&key, &self.0).expect("a certificate");
+        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("a server")
+    }
+
     /// Serves a good certificate for `names`.
     pub(crate) fn acceptor(&self, names: &[&str]) -> TlsAcceptor {
         self.acceptor_of(params(names))

@@ -142,8 +142,14 @@ impl<'a> Exchange<'a> {
             return Ok(None);
         };
         let next = drive(&mut self.connection, async {
-            let data = answer.recv_data().await.map_err(Broken::Stream)?;
-            Ok(data.map(|mut data| data.copy_to_bytes(data.remaining())))
+            // `h3` takes an empty frame for the end; after the end it says so again.
+            for _ in 0..2 {
+                let data = answer.recv_data().await.map_err(Broken::Stream)?;
+                if let Some(mut data) = data {
+                    return Ok(Some(data.copy_to_bytes(data.remaining())));
+                }
+            }
+            Ok(None)
         });
         let chunk = match deadline.within(Phase::Transfer, next).await? {
             Ok(chunk) => chunk,
