@@ -1,3 +1,5 @@
+//! Slots, caps and time, example by example; then whatever order things come in.
+
 mod admission;
 
 use super::*;
