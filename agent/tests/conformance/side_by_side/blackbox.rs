@@ -19,6 +19,15 @@ pub(super) struct Said {
     pub(super) log: String,
 }
 
+impl Said {
+    /// A metric of its answer.
+    pub(super) fn value(&self, metric: &str) -> f64 {
+        let line = self.log.lines().find_map(|line| line.strip_prefix(metric));
+        let value = line.and_then(|value| value.trim().parse().ok());
+        value.unwrap_or_else(|| panic!("no {metric} in {}", self.log))
+    }
+}
+
 impl Blackbox {
     /// Starts it with modules that trust `ca` and give up after five seconds.
     pub(super) fn start(ca: &Path) -> (Self, Daemon) {
@@ -65,6 +74,11 @@ fn modules(ca: &Path) -> String {
         ("http_header", http("fail_if_header_not_matches: [{header: X-State, regexp: '^fine$'}]")),
         ("http_stay", http("follow_redirects: false")),
         ("https", http(&tls("good.test"))),
+        ("https_named", http(&format!("tls_config: {{ca_file: {ca}}}"))),
+        ("dns_10", dns("query_name: d10.test, query_type: A")),
+        ("dns_50", dns("query_name: d50.test, query_type: A")),
+        ("dns_100", dns("query_name: d100.test, query_type: A")),
+        ("dns_200", dns("query_name: d200.test, query_type: A")),
         ("tcp", tcp("")),
         ("tcp_banner", tcp("query_response: [{expect: '^220 '}]")),
         ("tcp_dialogue", tcp("query_response: [{expect: '^220 '}, {send: 'EHLO probe'}, {expect: '^250 '}]")),
