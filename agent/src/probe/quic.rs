@@ -208,12 +208,11 @@ async fn attempt(
     }
 }
 
-/// RFC 9001, section 4.8: a TLS alert is an error code of QUIC.
 fn alert(error: &ConnectionError) -> Option<u8> {
     let code = match error {
         ConnectionError::TransportError(error) => u64::from(error.code),
         ConnectionError::ConnectionClosed(close) => u64::from(close.error_code),
         _ => return None,
     };
-    u8::try_from(code.checked_sub(0x100)?).ok()
+    tls::quic_alert(code)
 }

@@ -24,7 +24,7 @@ mod refusal;
 mod verifier;
 mod witness;
 
-pub use alert::judge_read;
+pub use alert::{judge_close, judge_read, quic_alert};
 pub use clients::{TlsClient, TlsClients, TlsSetupError};
 pub use facts::note;
 pub use handshake::{Handshake, Secured};

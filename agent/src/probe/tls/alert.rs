@@ -32,6 +32,18 @@ pub fn judge_read(shown: &str, error: &io::Error) -> Option<Failure> {
     concerns_client(*alert).then(|| client_certificate(shown, *alert))
 }
 
+/// What the error `code` with which a server closes a QUIC connection says about
+/// TLS, if anything: there too the client's certificate is judged last.
+pub fn judge_close(shown: &str, code: u64) -> Option<Failure> {
+    let alert = Alert::from(quic_alert(code)?);
+    concerns_client(alert).then(|| client_certificate(shown, alert))
+}
+
+/// A TLS alert is an error code of QUIC (RFC 9001, section 4.8).
+pub fn quic_alert(code: u64) -> Option<u8> {
+    u8::try_from(code.checked_sub(0x100)?).ok()
+}
+
 /// What QUIC says: the alert in its error code, if there is one.
 pub(super) fn judge_alert(
     shown: &str,

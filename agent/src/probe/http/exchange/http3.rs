@@ -13,6 +13,7 @@ use crate::probe::deadline::{Deadline, Phase};
 use crate::probe::dial::since;
 use crate::probe::failure::Failure;
 use crate::probe::limits;
+use crate::probe::tls::judge_close;
 use ::http::response::Parts;
 use ::http::{Method, Request};
 use bytes::{Buf, Bytes};
@@ -202,7 +203,11 @@ impl<'a> Exchange<'a> {
                 ended(fault, Code::from(close.error_code.into_inner()), "closed the connection")
             }
             Some(Lost::TimedOut) => fault.ended("fell silent on the connection"),
-            Some(Lost::ConnectionClosed(_) | Lost::Reset) => fault.ended("closed the connection"),
+            Some(Lost::ConnectionClosed(close)) => {
+                let refusal = judge_close(fault.shown, u64::from(close.error_code));
+                refusal.unwrap_or_else(|| fault.ended("closed the connection"))
+            }
+            Some(Lost::Reset) => fault.ended("closed the connection"),
             // It is we who closed it, or would have.
             _ => fault.malformed(),
         }
