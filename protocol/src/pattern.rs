@@ -72,7 +72,8 @@ impl Pattern {
             .utf8_empty(false)
             .which_captures(thompson::WhichCaptures::None)
             .nfa_size_limit(Some(2 * COMPILED_BYTES))
-            .onepass_size_limit(Some(COMPILED_BYTES))
+            // It is for captures, which nobody asks for.
+            .onepass(false)
             .hybrid_cache_capacity(CACHE_BYTES);
         let general = meta::Regex::builder()
             .syntax(syntax)

@@ -3,6 +3,7 @@
 
 use hyperverge_protocol::limits;
 use hyperverge_protocol::monitor::{Kind, MonitorSpec};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 fn minimal(kind: Kind) -> Value {
@@ -283,5 +284,92 @@ fn rules_of_a_body_are_refused_where_there_is_none() {
         let problems = MonitorSpec::from_json(spec.to_string().as_bytes()).expect_err(field);
         let rule = format!("expect.{field} must be absent with HEAD, whose answer has no body");
         assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [rule]);
+    }
+}
+
+/// Values that no field wants, or only some.
+fn odd() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        Just(String::new()),
+        Just("x".repeat(70_000)),
+        Just("-1s".to_owned()),
+        Just("(a{1000}){1000}".to_owned()),
+        Just("\u{0}\r\n".to_owned()),
+        Just("http://[::ffff:169.254.169.254]/".to_owned()),
+        any::<String>(),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text.prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 16, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map("[a-z_]{0,6}", inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+const FIELDS: [(&str, &str); 34] = [
+    ("name", ""),
+    ("kind", ""),
+    ("target", ""),
+    ("interval", ""),
+    ("timeout", ""),
+    ("regions", ""),
+    ("assert", ""),
+    ("invert", ""),
+    ("notify", ""),
+    ("labels", ""),
+    ("enabled", ""),
+    ("http", "method"),
+    ("http", "headers"),
+    ("http", "body"),
+    ("http", "redirects"),
+    ("http", "version"),
+    ("http", "auth"),
+    ("http", "proxy"),
+    ("http", "body_limit"),
+    ("tcp", "steps"),
+    ("icmp", "packets"),
+    ("icmp", "spacing"),
+    ("dns", "server"),
+    ("tls", "pins"),
+    ("tls", "ca"),
+    ("network", "addresses"),
+    ("expect", "status"),
+    ("expect", "body_regex"),
+    ("expect", "headers"),
+    ("expect", "answers"),
+    ("expect", "rcode"),
+    ("warn", "latency"),
+    ("policy", "quorum"),
+    ("policy", "stale_after"),
+];
+
+proptest! {
+    /// Whatever stands in whichever fields, there is a monitor or a list of problems with names.
+    #[test]
+    fn no_specification_panics(
+        kind in proptest::sample::select(Kind::ALL.to_vec()),
+        fields in proptest::collection::vec((proptest::sample::select(FIELDS.to_vec()), odd()), 1..4),
+    ) {
+        let mut spec = minimal(kind);
+        for ((section, field), value) in fields {
+            if field.is_empty() {
+                spec[section] = value;
+            } else {
+                spec[section] = json!({ field: value });
+            }
+        }
+        if let Err(problems) = MonitorSpec::from_json(spec.to_string().as_bytes()) {
+            prop_assert!(!problems.is_empty());
+            prop_assert!(problems.iter().all(|problem| !problem.rule.is_empty()));
+        }
     }
 }
