@@ -319,6 +319,16 @@ fn bombs_are_refused_before_they_cost_anything() {
         };
         let bombs = [
             "(".repeat(1_000),
+            "(".repeat(128),
+            "[".repeat(128),
+            "{".repeat(128),
+            "!(".repeat(128),
+            "-[{1:".repeat(128 / 2),
+            "1?1:".repeat(128),
+            "1?(1?".repeat(128 / 3),
+            format!("{}1{}", "1?".repeat(128), ":1".repeat(128)),
+            format!("{}1", "1?1:".repeat(128)),
+            format!("{}1", "a.b(".repeat(128)),
             nested("(", "1", ")"),
             nested("[", "", "]"),
             nested("{1:", "1", "}"),

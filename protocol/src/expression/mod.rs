@@ -32,7 +32,8 @@ mod operators;
 mod value;
 
 use crate::limits::{
-    ASSERTION_BYTES, ASSERTION_DEPTH, ASSERTION_LOOPS, ASSERTION_NODES, ASSERTION_STACK_BYTES,
+    ASSERTION_BYTES, ASSERTION_DEPTH, ASSERTION_LOOPS, ASSERTION_NESTING, ASSERTION_NODES,
+    ASSERTION_STACK_BYTES,
 };
 use crate::monitor::Kind;
 use crate::pattern::PatternRule;
@@ -106,7 +107,8 @@ impl Expression {
             return Err(Rule::Length);
         }
         let root = stacker::grow(ASSERTION_STACK_BYTES, || {
-            let tree = cel::Env::default().with_optional_support(false).parser().parse(source);
+            let env = cel::Env::default().with_optional_support(false);
+            let tree = env.parser().max_recursion_depth(ASSERTION_NESTING).parse(source);
             lower::Lowering::default().node(&tree.map_err(syntax)?)
         })?;
         if !root.may_be_bool() {
