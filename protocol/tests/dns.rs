@@ -41,7 +41,8 @@ fn monitors_people_write() {
         json!({ "target": "1.2.0.192.in-addr.arpa", "dns": { "record": "PTR" } }),
         json!({ "target": ".", "dns": { "record": "NS", "server": "2001:500:2::c" } }),
         json!({ "dns": { "server": "ns1.example.com:5353", "transport": "tcp" } }),
-        json!({ "dns": { "server": "dns.example.net", "transport": "tls" }, "tls": { "min_version": "1.3" } }),
+        json!({ "dns": { "server": "dns.example.net", "transport": "tls" }, "tls": { "min_version": "1.3" },
+                "expect": { "certificate_days": 7 }, "warn": { "chain_days": 7 } }),
         json!({ "dns": { "server": "https://dns.example.net/q", "transport": "https" } }),
         json!({ "dns": { "server": "dns.example.net", "transport": "https" } }),
         json!({ "dns": { "server": "[2001:db8::1]:8853", "transport": "quic" } }),
@@ -109,9 +110,13 @@ fn a_server_fits_its_transport() {
     for transport in ["udp", "tcp"] {
         refused(
             json!({ "dns": { "transport": transport }, "tls": { "verify": false } }),
-            "tls must be absent unless dns.transport is tls, https or quic",
+            "tls must be absent where no TLS is spoken",
         );
     }
+    refused(
+        json!({ "expect": { "certificate_days": 7 } }),
+        "expect.certificate_days must be absent unless dns.transport is tls, https or quic",
+    );
     refused(
         json!({ "network": { "addresses": ["192.0.2.1"] } }),
         "network.addresses must be absent unless dns.server is given",

@@ -83,5 +83,7 @@ pub const SEARCHED_BYTES: usize = 32 * 1024 * 1024;
 pub const FAREWELL_PATIENCE: Duration = Duration::from_millis(500);
 /// A line of a protocol that begins in the clear (RFC 5321 allows 512 bytes, RFC 9051 8192).
 pub const LINE_BYTES: usize = 8 * 1024;
+/// Aliases that are followed from the name asked for to its records.
+pub const DNS_ALIASES: usize = 16;
 /// Bytes of the longest message there is.
 pub const DNS_MESSAGE_BYTES: usize = 65_535;

@@ -99,6 +99,9 @@ async fn a_server_by_name_is_looked_up() {
         let seen = check_with(settings(), at("inside.test")).await;
         ended(&seen, Outcome::Policy, Some(Reason::PolicyAddress));
         failed(&check_with(settings(), at("nowhere.test")).await, Reason::DnsNxdomain);
+        let mut elsewhere = at("nowhere.test");
+        elsewhere["network"] = json!({ "addresses": ["127.0.0.1"] });
+        ended(&check_with(settings(), elsewhere).await, Outcome::Ok, None);
         let seen = check(json!({ "dns": { "server": "10.0.0.1", "transport": transport } })).await;
         ended(&seen, Outcome::Policy, Some(Reason::PolicyAddress));
     }

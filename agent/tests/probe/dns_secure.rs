@@ -1,8 +1,8 @@
 //! `kind: dns` over TLS, HTTPS and QUIC against servers that misbehave.
 
 use crate::name_server::{answer, framed};
-use crate::serving::{Server, check_id, context_with, ended, failed, loopback};
-use crate::tls::{Authority, params};
+use crate::serving::{Server, check_id, context_with, ended, failed, loopback, ok};
+use crate::tls::{Authority, https, params};
 use bytes::Bytes;
 use hyperverge_agent::probe::{self, ProbeSettings};
 use hyperverge_protocol::monitor::MonitorSpec;
@@ -305,6 +305,15 @@ async fn a_server_that_does_not_shake_hands_runs_out_of_time_there() {
     let deaf = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     let address = deaf.local_addr().expect("its address");
     failed(&check(address, "quic", None).await, Reason::TimeoutTls);
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_only_http_1_is_no_name_server() {
+    let authority = Authority::new();
+    let server = https(authority.acceptor(&[HOST]), ok("not a message")).await;
+    let manner = Some(Manner::Good);
+    let seen = check_trusting(&authority, server.address, "https", manner).await;
+    failed(&seen, Reason::HttpVersion);
 }
 
 #[tokio::test]

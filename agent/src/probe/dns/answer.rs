@@ -6,8 +6,9 @@
 
 use super::query::{ID, Question};
 use crate::probe::failure::Failure;
+use crate::probe::limits;
 use hickory_resolver::proto::op::{Header, Message, MessageType, OpCode, ResponseCode};
-use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record};
 use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder};
 use hyperverge_protocol::dns::{DomainName, RecordData, rcode_name};
 use hyperverge_protocol::limits::SAMPLE_BYTES;
@@ -116,19 +117,17 @@ fn decode(bytes: &[u8], sent: &[u8], question: &Question) -> Result<Message, Mis
 fn answering<'a>(message: &'a Message, question: &Question) -> Vec<&'a Record> {
     let wanted = question.query.query_type();
     let mut owner: &Name = question.query.name();
-    let of = |owner: &Name, kind: RecordType| {
-        let owner = owner.clone();
-        message.answers.iter().filter(move |record| {
-            record.record_type() == kind && record.dns_class == DNSClass::IN && record.name == owner
-        })
-    };
-    // Each step leads on by one record, so a loop ends after as many steps as there are records.
-    for _ in 0..=message.answers.len() {
-        let found: Vec<&Record> = of(owner, wanted).collect();
+    for _ in 0..=limits::DNS_ALIASES {
+        let of_owner = || {
+            let records = message.answers.iter();
+            records.filter(|record| record.dns_class == DNSClass::IN && record.name == *owner)
+        };
+        let found: Vec<&Record> =
+            of_owner().filter(|record| record.record_type() == wanted).collect();
         if !found.is_empty() {
             return found;
         }
-        let alias = of(owner, RecordType::CNAME).find_map(|record| match &record.data {
+        let alias = of_owner().find_map(|record| match &record.data {
             RData::CNAME(alias) => Some(&alias.0),
             _ => None,
         });
@@ -207,6 +206,7 @@ fn sample(message: &Message) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hickory_resolver::proto::rr::RecordType;
     use hickory_resolver::proto::rr::rdata::{A, CNAME, MX, TXT};
     use hyperverge_protocol::monitor::{self, DnsOptions};
     use proptest::prelude::*;
@@ -252,6 +252,13 @@ mod tests {
         assert_eq!(found(vec![address("other.test.", 1)]), Vec::<String>::new());
         assert_eq!(found(vec![alias(www, "b.test."), alias("b.test.", www)]), Vec::<String>::new());
         assert_eq!(found(vec![alias(www, www)]), Vec::<String>::new());
+        let long = |steps: usize| {
+            let step = |n: usize| if n == 0 { www.to_owned() } else { format!("a{n}.test.") };
+            let mut records: Vec<_> = (0..steps).map(|n| alias(&step(n), &step(n + 1))).collect();
+            records.push(address(&step(steps), 1));
+            found(records).len()
+        };
+        assert_eq!((long(limits::DNS_ALIASES), long(limits::DNS_ALIASES + 1)), (1, 0));
     }
 
     #[test]

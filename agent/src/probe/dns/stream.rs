@@ -30,7 +30,7 @@ pub(super) async fn ask(
     let began = clock::monotonic();
     let written = deadline.within(Phase::Processing, write(&mut stream, &sent)).await;
     let began = match written {
-        Ok(Ok(())) => clock::monotonic(),
+        Ok(Ok(())) => stream.written().unwrap_or_else(clock::monotonic),
         failed => {
             add(&mut seen.phases.processing, since(began));
             let what = "closed the connection before it was asked";

@@ -5,14 +5,15 @@ use super::target::judge_host;
 use crate::dns::{DomainName, RecordData, authority_type, is_rcode};
 use crate::egress::{parse_endpoint, parse_url};
 use crate::limits;
-use crate::monitor::{DnsTransport, MonitorSpec, RecordType, TlsOptions};
+use crate::monitor::{DnsTransport, MonitorSpec, RecordType};
 use std::net::IpAddr;
 
 pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
     check_target(spec, found);
     check_server(spec, found);
+    check_certificate(spec, found);
     check_answer(spec, found);
-    check_authority(spec, found);
+    check_data("expect.authority", &spec.expect.authority, authority_type, found);
 }
 
 fn check_target(spec: &MonitorSpec, found: &mut Problems) {
@@ -30,11 +31,6 @@ fn check_target(spec: &MonitorSpec, found: &mut Problems) {
 
 fn check_server(spec: &MonitorSpec, found: &mut Problems) {
     let (dns, field) = (&spec.dns, "dns.server");
-    found.unless(
-        dns.transport.is_encrypted() || spec.tls == TlsOptions::default(),
-        "tls",
-        "must be absent unless dns.transport is tls, https or quic",
-    );
     let Some(server) = &dns.server else {
         found.unless(
             !dns.transport.is_encrypted(),
@@ -68,6 +64,21 @@ fn check_server(spec: &MonitorSpec, found: &mut Problems) {
     }
 }
 
+fn check_certificate(spec: &MonitorSpec, found: &mut Problems) {
+    for (field, days) in [
+        ("expect.certificate_days", spec.expect.certificate_days),
+        ("expect.chain_days", spec.expect.chain_days),
+        ("warn.certificate_days", spec.warn.certificate_days),
+        ("warn.chain_days", spec.warn.chain_days),
+    ] {
+        found.unless(
+            days.is_none() || spec.dns.transport.is_encrypted(),
+            field,
+            "must be absent unless dns.transport is tls, https or quic",
+        );
+    }
+}
+
 fn check_answer(spec: &MonitorSpec, found: &mut Problems) {
     let expect = &spec.expect;
     if expect.rcode.len() > limits::DNS_EXPECTED {
@@ -94,10 +105,6 @@ fn check_answer(spec: &MonitorSpec, found: &mut Problems) {
             );
         }
     }
-}
-
-fn check_authority(spec: &MonitorSpec, found: &mut Problems) {
-    check_data("expect.authority", &spec.expect.authority, authority_type, found);
 }
 
 fn check_data(
