@@ -132,10 +132,12 @@ pub struct Phases {
     /// Name to addresses.
     pub resolve: Option<Duration>,
     /// SYN to SYN-ACK, as TCP measured it; until the agent noticed where the SYN
-    /// had to be sent again. Addresses that failed before are in it.
+    /// had to be sent again. Addresses that failed before are in it, and the making
+    /// of a proxy's tunnel. Empty over QUIC, which connects as it shakes hands.
     pub connect: Option<Duration>,
     /// ClientHello to the last handshake message of the peer, less what the agent
-    /// computed in between.
+    /// computed in between. Over QUIC from the first packet to an established
+    /// connection, so that it compares with `connect` and `tls` together.
     pub tls: Option<Duration>,
     /// Request written to the first byte of the answer.
     pub processing: Option<Duration>,

@@ -14,6 +14,7 @@ mod names;
 mod policy;
 mod proxies;
 mod redirects;
+mod refused;
 mod requests;
 mod routes;
 mod secrets;
