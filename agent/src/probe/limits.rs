@@ -79,8 +79,8 @@ pub const READ_BYTES: usize = 2 * 1024;
 /// answer in very many small pieces is given up.
 pub const SEARCHED_BYTES: usize = 32 * 1024 * 1024;
 /// How long a server that asked for our certificate is listened to after the
-/// handshake, if it had nothing else to say.
-pub const FAREWELL_PATIENCE: Duration = Duration::from_millis(500);
+/// handshake, if it had nothing else to say. Most answer a goodbye within a round trip.
+pub const FAREWELL_PATIENCE: Duration = Duration::from_secs(2);
 /// A line of a protocol that begins in the clear (RFC 5321 allows 512 bytes, RFC 9051 8192).
 pub const LINE_BYTES: usize = 8 * 1024;
 /// Aliases that are followed from the name asked for to its records.

@@ -98,7 +98,7 @@ async fn who_does_not_want_to_says_so() {
     ];
     for (protocol, part, reason) in parts {
         let server = playing(&authority, part, false).await;
-        let more = json!({ "timeout": "1s", "tls": { "starttls": protocol } });
+        let more = json!({ "timeout": "2s", "tls": { "starttls": protocol } });
         let seen = check(&context, "tls", &server, more).await;
         assert_eq!(
             (seen.outcome, seen.reason),

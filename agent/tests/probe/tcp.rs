@@ -2,6 +2,7 @@
 
 use crate::serving::{Server, check_id, context, ended, failed, monitor};
 use crate::tls::{Authority, serve_tls, trusting};
+use futures_util::future::join_all;
 use hyperverge_agent::probe::{self, ProbeContext};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use serde_json::{Value, json};
@@ -32,7 +33,7 @@ async fn check_plain(server: &Server, more: Value) -> Observation {
 }
 
 fn steps(steps: Value) -> Value {
-    json!({ "timeout": "1s", "tcp": { "steps": steps } })
+    json!({ "timeout": "2s", "tcp": { "steps": steps } })
 }
 
 /// Says `text`, then does nothing until the client is gone.
@@ -111,7 +112,7 @@ async fn each_way_to_go_wrong_has_its_own_reason() {
     let expecting = || steps(json!([{ "expect": "secret-word" }]));
     let asking =
         || steps(json!([{ "expect": "220" }, { "send": "x" }, { "expect": "secret-word" }]));
-    for (server, spec, reason, sample) in [
+    let ways = [
         (hanging(b"").await, expecting(), Reason::TimeoutProcessing, &b""[..]),
         (hanging(b"22").await, expecting(), Reason::TimeoutTransfer, b"22"),
         (hanging(b"554 no\r\n").await, expecting(), Reason::Response, b"554 no\r\n"),
@@ -120,12 +121,15 @@ async fn each_way_to_go_wrong_has_its_own_reason() {
         (resetting(b"220 hi\r\n").await, asking(), Reason::ResetTransfer, b""),
         (closing(b"220 hi\r\n").await, asking(), Reason::ResetTransfer, b""),
         (hanging(b"220 hi\r\n").await, asking(), Reason::TimeoutTransfer, b""),
-    ] {
+    ];
+    // Side by side, since some of them take all their time.
+    join_all(ways.into_iter().map(|(server, spec, reason, sample)| async move {
         let seen = check_plain(&server, spec).await;
         failed(&seen, reason);
         assert_eq!(seen.sample, sample, "{seen:?}");
         assert!(!seen.message.contains("secret-word"), "{seen:?}");
-    }
+    }))
+    .await;
     let hex = steps(json!([{ "expect_hex": "0a0b0c" }]));
     failed(&check_plain(&hanging(b"abc").await, hex.clone()).await, Reason::Response);
     failed(&check_plain(&hanging(b"ab").await, hex).await, Reason::TimeoutTransfer);
