@@ -90,8 +90,9 @@ pub const ASSERTION_DEPTH: usize = 48;
 pub const ASSERTION_NESTING: u16 = 32;
 /// `all`, `exists`, `map` and so on within one another.
 pub const ASSERTION_LOOPS: usize = 2;
-/// Steps that all assertions of a monitor may take on one answer: 20 to 50 ms of one core.
-pub const ASSERTION_STEPS: u64 = 1_000_000;
+/// Steps that all assertions of a monitor may take on one answer: 50 to 100 ms
+/// of one core, as measured with the costliest of expressions.
+pub const ASSERTION_STEPS: u64 = 500_000;
 /// The stack that an assertion's parser runs on. Without optimisation it takes up
 /// to 200 KiB for each level of [`ASSERTION_NESTING`].
 pub const ASSERTION_STACK_BYTES: usize = 32 * 1024 * 1024;

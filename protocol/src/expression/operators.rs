@@ -9,6 +9,9 @@ use std::cmp::Ordering;
 /// Bytes of a text that one step goes through.
 pub(super) const BYTES_A_STEP: usize = 32;
 
+/// How much more than a look at something a copy of it takes.
+const COPY: usize = 4;
+
 pub(super) fn mismatch(operator: &'static str, left: &Value<'_>, right: &Value<'_>) -> Error {
     Error::Operands { operator, left: left.sort(), right: right.sort() }
 }
@@ -96,11 +99,11 @@ fn add<'a>(left: Value<'a>, right: Value<'a>, facts: &Facts<'_>) -> Result<Value
     match (&left, &right) {
         (Value::Text(a), Value::Text(b)) => {
             let (a, b) = (a.as_str(), b.as_str());
-            facts.charge((a.len() + b.len()) / BYTES_A_STEP)?;
+            facts.charge(COPY * (a.len() + b.len()) / BYTES_A_STEP)?;
             Ok(Value::text([a, b].concat()))
         }
         (Value::List(a), Value::List(b)) => {
-            facts.charge(a.len() + b.len())?;
+            facts.charge(COPY * (a.len() + b.len()))?;
             Ok(Value::list(elements(a).chain(elements(b)).collect()))
         }
         _ => compute(Operator::Add, &left, &right),
