@@ -51,9 +51,12 @@ struct Question {
     module: &'static str,
     target: String,
     monitor: Value,
-    /// Name, known delay, our number, the exporter's metric.
-    phases: Vec<(&'static str, u32, fn(&Observation) -> Option<Duration>, &'static str)>,
+    phases: Vec<Phase>,
 }
+
+/// A phase, by its name, the delay that the server was told, our number and the
+/// exporter's metric.
+struct Phase(&'static str, u32, fn(&Observation) -> Option<Duration>, &'static str);
 
 #[test]
 fn every_phase_is_measured() {
@@ -117,24 +120,29 @@ fn web(delays: Delays, scheme: &'static str, port: u16) -> Question {
         target,
         phases: Vec::new(),
     };
-    question.phases.push((
+    question.phases.push(Phase(
         "resolve",
         delays.resolve,
         |seen| seen.phases.resolve,
         metric("resolve"),
     ));
-    question.phases.push(("connect", 0, |seen| seen.phases.connect, metric("connect")));
+    question.phases.push(Phase("connect", 0, |seen| seen.phases.connect, metric("connect")));
     if scheme == "https" {
-        question.phases.push(("tls", delays.tls, |seen| seen.phases.tls, metric("tls")));
+        question.phases.push(Phase("tls", delays.tls, |seen| seen.phases.tls, metric("tls")));
     }
     let processing = metric("processing");
-    question.phases.push((
+    question.phases.push(Phase(
         "processing",
         delays.processing,
         |seen| seen.phases.processing,
         processing,
     ));
-    question.phases.push(("transfer", delays.transfer, |seen| seen.phases.transfer, metric("")));
+    question.phases.push(Phase(
+        "transfer",
+        delays.transfer,
+        |seen| seen.phases.transfer,
+        metric(""),
+    ));
     question
 }
 
@@ -149,7 +157,7 @@ fn dns(delays: Delays) -> Question {
         },
         target: "127.0.0.1:53".to_owned(),
         monitor: json!({ "kind": "dns", "target": delays.name(), "dns": { "server": "127.0.0.1" } }),
-        phases: vec![(
+        phases: vec![Phase(
             "request",
             delays.resolve,
             |seen| seen.phases.processing,
@@ -164,7 +172,7 @@ fn ping(millis: u32) -> Question {
         module: "icmp",
         target: "127.0.0.1".to_owned(),
         monitor: json!({ "kind": "icmp", "target": "127.0.0.1", "icmp": { "packets": 1 } }),
-        phases: vec![(
+        phases: vec![Phase(
             "round trip",
             millis,
             |seen| seen.phases.processing,
@@ -183,7 +191,7 @@ async fn ask(
     let mut lines: Vec<Line> = question
         .phases
         .iter()
-        .map(|(phase, known, ..)| Line {
+        .map(|Phase(phase, known, ..)| Line {
             what: format!("{} {phase}", question.kind),
             known: f64::from(*known),
             ours: Vec::new(),
@@ -205,7 +213,7 @@ async fn ask(
         let asked = tokio::task::spawn_blocking(move || blackbox.probe(module, &target));
         let theirs = asked.await.expect("an answer");
         assert!(theirs.success, "{}", theirs.log);
-        for (line, (_, _, phase, metric)) in lines.iter_mut().zip(&question.phases) {
+        for (line, Phase(_, _, phase, metric)) in lines.iter_mut().zip(&question.phases) {
             line.ours.push(phase(&ours).expect("measured").as_secs_f64() * 1e3);
             line.theirs.push(theirs.value(metric) * 1e3);
         }
