@@ -38,8 +38,8 @@ impl Target {
     }
 }
 
-/// The root's dot is not part of a name in TLS.
-fn server_name(host: &Host<&str>) -> Option<ServerName<'static>> {
+/// What the certificate of `host` must be for. The root's dot is not part of a name in TLS.
+pub(super) fn server_name(host: &Host<&str>) -> Option<ServerName<'static>> {
     match host {
         Host::Ipv4(address) => Some(ServerName::IpAddress((*address).into())),
         Host::Ipv6(address) => Some(ServerName::IpAddress((*address).into())),

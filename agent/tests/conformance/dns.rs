@@ -239,8 +239,8 @@ async fn a_server_over_quic() {
         ("garbage.example.test", "10s", Reason::DnsMalformed),
         ("reset.example.test", "10s", Reason::ResetProcessing),
         ("close.example.test", "10s", Reason::ResetProcessing),
-        ("hang.example.test", "1s", Reason::DnsTimeout),
-        ("half.example.test", "1s", Reason::TimeoutTransfer),
+        ("hang.example.test", "2s", Reason::DnsTimeout),
+        ("half.example.test", "2s", Reason::TimeoutTransfer),
     ] {
         way.fails(name, json!({ "timeout": timeout }), reason).await;
     }

@@ -36,7 +36,7 @@ async fn check(extra: Value) -> Observation {
 
 /// With a timeout short enough to wait for.
 fn briefly(mut extra: Value) -> Value {
-    extra["timeout"] = json!("300ms");
+    extra["timeout"] = json!("1s");
     extra
 }
 
@@ -330,7 +330,7 @@ async fn the_hosts_own_servers_are_asked_in_turn() {
         let seen = check_with(own(&[]), how.clone()).await;
         ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
     }
-    let seen = check_with(own(&[silent.address, server.address]), json!({ "timeout": "1s" })).await;
+    let seen = check_with(own(&[silent.address, server.address]), json!({ "timeout": "3s" })).await;
     ended(&seen, Outcome::Ok, None);
     assert_eq!(seen.address, Some(server.address));
     let seen =

@@ -79,7 +79,7 @@ async fn check_trusting(
     manner: Option<Manner>,
 ) -> Observation {
     let settings = ProbeSettings { ca_pem: Some(authority.pem()), ..loopback() };
-    let timeout = if manner.is_none_or(Manner::hangs) { "1s" } else { "10s" };
+    let timeout = if manner.is_none_or(Manner::hangs) { "2s" } else { "10s" };
     let spec = json!({
         "name": "a", "kind": "dns", "target": "www.example.test", "timeout": timeout,
         "dns": { "server": address.to_string(), "transport": transport },

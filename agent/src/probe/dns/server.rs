@@ -1,5 +1,6 @@
 //! Whom a monitor asks.
 
+use crate::probe::endpoint::server_name;
 use crate::probe::failure::Failure;
 use crate::probe::http::post::Resource;
 use hickory_resolver::system_conf::read_system_conf;
@@ -8,7 +9,7 @@ use hyperverge_protocol::monitor::{DnsOptions, DnsTransport, Family};
 use hyperverge_protocol::outcome::Reason;
 use rustls_pki_types::ServerName;
 use std::net::SocketAddr;
-use url::{Host, Url};
+use url::Url;
 
 /// The host's own name servers, in their order.
 #[derive(Debug, Clone)]
@@ -95,7 +96,7 @@ impl Server {
             .judge_url_host(&url)
             .map_err(|rule| Failure::policy(Reason::PolicyAddress, rule.to_string()))?;
         let host = url.host().ok_or_else(|| unusable(&"must name a host"))?;
-        let server_name = server_name(&host).ok_or_else(|| unusable(&"must name a host"))?;
+        let server_name = server_name(&host).ok_or_else(|| unusable(&"must be a host name"))?;
         let shown = format!("{host}:{port}");
         let resource = match options.transport {
             DnsTransport::Https => Some(Resource::new(url, egress)?),
@@ -111,15 +112,4 @@ fn https_url(mut url: Url, port: Option<u16>) -> Option<Url> {
     url.set_port(port).ok()?;
     url.set_path(HTTPS_PATH);
     Some(url)
-}
-
-fn server_name(host: &Host<&str>) -> Option<ServerName<'static>> {
-    match host {
-        Host::Ipv4(address) => Some(ServerName::IpAddress((*address).into())),
-        Host::Ipv6(address) => Some(ServerName::IpAddress((*address).into())),
-        Host::Domain(name) => {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            ServerName::try_from(name.to_owned()).ok()
-        }
-    }
 }

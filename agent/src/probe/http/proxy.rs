@@ -11,11 +11,12 @@
 //! handshake with a proxy that speaks TLS as `tls`.
 
 use super::stream::Stream;
-use super::target::{Target, server_name};
+use super::target::Target;
 use crate::clock;
 use crate::probe::ProbeContext;
 use crate::probe::deadline::{Deadline, Phase};
 use crate::probe::dial::{add, dial, secure, since};
+use crate::probe::endpoint::server_name;
 use crate::probe::failure::Failure;
 use crate::probe::limits;
 use crate::probe::route::Route;

@@ -1,5 +1,6 @@
 //! A URL taken apart, once, into what a connection and a request need.
 
+use crate::probe::endpoint::server_name;
 use crate::probe::failure::Failure;
 use ::http::header::{CONNECTION, HOST};
 use ::http::uri::{Authority, PathAndQuery, Scheme};
@@ -7,7 +8,7 @@ use ::http::{HeaderValue, Request, Uri};
 use hyperverge_protocol::egress::{AddressRule, Destination, EgressPolicy};
 use hyperverge_protocol::outcome::Reason;
 use rustls_pki_types::ServerName;
-use url::{Host, Url};
+use url::Url;
 
 /// One hop's target.
 #[derive(Debug)]
@@ -106,18 +107,6 @@ impl Target {
         request.headers_mut().remove(HOST);
         request.headers_mut().remove(CONNECTION);
         request
-    }
-}
-
-/// What the certificate must be for. The root's dot is not part of a name in TLS.
-pub(super) fn server_name(host: &Host<&str>) -> Option<ServerName<'static>> {
-    match host {
-        Host::Ipv4(address) => Some(ServerName::IpAddress((*address).into())),
-        Host::Ipv6(address) => Some(ServerName::IpAddress((*address).into())),
-        Host::Domain(name) => {
-            let name = name.strip_suffix('.').unwrap_or(name);
-            ServerName::try_from(name.to_owned()).ok()
-        }
     }
 }
 
