@@ -140,6 +140,7 @@ pub trait Probe: Sized {
 #[derive(Debug)]
 pub struct Prepared {
     plan: Result<Plan, Failure>,
+    kind: Kind,
     invert: bool,
     timeout: Span,
     secrets: Secrets,
@@ -172,7 +173,13 @@ impl Prepared {
                 }
             },
         };
-        Self { plan, invert: spec.invert, timeout: spec.timeout(), secrets: Secrets::new(spec) }
+        Self {
+            plan,
+            kind: spec.kind,
+            invert: spec.invert,
+            timeout: spec.timeout(),
+            secrets: Secrets::new(spec),
+        }
     }
 
     /// Makes one check. Ends by the monitor's timeout.
@@ -191,7 +198,7 @@ impl Prepared {
             failure.end(&mut observation);
         }
         self.secrets.hide(&mut observation);
-        if self.invert { inverted(observation) } else { observation }
+        if self.invert { inverted(observation, self.kind) } else { observation }
     }
 }
 
@@ -218,9 +225,10 @@ pub async fn run(context: &ProbeContext, spec: &MonitorSpec, check: &CheckId) ->
 
 /// `invert: true`: the target is expected to fail. What says something about
 /// us rather than the target stays as it is.
-fn inverted(mut seen: Observation) -> Observation {
+fn inverted(mut seen: Observation, kind: Kind) -> Observation {
     match seen.outcome {
         Outcome::Policy | Outcome::Unsupported => {}
+        Outcome::Fail if seen.reason.is_some_and(|reason| proves_nothing(reason, kind)) => {}
         Outcome::Fail => {
             seen.outcome = Outcome::Ok;
             seen.reason = None;
@@ -236,13 +244,31 @@ fn inverted(mut seen: Observation) -> Observation {
     seen
 }
 
+/// Whether a check that ended for `reason` never came to its target. "Must not be
+/// reachable" is not shown by a proxy that is down, nor by a lookup that failed:
+/// not even by a name that is missing, since whoever mistyped it, or let it lapse,
+/// would be told that all is well behind a firewall that stands open. For `dns`
+/// the lookup is the check itself; only finding the name server is not.
+fn proves_nothing(reason: Reason, kind: Kind) -> bool {
+    match reason {
+        Reason::Proxy | Reason::TimeoutResolve => true,
+        Reason::DnsTimeout
+        | Reason::DnsServfail
+        | Reason::DnsRefused
+        | Reason::DnsError
+        | Reason::DnsNxdomain
+        | Reason::DnsNoAddress => kind != Kind::Dns,
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn inverting_turns_only_what_the_target_did() {
-        let of = |outcome, reason| inverted(Observation::bare(outcome, reason, "x"));
+        let of = |outcome, reason| inverted(Observation::bare(outcome, reason, "x"), Kind::Http);
         let ok = of(Outcome::Fail, Some(Reason::ConnectRefused));
         assert_eq!((ok.outcome, ok.reason), (Outcome::Ok, None));
         for outcome in [Outcome::Ok, Outcome::Degraded] {
@@ -252,5 +278,28 @@ mod tests {
         for outcome in [Outcome::Policy, Outcome::Unsupported] {
             assert_eq!(of(outcome, Some(Reason::AgentFault)).outcome, outcome);
         }
+    }
+
+    #[test]
+    fn inverting_proves_nothing_where_the_target_was_not_reached_for() {
+        let of = |reason, kind| {
+            inverted(Observation::bare(Outcome::Fail, Some(reason), "x"), kind).outcome
+        };
+        for reason in [
+            Reason::Proxy,
+            Reason::TimeoutResolve,
+            Reason::DnsTimeout,
+            Reason::DnsServfail,
+            Reason::DnsRefused,
+            Reason::DnsError,
+            Reason::DnsNxdomain,
+            Reason::DnsNoAddress,
+        ] {
+            assert_eq!(of(reason, Kind::Tcp), Outcome::Fail, "{reason:?}");
+        }
+        assert_eq!(of(Reason::DnsNxdomain, Kind::Dns), Outcome::Ok);
+        assert_eq!(of(Reason::DnsTimeout, Kind::Dns), Outcome::Ok);
+        assert_eq!(of(Reason::TimeoutResolve, Kind::Dns), Outcome::Fail);
+        assert_eq!(of(Reason::TimeoutConnect, Kind::Tcp), Outcome::Ok);
     }
 }

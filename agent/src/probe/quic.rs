@@ -11,7 +11,7 @@
 //! packets of a connection from no other one.
 
 use super::ProbeContext;
-use super::connect::{has_route, interleave};
+use super::connect::{ConnectFailure, has_route, interleave, weigh};
 use super::deadline::{Deadline, Phase};
 use super::dial::{add, since};
 use super::failure::Failure;
@@ -134,18 +134,22 @@ pub async fn connect(
 ) -> Result<quinn::Connection, Failure> {
     let addresses = route.addresses(context, target.destination, deadline, seen).await?;
     let mut left = addresses.len().min(limits::CONNECT_ADDRESSES);
-    let mut worst = None;
+    let mut worst: Option<ConnectFailure> = None;
     for address in interleave(&addresses).take(limits::CONNECT_ADDRESSES) {
         let address = SocketAddr::new(*address, target.port);
         seen.address = Some(address);
         match attempt(context, address, target, client, left, deadline, seen).await {
             Ok(connection) => return Ok(connection),
             Err(Attempt::Ended(failure)) => return Err(failure),
-            Err(Attempt::Silent(failure)) => worst = Some(failure),
+            Err(Attempt::Silent(failure)) => {
+                worst = Some(weigh(worst, ConnectFailure { failure, address: Some(address) }))
+            }
         }
         left -= 1;
     }
-    Err(worst.unwrap_or_else(|| deadline.struck(Phase::Tls)))
+    let Some(worst) = worst else { return Err(deadline.struck(Phase::Tls)) };
+    seen.address = worst.address;
+    Err(worst.failure)
 }
 
 /// A failed attempt.

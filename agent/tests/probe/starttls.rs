@@ -50,9 +50,11 @@ async fn playing(authority: &Authority, part: Part, then_tls: bool) -> Server {
 async fn every_protocol_finds_its_way_to_tls() {
     let authority = Authority::new();
     let context = trusting(&authority);
-    let parts: [(&str, Part); 7] = [
+    let parts: [(&str, Part); 9] = [
         ("smtp", &[b"220-hi\r\n220 there\r\n", b"250-me\r\n250 STARTTLS\r\n", b"220 go\r\n"]),
         ("imap", &[b"* OK hi\r\n", b"* CAPABILITY\r\na OK go\r\n"]),
+        ("imap", &[b"* OK hi\r\n* CAPABILITY IMAP4rev1\r\n", b"a OK go\r\n"]),
+        ("smtp", &[b"220 hi\r\n220 there\r\n", b"250 me\r\n", b"220 go\r\n"]),
         ("pop3", &[b"+OK hi\r\n", b"+OK go\r\n"]),
         ("ftp", &[b"220 hi\r\n", b"234 go\r\n"]),
         ("ldap", &[b"", LDAP_GO]),

@@ -1,6 +1,8 @@
 //! Section `tls` on an https check: authorities, pins, names and client certificates.
 
-use crate::serving::{Names, Server, check_id, context_with, ended, failed, loopback, monitor, ok};
+use crate::serving::{
+    Names, Server, check_id, context_with, ended, failed, loopback, monitor, ok, redirect,
+};
 use crate::tls::{Authority, check_named, https, params, self_signed, trusting};
 use hyperverge_agent::probe::{self, ProbeContext, ProbeSettings};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
@@ -137,6 +139,18 @@ async fn a_client_certificate_is_shown_and_judged_by_the_server() {
             assert!(refused.details.is_some_and(|details| details.tls.is_some()));
         }
     }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_to_no_other_port_of_the_host() {
+    let authority = Authority::new();
+    let context = trusting(&authority);
+    let other = https(picky(&authority, &rustls::version::TLS13), ok("welcome")).await;
+    let there = format!("https://good.test:{}/", other.address.port());
+    let server = https(authority.acceptor(&["good.test"]), redirect(302, &there)).await;
+    let seen = as_client(&context, &server, &authority).await;
+    failed(&seen, Reason::TlsClientCertificate);
+    assert_eq!(seen.redirects, 1);
 }
 
 #[tokio::test]

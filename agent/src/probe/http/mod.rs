@@ -99,8 +99,7 @@ impl HttpProbe {
         let mut jar = Jar::default();
         loop {
             let own_host = hop.target.url.host() == self.first.target.url.host();
-            let mut exchange =
-                self.way.open(context, &hop.target, own_host, deadline, seen).await?;
+            let mut exchange = self.way.open(context, &hop, own_host, deadline, seen).await?;
             let proxy = self.way.proxy();
             let request = self.template.request(&hop, check, &jar, proxy);
             let sent = exchange.send(request, deadline).await;

@@ -3,6 +3,7 @@
 
 use super::exchange::Exchange;
 use super::proxy::Proxy;
+use super::redirect::Hop;
 use super::stream::Stream;
 use super::target::Target;
 use crate::probe::ProbeContext;
@@ -20,16 +21,28 @@ use hyperverge_protocol::outcome::{Observation, Reason};
 pub(super) struct Way {
     version: HttpVersion,
     proxy: Option<Box<Proxy>>,
-    /// To the monitor's own host.
-    own: Leg,
-    /// To hosts that the monitor did not name.
-    elsewhere: Leg,
+    routes: Ways<Route>,
+    clients: Ways<TlsClient>,
 }
 
 #[derive(Debug)]
-struct Leg {
-    route: Route,
-    tls: TlsClient,
+struct Ways<T> {
+    own: T,
+    /// To what the monitor did not name.
+    elsewhere: T,
+}
+
+impl<T> Ways<T> {
+    fn choose(&self, own: bool) -> &T {
+        if own { &self.own } else { &self.elsewhere }
+    }
+}
+
+/// How one hop is reached, and what is shown there.
+#[derive(Debug)]
+struct Leg<'a> {
+    route: &'a Route,
+    tls: &'a TlsClient,
 }
 
 impl Way {
@@ -44,7 +57,6 @@ impl Way {
         let tls = |options: &TlsOptions| context.0.tls.client(options, spec.http.verify, protocols);
         let route = Route::new(&spec.network);
         let foreign = tls::elsewhere(&spec.tls);
-        let elsewhere = Leg { route: route.elsewhere(), tls: tls(&foreign)? };
         let proxy = spec
             .http
             .proxy
@@ -53,8 +65,8 @@ impl Way {
         Ok(Self {
             version,
             proxy: proxy.transpose()?,
-            own: Leg { route, tls: tls(&spec.tls)? },
-            elsewhere,
+            routes: Ways { elsewhere: route.elsewhere(), own: route },
+            clients: Ways { own: tls(&spec.tls)?, elsewhere: tls(&foreign)? },
         })
     }
 
@@ -62,17 +74,21 @@ impl Way {
         self.proxy.as_deref()
     }
 
-    /// Connects to `target`, phase by phase. `own_host` says whether that is the
-    /// host of the monitor itself.
+    /// Connects to where `hop` leads, phase by phase. `own_host` says whether that is
+    /// the host of the monitor itself: its addresses hold for any port of it. What
+    /// section `tls` shows or demands is, like all that a request carries, for
+    /// the monitor's own origin.
     pub(super) async fn open<'t>(
         &self,
         context: &ProbeContext,
-        target: &'t Target,
+        hop: &'t Hop,
         own_host: bool,
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<Exchange<'t>, Failure> {
-        let leg = if own_host { &self.own } else { &self.elsewhere };
+        let target: &Target = &hop.target;
+        let (route, tls) = (self.routes.choose(own_host), self.clients.choose(!hop.foreign));
+        let leg = Leg { route, tls };
         let name = target.server_name.as_ref();
         if self.version == HttpVersion::Http3 {
             let Some(name) = name else { return Err(plain(target)) };
@@ -80,20 +96,20 @@ impl Way {
             let whom = QuicTarget { destination, port, name, shown: &target.shown };
             // In a box of its own: few checks need so much room.
             let connecting =
-                Box::pin(quic::connect(context, &leg.route, whom, &leg.tls, deadline, seen));
+                Box::pin(quic::connect(context, leg.route, whom, leg.tls, deadline, seen));
             return Ok(Exchange::http3(connecting.await?, target));
         }
         let stream = match (&self.proxy, name) {
             (None, None) => Stream::Plain(leg.dial(context, target, deadline, seen).await?),
             (None, Some(name)) => {
                 let wire = leg.dial(context, target, deadline, seen).await?;
-                let secured = secure(&leg.tls, name, &target.shown, wire, deadline, seen).await?;
+                let secured = secure(leg.tls, name, &target.shown, wire, deadline, seen).await?;
                 Stream::Tls(Box::new(secured.stream))
             }
             (Some(proxy), None) => Box::pin(proxy.dial(context, target, deadline, seen)).await?,
             (Some(proxy), Some(name)) => {
                 let below = Box::pin(proxy.dial(context, target, deadline, seen)).await?;
-                let secured = secure(&leg.tls, name, &target.shown, below, deadline, seen).await?;
+                let secured = secure(leg.tls, name, &target.shown, below, deadline, seen).await?;
                 Stream::Tunnel(Box::new(secured.stream))
             }
         };
@@ -116,7 +132,7 @@ impl Way {
     }
 }
 
-impl Leg {
+impl Leg<'_> {
     async fn dial(
         &self,
         context: &ProbeContext,
@@ -124,7 +140,7 @@ impl Leg {
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<crate::probe::wire::Wire, Failure> {
-        dial(context, &self.route, &target.destination, target.port, deadline, seen).await
+        dial(context, self.route, &target.destination, target.port, deadline, seen).await
     }
 }
 

@@ -19,7 +19,8 @@ pub(super) struct Refusal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Target(Reason),
-    /// The algorithm may be fine; this agent does not have it.
+    /// The algorithm may be fine with the monitor's own authority; this agent does
+    /// not have it.
     Unknown,
 }
 
@@ -28,7 +29,14 @@ impl Refusal {
         Self { verdict: Verdict::Target(reason), says: says.into() }
     }
 
-    fn unknown_algorithm() -> Self {
+    /// Public authorities sign with nothing that this agent lacks, so a server that
+    /// comes with another algorithm has a certificate that no client accepts. Were
+    /// that not its failure, it could choose not to be judged.
+    fn unknown_algorithm(own_authority: bool) -> Self {
+        if !own_authority {
+            let says = "uses a signature algorithm that no public authority signs with";
+            return Self::target(Reason::TlsHandshake, says);
+        }
         let says = "uses a signature algorithm that this agent cannot verify";
         Self { verdict: Verdict::Unknown, says: says.to_owned() }
     }
@@ -38,12 +46,13 @@ impl Refusal {
         Self::target(Reason::TlsPin, "is none of those that the monitor pins")
     }
 
-    /// The peer's signature in the handshake was not good.
-    pub(super) fn of_signature(leaf: &CertificateDer<'_>, why: &E) -> Self {
+    /// The peer's signature in the handshake was not good. `own_authority`: the
+    /// monitor itself says whom to trust.
+    pub(super) fn of_signature(leaf: &CertificateDer<'_>, why: &E, own_authority: bool) -> Self {
         let weak = certificate::parse(leaf).and_then(|leaf| weakness(&leaf, true));
         match (weak, why) {
             (Some(weak), _) => Self::target(Reason::TlsWeak, weak),
-            (None, why) if is_unsupported(why) => Self::unknown_algorithm(),
+            (None, why) if is_unsupported(why) => Self::unknown_algorithm(own_authority),
             (None, _) => Self::target(
                 Reason::TlsHandshake,
                 "does not belong to the key that the server signed the handshake with",
@@ -51,12 +60,13 @@ impl Refusal {
         }
     }
 
-    /// The chain was refused for `why`.
+    /// The chain was refused for `why`; see [`of_signature`](Self::of_signature).
     pub(super) fn of_chain(
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         why: &E,
         now: UnixTime,
+        own_authority: bool,
     ) -> Self {
         let chain = Chain::read(leaf, intermediates);
         let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
@@ -78,7 +88,9 @@ impl Refusal {
             // webpki says "used as a server's" of an authority's certificate before
             // anybody looks for its issuer.
             E::Other(_) if chain.is_self_signed() => chain.end(),
-            why if is_unsupported(why) => chain.weak().unwrap_or_else(Self::unknown_algorithm),
+            why if is_unsupported(why) => {
+                chain.weak().unwrap_or_else(|| Self::unknown_algorithm(own_authority))
+            }
             // Else an authority that was made anew under its old name.
             E::BadSignature => chain.weak().unwrap_or_else(|| {
                 Self::target(Reason::TlsUnknownIssuer, "is not signed by the authority it names")
@@ -188,5 +200,34 @@ fn wrong_host(presented: &[String]) -> String {
         (true, _) => "names no host".to_owned(),
         (false, None) => format!("is for another host: {}", shown.join(", ")),
         (false, Some(_)) => format!("is for other hosts: {}, …", shown.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyperverge_protocol::outcome::Outcome;
+
+    #[test]
+    fn an_unknown_algorithm_is_excused_only_by_the_monitors_own_authority() {
+        let made = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).expect("one");
+        let leaf = made.cert.der();
+        let why = E::UnsupportedSignatureAlgorithmContext {
+            signature_algorithm_id: Vec::new(),
+            supported_algorithms: Vec::new(),
+        };
+        let now = UnixTime::since_unix_epoch(std::time::Duration::ZERO);
+        for (own_authority, outcome, reason) in [
+            (false, Outcome::Fail, Reason::TlsHandshake),
+            (true, Outcome::Unsupported, Reason::UnsupportedKind),
+        ] {
+            for refusal in [
+                Refusal::of_signature(leaf, &why, own_authority),
+                Refusal::of_chain(leaf, &[], &why, now, own_authority),
+            ] {
+                let failure = refusal.failure("a.test");
+                assert_eq!((failure.outcome, failure.reason), (outcome, reason), "{failure:?}");
+            }
+        }
     }
 }

@@ -66,6 +66,11 @@ impl Trust {
         Self { roots, named, algorithms: provider.signature_verification_algorithms }
     }
 
+    /// Whether the monitor itself says whom to trust.
+    fn is_own(&self) -> bool {
+        !self.named.is_empty()
+    }
+
     fn verify(
         &self,
         leaf: &CertificateDer<'_>,
@@ -132,7 +137,7 @@ impl Verifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         verified.inspect_err(|error| {
             if let Error::InvalidCertificate(why) = error {
-                self.witness.refuse(Refusal::of_signature(leaf, why));
+                self.witness.refuse(Refusal::of_signature(leaf, why, self.rules.trust.is_own()));
             }
         })
     }
@@ -150,7 +155,8 @@ impl ServerCertVerifier for Verifier {
         self.witness.certificate(facts::of(leaf, intermediates));
         if let Err(error) = self.rules.trust.verify(leaf, intermediates, name, now) {
             if let Error::InvalidCertificate(why) = &error {
-                self.witness.refuse(Refusal::of_chain(leaf, intermediates, why, now));
+                let own = self.rules.trust.is_own();
+                self.witness.refuse(Refusal::of_chain(leaf, intermediates, why, now, own));
             }
             return Err(error);
         }
