@@ -5,6 +5,10 @@
 //! server may send that is no answer (continuations, empty frames, resets,
 //! header lists); the bytes of it are bounded by the meter, as in HTTP/1.1.
 //!
+//! The preface, our settings and the request leave in one write. A server that
+//! has hung up meanwhile, with an alert, answers the first write with a reset, and
+//! a second one would find that instead of the alert.
+//!
 //! The first bytes from a server are its settings, and say nothing about the
 //! request. So processing ends with the read that brought the answer's head.
 
@@ -27,10 +31,11 @@ use h2::{Reason, RecvStream};
 use hyperverge_protocol::limits::RESPONSE_BODY_BYTES;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::io::BufWriter;
 
 pub(in super::super) struct Exchange<'a> {
     stream: Option<Metered>,
-    connection: Option<Connection<Metered, Bytes>>,
+    connection: Option<Connection<BufWriter<Metered>, Bytes>>,
     /// The connection ends when nobody can send any more.
     sender: Option<SendRequest<Bytes>>,
     body: Option<RecvStream>,
@@ -67,7 +72,8 @@ impl<'a> Exchange<'a> {
         };
         let (head, body) = self.target.absolute(request).into_parts();
         let method = head.method.clone();
-        let begun = deadline.within(Phase::Processing, builder().handshake(stream)).await?;
+        let begun =
+            deadline.within(Phase::Processing, builder().handshake(BufWriter::new(stream))).await?;
         let (mut sender, connection) = begun.map_err(|error| self.judge(&error))?;
         self.connection = Some(connection);
         let (answer, mut sending) = sender
@@ -163,7 +169,7 @@ fn builder() -> Builder {
 }
 
 /// Makes room for a whole body, so that its transfer waits for nobody here.
-fn widen(connection: &mut Connection<Metered, Bytes>) {
+fn widen(connection: &mut Connection<BufWriter<Metered>, Bytes>) {
     let window = u32::try_from(RESPONSE_BODY_BYTES).unwrap_or(u32::MAX);
     connection.set_target_window_size(window);
     // Refused only while an earlier change is not acknowledged; then the window
