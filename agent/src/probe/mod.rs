@@ -25,6 +25,7 @@ mod handshake;
 pub mod http;
 pub mod icmp;
 pub mod limits;
+pub mod own_servers;
 pub mod quic;
 pub mod resolve;
 pub mod route;
@@ -100,10 +101,13 @@ impl ProbeContext {
         let user_agent = format!("hyperverge-agent/{}", settings.version);
         let user_agent = ::http::HeaderValue::try_from(user_agent)
             .map_err(|_| ProbeSetupError::Version(settings.version))?;
+        let last = own_servers::LastAnswer::default();
         Ok(Self(Arc::new(Shared {
             egress: settings.egress,
-            resolver: settings.resolver.unwrap_or_else(|| Arc::new(SystemResolver::new())),
-            name_servers: settings.name_servers.unwrap_or_else(dns::NameServers::of_host),
+            resolver: settings
+                .resolver
+                .unwrap_or_else(|| Arc::new(SystemResolver::new(last.clone()))),
+            name_servers: settings.name_servers.unwrap_or_else(|| dns::NameServers::of_host(last)),
             tls: tls::TlsClients::new(settings.ca_pem.as_deref())?,
             pings: icmp::Sockets::default(),
             quic: quic::QuicEndpoints::new(),

@@ -2,19 +2,25 @@
 //!
 //! Nothing is cached: the time a lookup takes is one of the phases a check
 //! measures, and an outage of the target's name servers has to be seen when it
-//! happens. The host's configuration (resolv.conf, hosts file) is read once.
+//! happens. The host's configuration (resolv.conf, and the hosts file with it) is
+//! read anew when it was changed; see [`super::own_servers`].
 
 use super::failure::Failure;
+use super::own_servers::{self, LastAnswer, RESOLV_CONF, Watched};
+use crate::clock;
 use futures_util::future::BoxFuture;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
+use hickory_resolver::lookup_ip::LookupIp;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::system_conf::read_system_conf;
+use hickory_resolver::system_conf::parse_resolv_conf;
 use hyperverge_protocol::monitor::Family;
 use hyperverge_protocol::outcome::Reason;
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::path::Path;
 
 /// Looks names up. A trait so that tests can answer what no name server would.
 pub trait Resolve: std::fmt::Debug + Send + Sync {
@@ -25,10 +31,20 @@ pub trait Resolve: std::fmt::Debug + Send + Sync {
         name: &'a str,
         family: Family,
     ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>>;
+
+    /// Whether nothing at all was answered lately, so that the silence that a lookup
+    /// met which began at `began_ms` (boot clock) says nothing of its name.
+    fn is_silent(&self, began_ms: i64) -> bool {
+        let _ = began_ms;
+        false
+    }
 }
 
 /// The host's own resolver configuration, by way of hickory.
-pub struct SystemResolver(Result<Resolvers, String>);
+pub struct SystemResolver {
+    resolvers: Watched<Result<Resolvers, String>>,
+    last: LastAnswer,
+}
 
 /// One for each choice of family: hickory has that in its configuration.
 struct Resolvers {
@@ -39,27 +55,33 @@ struct Resolvers {
 
 impl std::fmt::Debug for SystemResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("SystemResolver").field(&self.0.as_ref().map(|_| "…")).finish()
+        f.debug_struct("SystemResolver").field("last", &self.last).finish_non_exhaustive()
     }
 }
 
 impl SystemResolver {
-    /// Reads the host's configuration. A host without one can still check
-    /// addresses; every name is then `agent_fault`.
-    pub fn new() -> Self {
-        let read =
-            read_system_conf().and_then(|(config, options)| Resolvers::new(&config, &options));
-        Self(read.map_err(|error| error.to_string()))
+    /// Reads the host's configuration, and notes each answer in `last`. A host
+    /// without one can still check addresses; every name is then `agent_fault`.
+    pub fn new(last: LastAnswer) -> Self {
+        Self { resolvers: Watched::new(Path::new(RESOLV_CONF), Resolvers::read), last }
     }
 
     /// Asks the name servers in `config` instead of the host's.
     pub fn with_config(config: ResolverConfig) -> Self {
         let built = Resolvers::new(&config, &ResolverOpts::default());
-        Self(built.map_err(|error| error.to_string()))
+        let resolvers = Watched::fixed(built.map_err(|error| error.to_string()), Resolvers::read);
+        Self { resolvers, last: LastAnswer::default() }
     }
 }
 
 impl Resolvers {
+    fn read(file: &Path) -> Result<Self, String> {
+        let read = std::fs::read(file).map_err(|error| error.to_string())?;
+        parse_resolv_conf(read)
+            .and_then(|(config, options)| Self::new(&config, &options))
+            .map_err(|error| error.to_string())
+    }
+
     fn new(config: &ResolverConfig, options: &ResolverOpts) -> Result<Self, NetError> {
         let of = |strategy| {
             let provider = TokioRuntimeProvider::default();
@@ -85,12 +107,6 @@ impl Resolvers {
     }
 }
 
-impl Default for SystemResolver {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Resolve for SystemResolver {
     fn resolve<'a>(
         &'a self,
@@ -98,18 +114,51 @@ impl Resolve for SystemResolver {
         family: Family,
     ) -> BoxFuture<'a, Result<Vec<IpAddr>, Failure>> {
         Box::pin(async move {
-            let resolvers = self.0.as_ref().map_err(|error| {
+            let resolvers = self.resolvers.current();
+            let resolvers = resolvers.as_ref().as_ref().map_err(|error| {
                 let message =
                     format!("the agent's host has no usable resolver configuration: {error}");
                 Failure::unsupported(Reason::AgentFault, message)
             })?;
-            let found = resolvers.of(family).lookup_ip(name).await;
+            let began_ms = clock::boot_ms();
+            let found = resolvers.of(family).lookup_ip(absolute(name).as_ref()).await;
+            match &found {
+                Ok(found) if is_of_hosts_file(found) => {}
+                Ok(_) | Err(NetError::Dns(_)) => self.last.note(),
+                Err(NetError::Timeout) if self.is_silent(began_ms) => {
+                    return Err(own_servers::silent());
+                }
+                Err(_) => {}
+            }
             let found = found.map_err(|error| judge(name, family, &error))?;
             let addresses: Vec<IpAddr> = found.iter().collect();
             if addresses.is_empty() { Err(no_address(name, family)) } else { Ok(addresses) }
         })
     }
+
+    fn is_silent(&self, began_ms: i64) -> bool {
+        self.last.is_long_ago(began_ms)
+    }
 }
+
+/// A name with a dot is whole as it stands. The host's search list is for single
+/// labels: with it, a target whose name is gone would be found under some
+/// other domain, and a check of the wrong host would be `ok`.
+fn absolute(name: &str) -> Cow<'_, str> {
+    if name.contains('.') && !name.ends_with('.') {
+        Cow::from(format!("{name}."))
+    } else {
+        Cow::from(name)
+    }
+}
+
+/// Whether no server had to be asked. What does not come from one bears the
+/// longest time to live there is; an answer that bears it too is merely not counted.
+fn is_of_hosts_file(found: &LookupIp) -> bool {
+    found.as_lookup().answers().iter().all(|record| record.ttl == MAX_TTL)
+}
+
+const MAX_TTL: u32 = 86_400;
 
 fn no_address(name: &str, family: Family) -> Failure {
     let record = match family {

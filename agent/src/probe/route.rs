@@ -9,6 +9,7 @@ use super::ProbeContext;
 use super::deadline::{Deadline, Phase};
 use super::dial::{add, since};
 use super::failure::Failure;
+use super::own_servers;
 use crate::clock;
 use hyperverge_protocol::egress::Destination;
 use hyperverge_protocol::monitor::{Family, NetworkOptions};
@@ -51,7 +52,15 @@ impl Route {
                 let began = clock::monotonic();
                 let looking = context.0.resolver.resolve(name, self.family);
                 let looked_up = deadline.within(Phase::Resolve, looking).await;
-                add(&mut seen.phases.resolve, since(began));
+                let took = since(began);
+                add(&mut seen.phases.resolve, took);
+                let looked_up = looked_up.map_err(|struck| {
+                    let took_ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
+                    match context.0.resolver.is_silent(clock::boot_ms() - took_ms) {
+                        true => own_servers::silent(),
+                        false => struck,
+                    }
+                });
                 (name.as_str(), Cow::from(looked_up??))
             }
         };

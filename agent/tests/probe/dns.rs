@@ -11,6 +11,7 @@ use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{DnsFacts, Observation, Outcome, Reason};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use tokio::net::{TcpSocket, UdpSocket};
 
 fn monitor(extra: Value) -> MonitorSpec {
@@ -335,10 +336,29 @@ async fn the_hosts_own_servers_are_asked_in_turn() {
     assert_eq!(seen.address, Some(server.address));
     let seen =
         check_with(own(&[silent.address, silent.address]), json!({ "timeout": "500ms" })).await;
-    failed(&seen, Reason::DnsTimeout);
+    ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
     let only_v6 = json!({ "network": { "family": "ipv6" } });
     let seen = check_with(own(&[server.address]), only_v6).await;
     ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
+}
+
+#[tokio::test]
+async fn own_servers_that_answer_others_are_silent_about_this_name() {
+    let asked = AtomicBool::new(false);
+    let server =
+        NameServer::udp(
+            move |question: &[u8]| {
+                if asked.swap(true, Relaxed) { Vec::new() } else { good(question) }
+            },
+        )
+        .await;
+    let context = context_with(ProbeSettings {
+        name_servers: Some(NameServers::new(vec![server.address])),
+        ..ProbeSettings::default()
+    });
+    let spec = monitor(json!({ "timeout": "1s" }));
+    ended(&probe::run(&context, &spec, &check_id()).await, Outcome::Ok, None);
+    failed(&probe::run(&context, &spec, &check_id()).await, Reason::DnsTimeout);
 }
 
 #[tokio::test]

@@ -20,7 +20,9 @@ fn zone(name: &Name, kind: RecordType) -> Option<(ResponseCode, Vec<Record>)> {
     let alias = |to: &str| RData::CNAME(CNAME(Name::from_ascii(to).expect("a name")));
     let text = name.to_ascii().to_ascii_lowercase();
     let (code, records) = match (text.trim_end_matches('.'), kind) {
-        ("good.test" | "v4.test", RecordType::A) => (ResponseCode::NoError, vec![a("127.0.0.1")]),
+        ("good.test" | "sub.good.test" | "v4.test", RecordType::A) => {
+            (ResponseCode::NoError, vec![a("127.0.0.1")])
+        }
         ("mixed.test", RecordType::A) => (ResponseCode::NoError, vec![a("127.0.0.1")]),
         ("mixed.test", RecordType::AAAA) => (ResponseCode::NoError, vec![aaaa("fd00::1")]),
         ("good.test" | "mixed.test" | "v4.test" | "empty.test", _) => {
@@ -98,6 +100,9 @@ async fn a_name_is_looked_up_and_reached() {
 #[tokio::test]
 async fn each_trouble_with_a_name_has_its_reason() {
     let context = asking(name_server().await, ConnectionConfig::udp());
+    // Nothing was answered yet, so nothing says that it is not our servers.
+    let seen = check_name(&context, "silent.test", 80).await;
+    ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
     for (name, reason) in [
         ("none.test", Reason::DnsNxdomain),
         ("empty.test", Reason::DnsNoAddress),
@@ -109,6 +114,22 @@ async fn each_trouble_with_a_name_has_its_reason() {
         failed(&seen, reason);
         assert!(seen.address.is_none() && seen.phases.connect.is_none(), "{seen:?}");
     }
+}
+
+#[tokio::test]
+async fn a_search_list_is_for_single_labels() {
+    let server = Server::saying(ok("")).await;
+    let names = name_server().await;
+    let mut by = ConnectionConfig::udp();
+    by.port = names.port();
+    let names = NameServerConfig::new(names.ip(), true, vec![by]);
+    let search = vec![Name::from_ascii("test.").expect("a name")];
+    let config = ResolverConfig::from_parts(None, search, vec![names]);
+    let resolver = SystemResolver::with_config(config);
+    let context = context_with(ProbeSettings { resolver: Some(Arc::new(resolver)), ..loopback() });
+    let seen = check_name(&context, "good", server.address.port()).await;
+    ended(&seen, Outcome::Ok, None);
+    failed(&check_name(&context, "sub.good", 80).await, Reason::DnsNxdomain);
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use super::connect::{ConnectFailure, connect_judged, interleave, weigh};
 use super::deadline::Deadline;
 use super::dial::{add, dial, secure, since};
 use super::failure::Failure;
+use super::own_servers;
 use super::quic::QuicTarget;
 use super::route::Route;
 use super::tls::{self, TlsClient};
@@ -106,8 +107,21 @@ impl DnsProbe {
     ) -> Result<Reply, Failure> {
         match (&self.server, self.transport) {
             (Server::System, _) => {
-                let servers = context.0.name_servers.of_family(self.family)?;
-                self.ask_in_turn(&servers, deadline, seen).await.map_err(of_ours)
+                let own = &context.0.name_servers;
+                let servers = own.of_family(self.family)?;
+                let began_ms = clock::boot_ms();
+                let asked = self.ask_in_turn(&servers, deadline, seen).await;
+                match &asked {
+                    Ok(_) => own.last.note(),
+                    Err(failure)
+                        if failure.reason == Reason::DnsTimeout
+                            && own.last.is_long_ago(began_ms) =>
+                    {
+                        return Err(own_servers::silent());
+                    }
+                    Err(_) => {}
+                }
+                asked.map_err(of_ours)
             }
             (Server::Named(named), DnsTransport::Udp) => {
                 let addresses =

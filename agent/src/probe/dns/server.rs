@@ -3,32 +3,32 @@
 use crate::probe::endpoint::server_name;
 use crate::probe::failure::Failure;
 use crate::probe::http::post::Resource;
-use hickory_resolver::system_conf::read_system_conf;
+use crate::probe::own_servers::{LastAnswer, RESOLV_CONF, Watched};
+use hickory_resolver::system_conf::parse_resolv_conf;
 use hyperverge_protocol::egress::{Destination, EgressPolicy, parse_endpoint, parse_url};
 use hyperverge_protocol::monitor::{DnsOptions, DnsTransport, Family};
 use hyperverge_protocol::outcome::Reason;
 use rustls_pki_types::ServerName;
 use std::net::SocketAddr;
+use std::path::Path;
 use url::Url;
 
 /// The host's own name servers, in their order.
-#[derive(Debug, Clone)]
-pub struct NameServers(Result<Vec<SocketAddr>, String>);
+#[derive(Debug)]
+pub struct NameServers {
+    servers: Watched<Result<Vec<SocketAddr>, String>>,
+    pub(super) last: LastAnswer,
+}
 
 impl NameServers {
-    /// As the host's configuration (resolv.conf) says now.
-    pub fn of_host() -> Self {
-        let port = DnsTransport::Udp.port();
-        let servers = read_system_conf().map(|(config, _)| {
-            let servers = config.name_servers().iter();
-            servers.map(|server| SocketAddr::new(server.ip, port)).collect()
-        });
-        Self(servers.map_err(|error| error.to_string()))
+    /// As the host's configuration (resolv.conf) says. Each answer is noted in `last`.
+    pub fn of_host(last: LastAnswer) -> Self {
+        Self { servers: Watched::new(Path::new(RESOLV_CONF), configured), last }
     }
 
     /// These instead.
     pub fn new(servers: Vec<SocketAddr>) -> Self {
-        Self(Ok(servers))
+        Self { servers: Watched::fixed(Ok(servers), configured), last: LastAnswer::default() }
     }
 
     /// Those that `family` allows; a host that has none has to be set up first.
@@ -37,7 +37,8 @@ impl NameServers {
             let message = format!("the agent's host has no {what}");
             Failure::unsupported(Reason::AgentFault, message)
         };
-        let servers = self.0.as_ref().map_err(|error| {
+        let servers = self.servers.current();
+        let servers = servers.as_ref().as_ref().map_err(|error| {
             let message = format!("the agent's host has no usable resolver configuration: {error}");
             Failure::unsupported(Reason::AgentFault, message)
         })?;
@@ -48,6 +49,14 @@ impl NameServers {
         let kept: Vec<SocketAddr> = kept.collect();
         if kept.is_empty() { Err(fault("name servers of this address family")) } else { Ok(kept) }
     }
+}
+
+fn configured(file: &Path) -> Result<Vec<SocketAddr>, String> {
+    let port = DnsTransport::Udp.port();
+    let read = std::fs::read(file).map_err(|error| error.to_string())?;
+    let (config, _) = parse_resolv_conf(read).map_err(|error| error.to_string())?;
+    let servers = config.name_servers().iter();
+    Ok(servers.map(|server| SocketAddr::new(server.ip, port)).collect())
 }
 
 /// Who is asked.
