@@ -55,11 +55,20 @@ impl Nginx {
         let nginx = Self { program, dir: dir.to_owned() };
         for _ in 0..100 {
             if nginx.count().await.is_ok() {
-                return Ok(nginx);
+                return nginx.alone().await;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         anyhow::bail!("nginx does not answer on {STATUS}")
+    }
+
+    /// Makes sure that nobody else asks: every request counts as a check.
+    async fn alone(self) -> anyhow::Result<Self> {
+        let before = self.count().await?.requests;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let strangers = self.count().await?.requests - before - 1;
+        anyhow::ensure!(strangers == 0, "{strangers} requests of somebody else reached nginx");
+        Ok(self)
     }
 
     /// The authority that signed its certificate, PEM.

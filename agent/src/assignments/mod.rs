@@ -55,8 +55,18 @@ pub struct HeldAssignment {
     pub anchor_ms: i64,
     pub interval_ms: i64,
     pub first_slot: i64,
-    /// Or why this version of the agent cannot read it.
-    pub spec: Result<Box<MonitorSpec>, String>,
+    /// As it was signed. Read when the check is prepared, and not kept after: ten
+    /// thousand of them would double the agent's memory.
+    pub spec_json: Bytes,
+}
+
+impl HeldAssignment {
+    /// The specification, or why this version of the agent cannot read it.
+    pub fn spec(&self) -> Result<MonitorSpec, String> {
+        MonitorSpec::from_json(&self.spec_json).map_err(|problems| {
+            problems.first().map_or_else(|| "not readable".to_owned(), ToString::to_string)
+        })
+    }
 }
 
 /// A set that verified.
@@ -190,15 +200,12 @@ fn assignment(wire: Assignment) -> Option<HeldAssignment> {
         );
         return None;
     };
-    let spec = MonitorSpec::from_json(&wire.spec_json).map(Box::new).map_err(|problems| {
-        problems.first().map_or_else(|| "not readable".to_owned(), ToString::to_string)
-    });
     Some(HeldAssignment {
         monitor,
         revision: wire.revision,
         anchor_ms: wire.anchor_ms,
         interval_ms: i64::try_from(wire.interval_ms).ok()?,
         first_slot: wire.first_slot,
-        spec,
+        spec_json: wire.spec_json,
     })
 }

@@ -68,8 +68,8 @@ fn a_set_is_whole_with_its_last_part() {
     let set = complete(9).set;
     assert_eq!((set.version, set.lifetime_ms, set.region.as_str()), (9, DAY_MS, "eu"));
     assert_eq!(set.assignments.len(), 2);
-    assert!(set.assignments[0].spec.is_ok());
-    let rule = set.assignments[1].spec.as_ref().expect_err("not half of it");
+    assert!(set.assignments[0].spec().is_ok());
+    let rule = set.assignments[1].spec().expect_err("not half of it");
     assert!(rule.contains("quantum"), "{rule}");
 }
 

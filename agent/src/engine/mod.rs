@@ -68,7 +68,7 @@ pub struct Engine<P: Prober> {
     schedule: Schedule<Arc<Check<P::Prepared>>>,
     batcher: Batcher,
     clock: ControlClock,
-    set: Option<(Arc<HeldSet>, Life)>,
+    set: Option<(set::InForce, Life)>,
     checks: set::Checks<P>,
     sealing: Option<oneshot::Receiver<SealReport>>,
     stopping: Option<(oneshot::Sender<()>, i64)>,
@@ -259,10 +259,7 @@ impl<P: Prober> Engine<P> {
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::Set(set, life) => {
-                self.set = Some((set, life));
-                self.apply_set();
-            }
+            Input::Set(set, life) => self.take_set(&set, life),
             Input::Sample { sent_us, received_us, control_ms } => {
                 self.sample(sent_us, received_us, control_ms);
             }

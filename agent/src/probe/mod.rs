@@ -93,6 +93,7 @@ struct Shared {
     pings: icmp::Sockets,
     quic: quic::QuicEndpoints,
     user_agent: ::http::HeaderValue,
+    plain_headers: Arc<::http::HeaderMap>,
 }
 
 impl ProbeContext {
@@ -111,6 +112,7 @@ impl ProbeContext {
             tls: tls::TlsClients::new(settings.ca_pem.as_deref())?,
             pings: icmp::Sockets::default(),
             quic: quic::QuicEndpoints::new(),
+            plain_headers: Arc::new(http::request::plain(&user_agent)),
             user_agent,
         })))
     }

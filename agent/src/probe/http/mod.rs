@@ -11,7 +11,7 @@ mod meter;
 pub(super) mod post;
 mod proxy;
 mod redirect;
-mod request;
+pub(super) mod request;
 mod stream;
 mod target;
 mod way;
@@ -60,7 +60,7 @@ impl Probe for HttpProbe {
         Ok(Self {
             first: Hop::first(Arc::new(target), spec.http.method),
             way: Way::new(context, spec)?,
-            template: Template::new(&spec.http, &context.0.user_agent),
+            template: Template::new(&spec.http, &context.0.plain_headers),
             judge: Judge::new(spec).map_err(|problem| {
                 Failure::unsupported(Reason::UnsupportedSpec, problem.to_string())
             })?,

@@ -16,27 +16,36 @@ use ::http::{HeaderMap, Request};
 use bytes::Bytes;
 use hyperverge_protocol::monitor::{Auth, HttpOptions};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const CHECK: HeaderName = HeaderName::from_static("x-hyperverge-check");
+
+/// The headers of a monitor that sets none.
+pub(in crate::probe) fn plain(user_agent: &HeaderValue) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+    headers.insert(USER_AGENT, user_agent.clone());
+    headers
+}
 
 /// What the requests of a monitor share.
 #[derive(Debug)]
 pub(super) struct Template {
-    /// Headers for the target's own origin.
-    own: HeaderMap,
-    /// Headers for any other origin: none that the monitor set, since those may be secrets.
-    foreign: HeaderMap,
+    /// Headers for the target's own origin; most monitors share the plain ones.
+    own: Arc<HeaderMap>,
+    /// Headers for any other origin: none that the monitor set, since those may be
+    /// secrets. Absent where they are the same: an agent has many monitors.
+    foreign: Option<HeaderMap>,
     /// Whether `X-Hyperverge-Check` is ours to fill in: for the own origin, for others.
     check: (bool, bool),
     pub(super) body: Bytes,
 }
 
 impl Template {
-    pub(super) fn new(options: &HttpOptions, user_agent: &HeaderValue) -> Self {
-        let mut own = HeaderMap::new();
-        own.insert(CONNECTION, HeaderValue::from_static("close"));
-        own.insert(ACCEPT, HeaderValue::from_static("*/*"));
-        own.insert(USER_AGENT, user_agent.clone());
+    /// `plain` is what [`plain`] makes.
+    pub(super) fn new(options: &HttpOptions, plain: &Arc<HeaderMap>) -> Self {
+        let mut own = HeaderMap::clone(plain);
         if options.compression {
             own.insert(ACCEPT_ENCODING, HeaderValue::from_static(ACCEPTED));
         }
@@ -58,6 +67,8 @@ impl Template {
             }
         }
         let body = options.body.clone().map_or_else(Bytes::new, Bytes::from);
+        let foreign = (foreign != own).then_some(foreign);
+        let own = if own == **plain { Arc::clone(plain) } else { Arc::new(own) };
         Self { own, foreign, check, body }
     }
 
@@ -69,9 +80,12 @@ impl Template {
         jar: &Jar,
         proxy: Option<&Proxy>,
     ) -> Request<Bytes> {
-        let (shared, ours) =
-            if hop.foreign { (&self.foreign, self.check.1) } else { (&self.own, self.check.0) };
-        let mut headers = shared.clone();
+        let (shared, ours) = if hop.foreign {
+            (self.foreign.as_ref().unwrap_or(&self.own), self.check.1)
+        } else {
+            (&*self.own, self.check.0)
+        };
+        let mut headers = HeaderMap::clone(shared);
         headers.insert(HOST, hop.target.host_header.clone());
         if ours && let Some(value) = check_value(check) {
             headers.insert(CHECK, value);
