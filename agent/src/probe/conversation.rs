@@ -160,7 +160,13 @@ impl<'a> Conversation<'a> {
         let farewell = async {
             stream.shutdown().await?;
             let mut rest = [0; 256];
-            while stream.read(&mut rest).await? > 0 {}
+            let mut heard = 0;
+            while heard < limits::CONVERSATION_BYTES {
+                match stream.read(&mut rest).await? {
+                    0 => break,
+                    count => heard += count,
+                }
+            }
             Ok(())
         };
         let patience = limits::FAREWELL_PATIENCE.min(deadline.remaining(clock::monotonic()));

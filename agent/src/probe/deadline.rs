@@ -47,6 +47,11 @@ impl<'a> Deadline<'a> {
         Self { at, timeout, timer }
     }
 
+    /// When the check's time is over.
+    pub fn end(&self) -> Instant {
+        self.at
+    }
+
     /// What is left at `now`.
     pub fn remaining(&self, now: Instant) -> Duration {
         self.at.saturating_duration_since(now)

@@ -77,6 +77,10 @@ pub const DNS_UDP_BYTES: usize = 4_096;
 /// Datagrams that are no answer to the question, before the server is taken to
 /// flood us.
 pub const DNS_STRAYS: u32 = 1_000;
+/// Bytes read from one connection, whatever they are. Bounds what never becomes
+/// anything that is said, such as TLS records without content; it is above all
+/// that the other bounds let through.
+pub const WIRE_BYTES: u64 = 16 * 1024 * 1024;
 /// Bytes of everything that the other side says in one conversation.
 pub const CONVERSATION_BYTES: usize = 64 * 1024;
 /// Bytes made room for before each read of a conversation.

@@ -6,6 +6,7 @@
 //! that bytes lay unread nor that of the agent's own computing is in it.
 
 use super::arrival::Arrivals;
+use super::limits;
 use crate::clock;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -64,6 +65,18 @@ impl Stamped for Wire {
     }
 }
 
+/// The peer sent more than any check needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("more than {} bytes came", limits::WIRE_BYTES)]
+pub struct Flood;
+
+impl Flood {
+    /// Whether `error` is this.
+    pub fn is_in(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
+
 /// What every probe over TCP speaks through.
 #[derive(Debug)]
 pub struct Wire {
@@ -78,6 +91,8 @@ pub struct Wire {
     /// The last read found nothing.
     waiting: bool,
     waited: Duration,
+    /// How many bytes were read.
+    count: u64,
 }
 
 impl Wire {
@@ -92,6 +107,7 @@ impl Wire {
             attended: clock::monotonic(),
             waiting: false,
             waited: Duration::ZERO,
+            count: 0,
         }
     }
 
@@ -139,6 +155,10 @@ impl Wire {
             0 if !buffer.is_empty() => self.note_end(arrival.read),
             0 => {}
             _ => self.note(arrival.at, arrival.read),
+        }
+        self.count += arrival.bytes as u64;
+        if self.count > limits::WIRE_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, Flood));
         }
         Ok(arrival.bytes)
     }
@@ -203,5 +223,34 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn a_flood_is_not_read_for_ever() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let flood = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            while stream.write_all(&[0; 64 * 1024]).await.is_ok() {}
+        });
+        let mut wire = Wire::new(TcpStream::connect(address).await.expect("a connection"));
+        let (mut room, mut count) = (vec![0; 64 * 1024], 0);
+        let error = loop {
+            match wire.read(&mut room).await {
+                Ok(bytes) => count += bytes as u64,
+                Err(error) => break error,
+            }
+        };
+        assert!(Flood::is_in(&error), "{error:?}");
+        assert!(count <= limits::WIRE_BYTES);
+        drop(wire);
+        flood.await.expect("the other side");
     }
 }

@@ -93,7 +93,7 @@ impl IcmpProbe {
         seen: &mut Observation,
     ) -> Result<(), Failure> {
         let addresses = self.addresses(context, deadline, seen).await?;
-        let mut round = self.first(context, &addresses, seen)?;
+        let mut round = self.first(context, &addresses, deadline.end(), seen)?;
         let all_sent = self.others(&mut round, deadline).await?;
         if deadline.within(Phase::Processing, round.complete()).await.is_err() {
             round.look();
@@ -123,12 +123,13 @@ impl IcmpProbe {
         &self,
         context: &ProbeContext,
         addresses: &[IpAddr],
+        end: std::time::Instant,
         seen: &mut Observation,
     ) -> Result<Round, Failure> {
         let mut refused = None;
         for to in addresses {
             seen.address = Some(SocketAddr::new(*to, 0));
-            match self.begin(context, *to) {
+            match self.begin(context, *to, end) {
                 Ok(round) => return Ok(round),
                 Err(failure) if failure.reason == Reason::UnsupportedFamily => {
                     refused.get_or_insert(failure);
@@ -140,14 +141,19 @@ impl IcmpProbe {
         Err(refused.unwrap_or_else(none))
     }
 
-    fn begin(&self, context: &ProbeContext, to: IpAddr) -> Result<Round, Failure> {
+    fn begin(
+        &self,
+        context: &ProbeContext,
+        to: IpAddr,
+        end: std::time::Instant,
+    ) -> Result<Round, Failure> {
         let flavour = Flavour {
             version: Version::of(to),
             ttl: self.options.ttl,
             dont_fragment: self.options.dont_fragment,
         };
         let socket = context.0.pings.get(flavour).map_err(|error| no_socket(&error))?;
-        let mut round = Round::new(socket, to, self.options.packets, self.options.size);
+        let mut round = Round::new(socket, to, self.options.packets, self.options.size, end);
         round.send().map_err(|error| not_sent(to, &error))?;
         Ok(round)
     }
@@ -174,6 +180,10 @@ impl IcmpProbe {
         let facts = &summary.facts;
         if facts.received < facts.sent && round.overflowed() {
             let message = "the agent's host had no room for all replies";
+            return Err(Failure::unsupported(Reason::AgentFault, message));
+        }
+        if facts.received < facts.sent && round.is_broken() {
+            let message = "the agent's host stopped handing over replies";
             return Err(Failure::unsupported(Reason::AgentFault, message));
         }
         if facts.received > 0 {

@@ -7,7 +7,7 @@ use hyperverge_protocol::outcome::IcmpFacts;
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// What came back for one request.
@@ -24,6 +24,8 @@ pub(super) enum Answer {
 pub(super) struct Heard {
     tally: Mutex<Tally>,
     all: Notify,
+    /// What comes later came too late.
+    end: Instant,
 }
 
 #[derive(Debug)]
@@ -33,10 +35,20 @@ struct Tally {
 }
 
 impl Heard {
-    /// For a check of `requests` requests.
-    pub(super) fn new(requests: usize) -> Self {
+    /// For a check of `requests` requests, whose time is over at `end`.
+    pub(super) fn new(requests: usize, end: Instant) -> Self {
         let tally = Tally { answers: vec![None; requests], open: requests };
-        Self { tally: Mutex::new(tally), all: Notify::new() }
+        Self { tally: Mutex::new(tally), all: Notify::new(), end }
+    }
+
+    /// Whether the check's time was over at `at`.
+    pub(super) fn is_over(&self, at: Instant) -> bool {
+        at > self.end
+    }
+
+    /// How many requests are not answered yet.
+    pub(super) fn open(&self) -> usize {
+        lock(&self.tally).open
     }
 
     /// Notes the answer to request `index`, and wakes the check with the last one.
@@ -66,7 +78,7 @@ pub(super) struct Round {
 
 impl Drop for Round {
     fn drop(&mut self) {
-        if lock(&self.heard.tally).open > 0 {
+        if self.heard.open() > 0 {
             self.socket.forget(&self.sent);
         }
     }
@@ -74,9 +86,15 @@ impl Drop for Round {
 
 impl Round {
     /// A round of `requests` requests, none of which is sent yet.
-    pub(super) fn new(socket: Arc<PingSocket>, to: IpAddr, requests: u8, payload: u16) -> Self {
+    pub(super) fn new(
+        socket: Arc<PingSocket>,
+        to: IpAddr,
+        requests: u8,
+        payload: u16,
+        end: Instant,
+    ) -> Self {
         let requests = requests.into();
-        let heard = Arc::new(Heard::new(requests));
+        let heard = Arc::new(Heard::new(requests, end));
         let dropped_before = socket.dropped();
         Self { socket, heard, to, payload, sent: Vec::with_capacity(requests), dropped_before }
     }
@@ -90,7 +108,7 @@ impl Round {
 
     /// Ends when every request of the round has been answered.
     pub(super) async fn complete(&self) {
-        if lock(&self.heard.tally).open > 0 {
+        if self.heard.open() > 0 {
             self.heard.all.notified().await;
         }
     }
@@ -102,6 +120,11 @@ impl Round {
                 return;
             }
         }
+    }
+
+    /// Whether answers were not read by this host.
+    pub(super) fn is_broken(&self) -> bool {
+        self.socket.is_broken()
     }
 
     /// Whether answers may have been lost on this host.
@@ -177,7 +200,7 @@ mod tests {
 
     #[test]
     fn only_the_first_answer_counts() {
-        let heard = Heard::new(2);
+        let heard = Heard::new(2, crate::clock::monotonic());
         heard.hear(1, Answer::Reply(Duration::from_millis(5)));
         heard.hear(1, Answer::Reply(Duration::from_millis(9)));
         heard.hear(7, Answer::Reply(Duration::from_millis(9)));

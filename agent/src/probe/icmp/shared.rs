@@ -18,7 +18,7 @@ use socket2::{SockAddr, Socket};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::Interest;
@@ -51,6 +51,7 @@ impl Sockets {
         let mut entries = lock(&self.0);
         if let Some(entry) = entries.get(&flavour)
             && !entry.reader.is_finished()
+            && !entry.socket.is_broken()
         {
             return Ok(Arc::clone(&entry.socket));
         }
@@ -77,6 +78,8 @@ pub(super) struct PingSocket {
     flights: Mutex<BTreeMap<u64, Flight>>,
     inbox: Mutex<Receiving>,
     dropped: AtomicU32,
+    /// Nothing is read from it any more.
+    broken: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -109,12 +112,18 @@ impl PingSocket {
             flights: Mutex::default(),
             inbox: Mutex::new(Receiving { inbox: Inbox::new(), clocks: Clocks::new() }),
             dropped: AtomicU32::new(0),
+            broken: AtomicBool::new(false),
         })
     }
 
     /// How many messages this host had no room for since the socket was opened.
     pub(super) fn dropped(&self) -> u32 {
         self.dropped.load(Relaxed)
+    }
+
+    /// Whether this host refuses to let it be read.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Relaxed)
     }
 
     /// Sends request number `index` of a check; what comes back for it goes to
@@ -168,8 +177,11 @@ impl PingSocket {
                 match inbox.receive(self.socket.get_ref(), from_errors) {
                     Ok(datagram) => self.take(&datagram, &clocks),
                     Err(Errno::EAGAIN) => break,
-                    // Told once per error message; the message itself is in the error queue.
-                    Err(_) => {}
+                    Err(errno) if is_passing(errno) => {}
+                    Err(_) => {
+                        self.broken.store(true, Relaxed);
+                        return true;
+                    }
                 }
                 left -= 1;
                 if left == 0 {
@@ -220,7 +232,11 @@ impl PingSocket {
         };
         if let Some(flight) = landed {
             // Nothing comes before it was sent; a stamp that says so is not believed.
-            let at = at.filter(|at| *at > flight.sent).unwrap_or_else(clock::monotonic);
+            let at = at.filter(|at| *at > flight.sent);
+            if at.is_some_and(|at| flight.heard.is_over(at)) {
+                return;
+            }
+            let at = at.unwrap_or_else(clock::monotonic);
             let took = at.saturating_duration_since(flight.sent).max(LEAST_ROUND_TRIP);
             flight.heard.hear(flight.index, Answer::Reply(took));
         }
@@ -242,6 +258,25 @@ impl PingSocket {
     }
 }
 
+/// Whether reading may go on after `errno`. What an ICMP message stands for is told
+/// once per message, which itself is in the error queue.
+fn is_passing(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::EINTR
+            | Errno::ECONNREFUSED
+            | Errno::EHOSTUNREACH
+            | Errno::ENETUNREACH
+            | Errno::EHOSTDOWN
+            | Errno::ENONET
+            | Errno::ENOPROTOOPT
+            | Errno::EOPNOTSUPP
+            | Errno::EMSGSIZE
+            | Errno::EPROTO
+            | Errno::EACCES
+    )
+}
+
 /// Waits for what comes in only: being told of room to send would cost a wake-up per request.
 #[expect(deprecated, reason = "a Socket keeps its one descriptor, as the unsafe successor asks")]
 fn watched(socket: Socket) -> io::Result<AsyncFd<Socket>> {
@@ -258,11 +293,14 @@ fn latest(flights: &BTreeMap<u64, Flight>, quoted: &Quoted) -> Option<u64> {
         .find(|serial| flights.get(serial).is_some_and(|f| Some(f.to) == quoted.destination))
 }
 
-/// Reads one socket for ever.
+/// Reads one socket until it breaks; then who needs it next opens another.
 async fn read(socket: Arc<PingSocket>) {
     // An error here means that the runtime is going down.
     while let Ok(mut ready) = socket.socket.ready(Interest::READABLE | Interest::ERROR).await {
         if socket.drain(ready.ready().is_error()) {
+            if socket.is_broken() {
+                return;
+            }
             ready.clear_ready();
         } else {
             tokio::task::yield_now().await;
@@ -282,7 +320,7 @@ mod tests {
     #[test]
     fn an_error_without_a_token_is_matched_by_sequence_and_destination() {
         let (a, b): (IpAddr, IpAddr) = ([192, 0, 2, 1].into(), [192, 0, 2, 2].into());
-        let heard = Arc::new(Heard::new(1));
+        let heard = Arc::new(Heard::new(1, clock::monotonic()));
         let flight =
             |to| Flight { to, sent: clock::monotonic(), heard: Arc::clone(&heard), index: 0 };
         let turn = 0x1_0000;
@@ -297,5 +335,32 @@ mod tests {
         assert_eq!(find(9, b), None);
         assert_eq!(find(8, a), None);
         assert_eq!(find(60_000, a), None);
+    }
+
+    #[tokio::test]
+    async fn what_the_kernel_took_in_after_the_end_is_no_answer() {
+        let flavour = Flavour { version: Version::V4, ttl: None, dont_fragment: false };
+        // Where nobody may ping there is nothing to be heard.
+        let Ok(socket) = PingSocket::open(flavour) else { return };
+        let to: IpAddr = [192, 0, 2, 1].into();
+        let sent = clock::monotonic();
+        let end = sent + Duration::from_secs(1);
+        for (serial, at, open) in [(1, end, 0), (2, end + Duration::from_millis(1), 1)] {
+            let heard = Arc::new(Heard::new(1, end));
+            let flight = Flight { to, sent, heard: Arc::clone(&heard), index: 0 };
+            lock(&socket.flights).insert(serial, flight);
+            socket.reply(Token { nonce: socket.nonce, serial }, Some(to), Some(at));
+            assert_eq!(heard.open(), open);
+        }
+    }
+
+    #[test]
+    fn only_news_of_the_network_lets_reading_go_on() {
+        for errno in [Errno::EINTR, Errno::ECONNREFUSED, Errno::EHOSTUNREACH, Errno::EMSGSIZE] {
+            assert!(is_passing(errno), "{errno}");
+        }
+        for errno in [Errno::EBADF, Errno::ENOMEM, Errno::EINVAL, Errno::ENOTCONN] {
+            assert!(!is_passing(errno), "{errno}");
+        }
     }
 }

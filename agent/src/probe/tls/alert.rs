@@ -3,6 +3,7 @@
 
 use super::witness::Witness;
 use crate::probe::failure::Failure;
+use crate::probe::wire::Flood;
 use hyperverge_protocol::outcome::Reason;
 use rustls::{AlertDescription as Alert, Error, InvalidMessage, PeerIncompatible};
 use std::io;
@@ -18,16 +19,22 @@ pub(super) fn judge_handshake(
     if let Some(failure) = Failure::of_this_host(error) {
         return failure;
     }
+    if Flood::is_in(error) {
+        return flood(shown);
+    }
     match inner(error) {
         Some(error) => judge(shown, error, witness, offered),
         None => closed(shown, error, witness),
     }
 }
 
-/// What an error on a stream that is secured already says about TLS, if
-/// anything. In TLS 1.3 a server judges the client's certificate only after the
+/// What an error on a stream that may be secured already says about TLS, or about
+/// a flood that is none of what TLS carries, if anything. In TLS 1.3 a server judges the client's certificate only after the
 /// client is done, so its alert comes in place of the first answer.
 pub fn judge_read(shown: &str, error: &io::Error) -> Option<Failure> {
+    if Flood::is_in(error) {
+        return Some(flood(shown));
+    }
     let Error::AlertReceived(alert) = inner(error)? else { return None };
     concerns_client(*alert).then(|| client_certificate(shown, *alert))
 }
@@ -55,6 +62,10 @@ pub(super) fn judge_alert(
         Some(alert) => judge(shown, &Error::AlertReceived(Alert::from(alert)), witness, offered),
         None => failed(shown, Reason::TlsHandshake, "failed the TLS handshake"),
     }
+}
+
+fn flood(shown: &str) -> Failure {
+    failed(shown, Reason::Response, "sent far more than any answer needs")
 }
 
 fn inner(error: &io::Error) -> Option<&Error> {
