@@ -51,6 +51,12 @@ pub const PROXY_CREDENTIAL_BYTES: usize = 255;
 pub const RESPONSE_BODY_BYTES: usize = 1024 * 1024;
 /// Source text of a regular expression or substring in `expect`.
 pub const PATTERN_BYTES: usize = 1_024;
+/// Regular expressions of one monitor.
+pub const PATTERNS: usize = 64;
+/// Source text of all of them together.
+pub const PATTERNS_BYTES: usize = 4 * 1024;
+/// All of them together, compiled (and held in three forms).
+pub const PATTERNS_COMPILED_BYTES: usize = 1024 * 1024;
 /// The sample of an answer that a failure keeps.
 pub const SAMPLE_BYTES: usize = 1_024;
 /// A message for people in a result row.

@@ -46,6 +46,7 @@ pub struct TooManySteps;
 /// that may or may not be UTF-8.
 #[derive(Debug)]
 pub struct Pattern {
+    source_bytes: usize,
     general: meta::Regex,
     nfa: thompson::NFA,
     /// Built at the first text that is too long for `general`; `None`: cannot be.
@@ -80,7 +81,17 @@ impl Pattern {
             .configure(general)
             .build(source)
             .map_err(|error| rule(&error, error.size_limit().is_some()))?;
-        Ok(Self { general, nfa, patient: OnceLock::new() })
+        Ok(Self { source_bytes: source.len(), general, nfa, patient: OnceLock::new() })
+    }
+
+    /// Bytes of the text it was compiled from.
+    pub(crate) fn source_bytes(&self) -> usize {
+        self.source_bytes
+    }
+
+    /// Bytes of the first of its forms; the others are of its order.
+    pub(crate) fn compiled_bytes(&self) -> usize {
+        self.nfa.memory_usage()
     }
 
     /// What a search of `len` bytes takes at most, in steps of an expression

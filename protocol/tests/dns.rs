@@ -115,7 +115,7 @@ fn a_server_fits_its_transport() {
     }
     refused(
         json!({ "expect": { "certificate_days": 7 } }),
-        "expect.certificate_days must be absent unless dns.transport is tls, https or quic",
+        "expect.certificate_days must be absent where no TLS is spoken",
     );
     refused(
         json!({ "network": { "addresses": ["192.0.2.1"] } }),

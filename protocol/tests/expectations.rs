@@ -54,7 +54,7 @@ fn a_value_out_of_range_is_refused_with_its_rule() {
             "expect",
             "status",
             json!([200]),
-            "expect.status[0] must be a string, not integer `200`",
+            "expect.status[0] must be a string, not a whole number",
         ),
         (Kind::Http, "expect", "latency", json!("0s"), "expect.latency must be more than 0"),
         (
@@ -166,7 +166,7 @@ fn a_value_out_of_range_is_refused_with_its_rule() {
             "expect",
             "certificate_days",
             json!(7),
-            "expect.certificate_days must be absent with kind icmp, which sees no certificate",
+            "expect.certificate_days must be absent where no TLS is spoken",
         ),
         (
             Kind::Http,
@@ -212,7 +212,7 @@ fn a_value_out_of_range_is_refused_with_its_rule() {
             json!([format!("[]{} == []", " + [0, 1, 2, 3, 4, 5, 6, 7]".repeat(32))]),
             "assert[0] must have at most 256 names, values, operators and calls",
         ),
-        (Kind::Http, "assert", "", json!("true"), "assert must be a list, not string \"true\""),
+        (Kind::Http, "assert", "", json!("true"), "assert must be a list, not a string"),
     ] {
         let found = problems(kind, section, field, &value);
         assert!(
@@ -372,4 +372,62 @@ proptest! {
             prop_assert!(problems.iter().all(|problem| !problem.rule.is_empty()));
         }
     }
+}
+
+fn found(spec: Value) -> Vec<String> {
+    match MonitorSpec::from_json(spec.to_string().as_bytes()) {
+        Ok(_) => Vec::new(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn days_of_a_certificate_are_refused_where_none_is_seen() {
+    let rule = "must be absent where no TLS is spoken";
+    for (section, field) in
+        [("expect", "certificate_days"), ("expect", "chain_days"), ("warn", "chain_days")]
+    {
+        let mut spec = json!({ "name": "a", "kind": "tcp", "target": "a.example:25" });
+        spec[section] = json!({ field: 7 });
+        assert_eq!(found(spec.clone()), [format!("{section}.{field} {rule}")]);
+        spec["tcp"] = json!({ "tls": true });
+        assert_eq!(found(spec.clone()), Vec::<String>::new());
+        spec["tcp"] = json!({ "steps": ["starttls"] });
+        assert_eq!(found(spec), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn patterns_have_one_budget_together() {
+    let rule = "must leave all regular expressions of the monitor within 64, 4096 bytes \
+                as written and 1 MiB compiled";
+    let http = |expect: Value, assert: Value| {
+        let target = "https://example.com";
+        found(json!({ "name": "a", "target": target, "expect": expect, "assert": assert }))
+    };
+    let headers = |count: usize, pattern: &str| {
+        let header = |n| (format!("x-{n:02}"), json!(pattern));
+        Value::from((0..count).map(header).collect::<serde_json::Map<_, _>>())
+    };
+    let good = http(json!({ "headers": headers(63, "a+"), "body_regex": "a" }), json!([]));
+    assert_eq!(good, Vec::<String>::new());
+    let matches = "response.body.matches('a') || response.body.matches('b')";
+    for (expect, assert, field) in [
+        (
+            json!({ "headers": headers(64, "a+"), "body_regex": "a" }),
+            json!([]),
+            "expect.headers.x-63",
+        ),
+        (json!({ "headers": headers(63, "a+") }), json!(["true", matches]), "assert[1]"),
+        (json!({ "headers": headers(9, &"a".repeat(500)) }), json!([]), "expect.headers.x-08"),
+        (json!({ "headers": headers(60, r"\w{9}") }), json!([]), "expect.headers.x"),
+    ] {
+        let found = http(expect, assert);
+        let [only] = &*found else { panic!("{field}: {found:?}") };
+        assert!(only.starts_with(field) && only.ends_with(rule), "{field}: {only}");
+    }
+    let step = json!({ "expect_regex": "a".repeat(1_000) });
+    let steps = json!({ "steps": vec![step; 5] });
+    let tcp = json!({ "name": "a", "kind": "tcp", "target": "a.example:25", "tcp": steps });
+    assert_eq!(found(tcp), [format!("tcp.steps[4] {rule}")]);
 }

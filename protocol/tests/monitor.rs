@@ -77,7 +77,7 @@ fn a_wrong_shape_names_its_dotted_field() {
     refused(
         "policy/fail_after",
         json!("two"),
-        "policy.fail_after must be a whole number of 0 to 4294967295, not string \"two\"",
+        "policy.fail_after must be a whole number of 0 to 4294967295, not a string",
     );
     refused(
         "policy/fail_after",
@@ -95,12 +95,12 @@ fn a_wrong_shape_names_its_dotted_field() {
         json!("BREW"),
         "http.method must be one of `GET`, `HEAD`, `POST`, `PUT`, `PATCH`, `DELETE`, `OPTIONS`",
     );
-    refused("regions", json!("eu-west"), "regions must be a list, not string \"eu-west\"");
-    refused("regions", json!(["eu-west", 7]), "regions[1] must be a string, not integer `7`");
+    refused("regions", json!("eu-west"), "regions must be a list, not a string");
+    refused("regions", json!(["eu-west", 7]), "regions[1] must be a string, not a whole number");
     refused("labels", json!({ "team": null }), "labels.team must be a string, not null");
-    refused("labels", json!([]), "labels must be an object, not sequence");
-    refused("http", json!([]), "http must be an object, not sequence");
-    refused("enabled", json!("yes"), "enabled must be a boolean, not string \"yes\"");
+    refused("labels", json!([]), "labels must be an object, not a list");
+    refused("http", json!([]), "http must be an object, not a list");
+    refused("enabled", json!("yes"), "enabled must be a boolean, not a string");
     refused("kind", json!("telepathy"), "kind must be one of `http`, `tcp`, `icmp`, `dns`, `tls`");
     refused("target", json!(null), "target must be a string, not null");
     refused(
@@ -109,7 +109,7 @@ fn a_wrong_shape_names_its_dotted_field() {
         "expect.status[0] must be a status such as 204 or a range such as 200-299, within 100-599",
     );
     assert_eq!(problems(&json!({ "target": "https://example.com" })), ["name must be given"]);
-    assert_eq!(problems(&json!([])), [" must be an object, not sequence"]);
+    assert_eq!(problems(&json!([])), [" must be an object, not a list"]);
 }
 
 #[test]
@@ -142,7 +142,7 @@ fn times_have_a_floor_and_a_ceiling() {
         refused("interval", json!(value), &format!("interval {unit}"));
         refused("timeout", json!(value), &format!("timeout {unit}"));
     }
-    refused("interval", json!(30), "interval must be a string, not integer `30`");
+    refused("interval", json!(30), "interval must be a string, not a whole number");
     refused("interval", json!("999ms"), "interval must be at least 1s");
     refused("interval", json!("0s"), "interval must be at least 1s");
     refused("interval", json!("1441m"), "interval must be at most 24h");
@@ -504,4 +504,64 @@ fn echo_requests_fit_into_the_timeout() {
         with(json!({ "packets": 1 }), json!({ "expect": { "jitter": "1ms" } })),
         ["expect.jitter must be absent unless icmp.packets is at least 2"]
     );
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_not_quoted() {
+    for (pointer, value) in [
+        ("http/body", json!(["s3cret, expected s3cret"])),
+        ("http/auth", json!("s3cret, expected s3cret")),
+        ("http/auth", json!({ "s3cret, expected s3cret": 1 })),
+        ("http/headers", json!("s3cret")),
+        ("http/redirects", json!("s3cret, expected s3cret")),
+        ("http/version", json!("s3cret, expected s3cret")),
+        ("interval", json!("s3cret")),
+        ("network/addresses", json!(["s3cret"])),
+        ("expect/status", json!(["s3cret"])),
+        ("tcp/steps", json!([{ "s3cret": "s3cret" }])),
+        ("tls/min_version", json!("s3cret")),
+        ("dns/record", json!("s3cret")),
+    ] {
+        for problem in problems(&with(pointer, value.clone())) {
+            let (_, rule) = problem.split_once(' ').expect("a field and its rule");
+            let told = rule.contains("s3cret");
+            assert!(!told && rule.starts_with("must "), "{pointer} = {value}: {problem:?}");
+        }
+    }
+}
+
+#[test]
+fn the_family_allows_the_address_that_is_written_out() {
+    let found = |kind: &str, target: &str, more: Value| {
+        let mut spec = json!({ "name": "a", "kind": kind, "target": target });
+        for (key, value) in more.as_object().expect("sections") {
+            spec[key] = value.clone();
+        }
+        problems(&spec)
+    };
+    let (v4, v6) = (json!({ "family": "ipv4" }), json!({ "family": "ipv6" }));
+    let proxied = |proxy: &str| json!({ "http": { "proxy": proxy }, "network": v6 });
+    let asked = |server: &str| json!({ "dns": { "server": server }, "network": v6 });
+    for (kind, target, more, field) in [
+        ("http", "http://192.0.2.1/", json!({ "network": v6 }), "target"),
+        ("http", "https://[2001:db8::1]:8443/", json!({ "network": v4 }), "target"),
+        ("tcp", "192.0.2.1:25", json!({ "network": v6 }), "target"),
+        ("tls", "[2001:db8::1]:443", json!({ "network": v4 }), "target"),
+        ("icmp", "192.0.2.1", json!({ "network": v6 }), "target"),
+        ("http", "https://example.com", proxied("http://192.0.2.1:3128"), "http.proxy"),
+        ("dns", "example.com", asked("192.0.2.1:53"), "dns.server"),
+    ] {
+        let says = format!("network.family must allow the address that {field} names");
+        assert_eq!(found(kind, target, more), [says], "{kind} {target}");
+    }
+    let moved = json!({ "network": { "family": "ipv6", "addresses": ["2001:db8::1"] } });
+    for (kind, target, more) in [
+        ("http", "http://192.0.2.1/", json!({ "network": v4 })),
+        ("http", "http://example.com/", json!({ "network": v6 })),
+        ("http", "http://192.0.2.1/", moved),
+        ("http", "http://192.0.2.1/", proxied("http://[2001:db8::1]:3128")),
+        ("dns", "example.com", asked("[2001:db8::1]:53")),
+    ] {
+        assert_eq!(found(kind, target, more), Vec::<String>::new(), "{kind} {target}");
+    }
 }

@@ -11,6 +11,8 @@ use crate::monitor::Kind;
 use crate::outcome::{IcmpFacts, Observation, TlsFacts};
 use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::time::Duration;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +138,8 @@ pub struct Facts<'a> {
     cut: bool,
     now_s: i64,
     steps: Cell<u64>,
+    /// Made once: an expression may ask for a header 100,000 times.
+    joined: OnceCell<Vec<(&'a str, Cow<'a, str>)>>,
     text: OnceCell<Cow<'a, str>>,
     json: OnceCell<Result<serde_json::Value, Error>>,
 }
@@ -157,6 +161,7 @@ impl<'a> Facts<'a> {
             cut,
             now_s,
             steps: Cell::new(ASSERTION_STEPS),
+            joined: OnceCell::new(),
             text: OnceCell::new(),
             json: OnceCell::new(),
         }
@@ -181,7 +186,9 @@ impl<'a> Facts<'a> {
             Fact::Status => seen.status.map(|status| Value::Int(i64::from(status))),
             Fact::Body | Fact::TcpReceived => Some(lent(self.text())),
             Fact::Json => Some(Value::of_json(self.json()?)),
-            Fact::Headers => Some(Value::Map(Map::Headers(self.headers))),
+            Fact::Headers => {
+                Some(Value::Map(Map::Headers(self.joined.get_or_init(|| joined(self.headers)))))
+            }
             Fact::HttpVersion => {
                 details.and_then(|d| d.http.as_ref()).map(|http| lent(&http.version))
             }
@@ -229,6 +236,24 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// A header that was repeated is one list, as RFC 9110, section 5.3, has it.
+fn joined(headers: &[(String, String)]) -> Vec<(&str, Cow<'_, str>)> {
+    let mut by_name: BTreeMap<&str, Cow<'_, str>> = BTreeMap::new();
+    for (name, value) in headers {
+        match by_name.entry(name) {
+            Entry::Vacant(first) => {
+                first.insert(Cow::Borrowed(value));
+            }
+            Entry::Occupied(mut list) => {
+                let list = list.get_mut().to_mut();
+                list.push_str(", ");
+                list.push_str(value);
+            }
+        }
+    }
+    by_name.into_iter().collect()
+}
+
 fn lent(text: &str) -> Value<'_> {
     Value::Text(Text::Lent(text))
 }
@@ -255,5 +280,22 @@ mod tests {
             assert_eq!(Fact::by_name(name), Some(fact));
             assert_eq!((fact.name(), fact.kinds()), (name, kinds));
         }
+    }
+
+    #[test]
+    fn a_repeated_header_is_joined_once_however_often_it_is_asked_for() {
+        let seen = Observation::bare(crate::outcome::Outcome::Ok, None, "");
+        let headers = [("vary", "a"), ("age", "1"), ("vary", "b")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let facts = Facts::new(&seen, &headers, b"", false, 0);
+        let vary = || match facts.get(Fact::Headers) {
+            Ok(Some(Value::Map(map))) => match map.get("Vary") {
+                Some(Value::Text(Text::Lent(text))) => text,
+                other => panic!("not lent: {other:?}"),
+            },
+            other => panic!("no headers: {other:?}"),
+        };
+        assert_eq!(vary(), "a, b");
+        assert_eq!(vary().as_ptr(), vary().as_ptr());
     }
 }

@@ -36,7 +36,7 @@ use crate::limits::{
     ASSERTION_STACK_BYTES,
 };
 use crate::monitor::Kind;
-use crate::pattern::PatternRule;
+use crate::pattern::{Pattern, PatternRule};
 use error::Error;
 use fact::Fact;
 pub use fact::Facts;
@@ -142,17 +142,33 @@ impl Expression {
         }
     }
 
-    /// Every fact that is used, once for each use.
-    fn facts(&self) -> Vec<Fact> {
+    /// Every pattern of a `matches`.
+    pub(crate) fn patterns(&self) -> Vec<&Pattern> {
         let mut found = Vec::new();
-        let mut open = vec![&self.root];
-        while let Some(node) = open.pop() {
-            if let Node::Fact(fact) | Node::HasFact(fact) = node {
-                found.push(*fact);
+        for node in self.nodes() {
+            if let Node::Matches(_, pattern) = node {
+                found.push(&**pattern);
             }
-            open.extend(node.children());
         }
         found
+    }
+
+    /// Every fact that is used, once for each use.
+    fn facts(&self) -> Vec<Fact> {
+        let fact = |node: &Node| match node {
+            Node::Fact(fact) | Node::HasFact(fact) => Some(*fact),
+            _ => None,
+        };
+        self.nodes().filter_map(fact).collect()
+    }
+
+    fn nodes(&self) -> impl Iterator<Item = &Node> {
+        let mut open = vec![&self.root];
+        std::iter::from_fn(move || {
+            let node = open.pop()?;
+            open.extend(node.children());
+            Some(node)
+        })
     }
 }
 

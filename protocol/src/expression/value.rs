@@ -1,6 +1,7 @@
 //! What an expression computes with. Cheap to clone: what a check saw is lent,
 //! what an expression made is shared.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 #[derive(Debug, Clone)]
@@ -32,8 +33,8 @@ pub(super) enum List<'a> {
 #[derive(Debug, Clone)]
 pub(super) enum Map<'a> {
     Json(&'a serde_json::Map<String, serde_json::Value>),
-    /// Names in lower case; looked up whatever their letters.
-    Headers(&'a [(String, String)]),
+    /// Names in lower case, sorted, none twice; looked up whatever their letters.
+    Headers(&'a [(&'a str, Cow<'a, str>)]),
     /// No key twice.
     Made(Rc<Vec<(Value<'a>, Value<'a>)>>),
 }
@@ -117,20 +118,17 @@ impl<'a> Map<'a> {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Json(fields) => fields.len(),
-            Self::Headers(_) => self.keys().len(),
+            Self::Headers(headers) => headers.len(),
             Self::Made(entries) => entries.len(),
         }
     }
 
-    /// In a fixed order; a header that was repeated once.
+    /// In a fixed order.
     pub(super) fn keys(&self) -> Vec<Value<'a>> {
         match self {
             Self::Json(fields) => fields.keys().map(|name| Value::Text(Text::Lent(name))).collect(),
             Self::Headers(headers) => {
-                let mut names: Vec<&'a str> = headers.iter().map(|(name, _)| &**name).collect();
-                names.sort_unstable();
-                names.dedup();
-                names.into_iter().map(|name| Value::Text(Text::Lent(name))).collect()
+                headers.iter().map(|(name, _)| Value::Text(Text::Lent(name))).collect()
             }
             Self::Made(entries) => entries.iter().map(|(key, _)| key.clone()).collect(),
         }
@@ -140,22 +138,14 @@ impl<'a> Map<'a> {
     pub(super) fn get(&self, key: &str) -> Option<Value<'a>> {
         match self {
             Self::Json(fields) => fields.get(key).map(Value::of_json),
-            Self::Headers(headers) => joined(headers, key),
+            Self::Headers(headers) => headers
+                .iter()
+                .find(|(name, _)| name.eq_ignore_ascii_case(key))
+                .map(|(_, value)| Value::Text(Text::Lent(value))),
             Self::Made(entries) => entries.iter().find_map(|(other, value)| match other {
                 Value::Text(text) if text.as_str() == key => Some(value.clone()),
                 _ => None,
             }),
         }
-    }
-}
-
-/// A header that was repeated is one list, as RFC 9110, section 5.3, has it.
-fn joined<'a>(headers: &'a [(String, String)], name: &str) -> Option<Value<'a>> {
-    let named = headers.iter().filter(|(other, _)| other.eq_ignore_ascii_case(name));
-    let values: Vec<&'a str> = named.map(|(_, value)| value.as_str()).collect();
-    match values[..] {
-        [] => None,
-        [value] => Some(Value::Text(Text::Lent(value))),
-        _ => Some(Value::text(values.join(", "))),
     }
 }

@@ -99,21 +99,39 @@ fn unknown_field(name: &str, rest: &str) -> String {
     }
 }
 
-/// Serde's sentence as a rule. Our own types already say `must …`.
+/// Serde's sentence as a rule. Our own types already say `must …`. A value is
+/// never quoted: it may be a secret, and who reads the rule need not know it.
 fn rule(sentence: &str) -> String {
-    if let Some((found, wanted)) =
-        sentence.strip_prefix("invalid type: ").and_then(|rest| rest.split_once(", expected "))
-    {
-        return format!("must be {}, not {found}", article(wanted));
-    }
-    if let Some((_, wanted)) = sentence.split_once(", expected ") {
-        return format!("must be {}", article(wanted));
+    // From the end, since the value before it may say the same.
+    if let Some((found, wanted)) = sentence.rsplit_once(", expected ") {
+        let found = found.strip_prefix("invalid type: ").and_then(sort);
+        return match found {
+            Some(found) => format!("must be {}, not {found}", article(wanted)),
+            None => format!("must be {}", article(wanted)),
+        };
     }
     if sentence.starts_with("must ") {
         sentence.to_owned()
+    } else if sentence.contains(['"', '`', '\'']) {
+        "must be valid".to_owned()
     } else {
         format!("must be valid: {sentence}")
     }
+}
+
+/// What JSON calls what serde found.
+fn sort(found: &str) -> Option<&'static str> {
+    [
+        ("string", "a string"),
+        ("integer", "a whole number"),
+        ("floating point", "a fraction"),
+        ("boolean", "true or false"),
+        ("null", "null"),
+        ("sequence", "a list"),
+        ("map", "an object"),
+    ]
+    .into_iter()
+    .find_map(|(serde, json)| found.starts_with(serde).then_some(json))
 }
 
 /// Serde names Rust types; people write JSON.

@@ -10,8 +10,10 @@ pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
         return found.unless(false, "assert", "must be at most 16 expressions");
     }
     for (index, source) in spec.assert.iter().enumerate() {
-        if let Err(rule) = Expression::parse(source, spec.kind) {
-            found.unless(false, &format!("assert[{index}]"), rule.to_string());
+        let field = format!("assert[{index}]");
+        match Expression::parse(source, spec.kind) {
+            Ok(expression) => found.patterns(&field, &expression.patterns()),
+            Err(rule) => found.unless(false, &field, rule.to_string()),
         }
     }
 }

@@ -11,7 +11,6 @@ use std::net::IpAddr;
 pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
     check_target(spec, found);
     check_server(spec, found);
-    check_certificate(spec, found);
     check_answer(spec, found);
     check_data("expect.authority", &spec.expect.authority, authority_type, found);
 }
@@ -61,21 +60,6 @@ fn check_server(spec: &MonitorSpec, found: &mut Problems) {
     match parse_endpoint(server) {
         Err(rule) => found.unless(false, field, rule.to_string()),
         Ok(endpoint) => judge_host(&endpoint.url, field, found),
-    }
-}
-
-fn check_certificate(spec: &MonitorSpec, found: &mut Problems) {
-    for (field, days) in [
-        ("expect.certificate_days", spec.expect.certificate_days),
-        ("expect.chain_days", spec.expect.chain_days),
-        ("warn.certificate_days", spec.warn.certificate_days),
-        ("warn.chain_days", spec.warn.chain_days),
-    ] {
-        found.unless(
-            days.is_none() || spec.dns.transport.is_encrypted(),
-            field,
-            "must be absent unless dns.transport is tls, https or quic",
-        );
     }
 }
 

@@ -1,10 +1,9 @@
 //! Sections `expect` and `warn`. A rule for what the kind never sees would
 //! never be broken, and somebody would rely on it: it is refused.
 
-use super::Problems;
+use super::{Problems, tls};
 use crate::limits;
 use crate::monitor::{Expect, Kind, Method, MonitorSpec, StatusRange};
-use crate::pattern::Pattern;
 
 const HTTP: &[Kind] = &[Kind::Http];
 const DNS: &[Kind] = &[Kind::Dns];
@@ -74,11 +73,7 @@ fn check_days(spec: &MonitorSpec, found: &mut Problems) {
     ] {
         let Some(days) = days else { continue };
         found.unless((1..=3_650).contains(&days), field, "must be 1 to 3650");
-        found.unless(
-            spec.kind != Kind::Icmp,
-            field,
-            "must be absent with kind icmp, which sees no certificate",
-        );
+        found.unless(tls::speaks_tls(spec), field, "must be absent where no TLS is spoken");
     }
 }
 
@@ -106,7 +101,7 @@ fn check_body(spec: &MonitorSpec, found: &mut Problems) {
             "must be absent with HEAD, whose answer has no body",
         );
         if field == "expect.body_regex" && fits {
-            check_pattern(field, text, found);
+            found.pattern(field, text);
         }
     }
 }
@@ -131,12 +126,6 @@ fn check_headers(expect: &Expect, found: &mut Problems) {
         let name = name.to_ascii_lowercase();
         found.unless(!names.contains(&name), &field, "must not repeat a header in other letters");
         names.push(name);
-        check_pattern(&field, pattern, found);
-    }
-}
-
-fn check_pattern(field: &str, source: &str, found: &mut Problems) {
-    if let Err(rule) = Pattern::parse(source) {
-        found.unless(false, field, rule.to_string());
+        found.pattern(&field, pattern);
     }
 }

@@ -7,6 +7,7 @@ mod expect;
 mod http;
 mod icmp;
 mod network;
+mod patterns;
 mod pem;
 mod sections;
 mod target;
@@ -37,16 +38,19 @@ pub(super) fn check(spec: &MonitorSpec) -> Vec<FieldProblem> {
     assert::check(spec, &mut found);
     check_policy(spec, &mut found);
     check_lists(spec, &mut found);
-    found.0
+    found.list
 }
 
 #[derive(Default)]
-struct Problems(Vec<FieldProblem>);
+struct Problems {
+    list: Vec<FieldProblem>,
+    spent: patterns::Spent,
+}
 
 impl Problems {
     fn unless(&mut self, holds: bool, field: &str, rule: impl Into<String>) {
         if !holds {
-            self.0.push(FieldProblem::new(field, rule));
+            self.list.push(FieldProblem::new(field, rule));
         }
     }
 }

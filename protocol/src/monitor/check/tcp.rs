@@ -3,7 +3,6 @@
 use super::Problems;
 use crate::limits;
 use crate::monitor::{MonitorSpec, Step};
-use crate::pattern::Pattern;
 
 pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
     let steps = &spec.tcp.steps;
@@ -36,11 +35,7 @@ fn check_step(field: &str, step: &Step, found: &mut Problems) {
             "must be 1 to 1024 bytes",
         ),
         Step::ExpectHex(digits) => check_hex(field, digits, limits::PATTERN_BYTES, found),
-        Step::ExpectRegex(source) => {
-            if let Err(rule) = Pattern::parse(source) {
-                found.unless(false, field, rule.to_string());
-            }
-        }
+        Step::ExpectRegex(source) => found.pattern(field, source),
         Step::Starttls => {}
     }
 }

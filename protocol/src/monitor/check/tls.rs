@@ -31,7 +31,8 @@ pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
     check_dialogue(spec, found);
 }
 
-fn speaks_tls(spec: &MonitorSpec) -> bool {
+/// Whether a check may see a certificate.
+pub(super) fn speaks_tls(spec: &MonitorSpec) -> bool {
     match spec.kind {
         // In the clear it may still redirect to https.
         Kind::Http | Kind::Tls => true,
