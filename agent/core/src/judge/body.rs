@@ -156,6 +156,7 @@ impl<'a> BodyReader<'a> {
             cut: self.cut,
             found: Found { text: found(&self.text), without: found(&self.without) },
             authority: &[],
+            unwritten: 0,
         }
     }
 

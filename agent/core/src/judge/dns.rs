@@ -56,7 +56,7 @@ impl Dns {
             return Ok(());
         };
         self.judge_rcode(facts)?;
-        self.judge_answers(facts)?;
+        self.judge_answers(facts, answer.unwritten)?;
         if let Some(says) = self.short_lived(facts, self.ttl) {
             return Err(Judgement::fail(Reason::DnsTtl, says));
         }
@@ -84,7 +84,7 @@ impl Dns {
         Err(Judgement::fail(reason, format!("answered {}, expected {expected}", facts.rcode)))
     }
 
-    fn judge_answers(&self, facts: &DnsFacts) -> Result<(), Judgement> {
+    fn judge_answers(&self, facts: &DnsFacts, unwritten: usize) -> Result<(), Judgement> {
         let record = self.record.as_str();
         let wrong = |says| Err(Judgement::fail(Reason::DnsAnswer, says));
         let empty_is_good = self.answers_only || !self.authority.is_empty();
@@ -104,10 +104,16 @@ impl Dns {
             return wrong(format!("expected the {record} record {missing}, found {found}"));
         }
         let other = found.iter().find(|f| !self.answers.iter().any(|e| f.same(e)));
-        match other.filter(|_| self.answers_only) {
+        // What cannot be read cannot be one of those that are expected.
+        let unread = facts.answers.len() - found.len() + unwritten;
+        match other {
+            _ if !self.answers_only => Ok(()),
             Some(other) => {
                 wrong(format!("found the {record} record {other}, which is not expected"))
             }
+            None if unread > 0 => wrong(format!(
+                "found {unread} {record} records that cannot be read, which are not expected"
+            )),
             None => Ok(()),
         }
     }
@@ -234,6 +240,27 @@ mod tests {
         assert_eq!(judged(&mx(""), facts("NOERROR", &two[1..]), &[]), wrong);
         let txt = r#""dns": { "record": "TXT" }, "expect": { "answers": ["v=spf1 -all"] }"#;
         assert_eq!(judged(txt, facts("NOERROR", &["\"v=spf1 \" \"-all\""]), &[]), None);
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_is_a_surplus_one() {
+        let judged = |more: &str, found: &[&str], unwritten| {
+            let spec = format!(
+                r#"{{ "name": "a", "kind": "dns", "target": "a.example",
+                     "expect": {{ "answers": ["192.0.2.1"]{more} }} }}"#
+            );
+            let spec = MonitorSpec::from_json(spec.as_bytes()).expect("a monitor");
+            let mut seen = Observation::bare(Outcome::Ok, None, "");
+            seen.details_mut().dns = Some(facts("NOERROR", found));
+            let answer = Answer { unwritten, ..Answer::default() };
+            let judge = Judge::new(&spec).expect("a judge");
+            judge.judge(&seen, &answer, 0).err().map(|judgement| judgement.reason)
+        };
+        let only = r#", "answers_only": true"#;
+        assert_eq!(judged(only, &["192.0.2.1"], 0), None);
+        assert_eq!(judged(only, &["192.0.2.1"], 1), Some(Reason::DnsAnswer));
+        assert_eq!(judged(only, &["192.0.2.1", "?"], 0), Some(Reason::DnsAnswer));
+        assert_eq!(judged("", &["192.0.2.1", "?"], 1), None);
     }
 
     #[test]

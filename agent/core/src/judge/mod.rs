@@ -47,6 +47,8 @@ pub struct Answer<'a> {
     pub found: Found,
     /// dns: data of the records in the authority section that say who has it (NS, SOA).
     pub authority: &'a [String],
+    /// dns: further records of the type asked for whose data cannot be written as text.
+    pub unwritten: usize,
 }
 
 /// What a probe has to keep of an answer for it to be judged. A monitor that

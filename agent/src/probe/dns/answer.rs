@@ -21,6 +21,8 @@ const TTL_MAX: u32 = i32::MAX as u32;
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) facts: DnsFacts,
+    /// Records that answer the question, but whose data cannot be written as text.
+    pub(super) unwritten: usize,
     /// Data of the name servers and starts of authority in the authority section.
     pub(super) authority: Vec<String>,
     /// The records, for people, where an answer is kept as a sample.
@@ -52,10 +54,7 @@ impl Reply {
     pub(super) fn read(bytes: &[u8], sent: &[u8], question: &Question) -> Result<Self, Mismatch> {
         let message = decode(bytes, sent, question)?;
         let answers = answering(&message, question);
-        let mut data: Vec<String> =
-            answers.iter().filter_map(|record| Some(data(&record.data)?.to_string())).collect();
-        data.sort_unstable();
-        data.dedup();
+        let (data, unwritten) = written(&answers);
         let code = u16::from(message.metadata.response_code);
         let facts = DnsFacts {
             rcode: rcode_name(code).into_owned(),
@@ -71,7 +70,7 @@ impl Reply {
             authority.filter_map(|record| Some(self::data(&record.data)?.to_string())).collect();
         authority.sort_unstable();
         authority.dedup();
-        Ok(Self { facts, authority, sample: sample(&message) })
+        Ok(Self { facts, unwritten, authority, sample: sample(&message) })
     }
 }
 
@@ -137,6 +136,16 @@ fn answering<'a>(message: &'a Message, question: &Question) -> Vec<&'a Record> {
         }
     }
     Vec::new()
+}
+
+/// Their data, each once and sorted, and how many have none that can be written.
+fn written(records: &[&Record]) -> (Vec<String>, usize) {
+    let mut texts: Vec<String> =
+        records.iter().filter_map(|record| Some(data(&record.data)?.to_string())).collect();
+    let unwritten = records.len() - texts.len();
+    texts.sort_unstable();
+    texts.dedup();
+    (texts, unwritten)
 }
 
 fn ttl(record: &Record) -> u32 {
@@ -259,6 +268,14 @@ mod tests {
             found(records).len()
         };
         assert_eq!((long(limits::DNS_ALIASES), long(limits::DNS_ALIASES + 1)), (1, 0));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_written_is_counted() {
+        let www = "www.example.test.";
+        let odd = record(www, RData::Update0(RecordType::A));
+        let found = [&address(www, 1), &address(www, 1), &odd];
+        assert_eq!(written(&found), (vec!["192.0.2.1".to_owned()], 1));
     }
 
     #[test]

@@ -91,10 +91,10 @@ impl Probe for DnsProbe {
 
 impl DnsProbe {
     fn conclude(&self, reply: Reply, seen: &mut Observation) -> Result<(), Failure> {
-        let Reply { facts, authority, sample } = reply;
+        let Reply { facts, unwritten, authority, sample } = reply;
         seen.details_mut().dns = Some(facts);
         seen.sample = sample;
-        let answer = Answer { authority: &authority, ..Answer::default() };
+        let answer = Answer { authority: &authority, unwritten, ..Answer::default() };
         Ok(self.judge.judge(seen, &answer, clock::wall_unix_s())?)
     }
 
