@@ -41,26 +41,39 @@ impl Certificate {
 }
 
 impl AtLeast {
-    /// The first rule that is broken. Where there was no TLS, there is no rule.
+    /// The first rule that is broken. No certificate, as where http stayed in
+    /// the clear, is not a good one.
     fn broken(&self, seen: &Observation, now_s: i64) -> Option<(Reason, String)> {
+        let none = |days| {
+            format!("no certificate was seen, expected one good for at least {days} more days")
+        };
         let days = |expires_s: i64| expires_s.saturating_sub(now_s).div_euclid(DAY_S);
         let short = |left: i64, at_least: Option<u32>| {
             at_least.filter(|at_least| left < i64::from(*at_least))
         };
-        if let Some(left) = seen.certificate_expires_s.map(days)
-            && let Some(at_least) = short(left, self.leaf)
-        {
-            let says = format!(
-                "the certificate is good for {left} more days, expected at least {at_least}"
-            );
+        let leaf = match (self.leaf, seen.certificate_expires_s.map(days)) {
+            (Some(at_least), None) => Some(none(at_least)),
+            (at_least, Some(left)) => short(left, at_least).map(|at_least| {
+                format!(
+                    "the certificate is good for {left} more days, expected at least {at_least}"
+                )
+            }),
+            (None, None) => None,
+        };
+        if let Some(says) = leaf {
             return Some((Reason::CertificateDays, says));
         }
         let tls = seen.details.as_ref().and_then(|details| details.tls.as_ref());
-        let left = days(tls?.chain_expires_s);
-        let at_least = short(left, self.chain)?;
-        let says = format!(
-            "a certificate of the chain is good for {left} more days, expected at least {at_least}"
-        );
+        let says = match (self.chain?, tls.map(|tls| days(tls.chain_expires_s))) {
+            (at_least, None) => none(at_least),
+            (at_least, Some(left)) => {
+                let at_least = short(left, Some(at_least))?;
+                format!(
+                    "a certificate of the chain is good for {left} more days, expected at least \
+                     {at_least}"
+                )
+            }
+        };
         Some((Reason::ChainDays, says))
     }
 }
@@ -87,6 +100,30 @@ mod tests {
         let rules = Certificate::new(&spec);
         let judged = rules.must(&seen, NOW_S).and_then(|()| rules.should(&seen, NOW_S));
         judged.err().map(|judgement| (judgement.outcome, judgement.reason))
+    }
+
+    #[test]
+    fn no_certificate_is_not_a_good_one() {
+        for (sections, judgement) in [
+            ("", None),
+            (
+                r#", "expect": {"certificate_days": 1}"#,
+                Some((Outcome::Fail, Reason::CertificateDays)),
+            ),
+            (r#", "expect": {"chain_days": 1}"#, Some((Outcome::Fail, Reason::ChainDays))),
+            (
+                r#", "warn": {"certificate_days": 1}"#,
+                Some((Outcome::Degraded, Reason::CertificateDays)),
+            ),
+        ] {
+            let spec = format!(r#"{{"name": "a", "target": "http://a.test"{sections}}}"#);
+            let spec = MonitorSpec::from_json(spec.as_bytes()).expect("a monitor");
+            let seen = Observation::bare(Outcome::Ok, None, "");
+            let rules = Certificate::new(&spec);
+            let judged = rules.must(&seen, NOW_S).and_then(|()| rules.should(&seen, NOW_S));
+            let judged = judged.err().map(|judgement| (judgement.outcome, judgement.reason));
+            assert_eq!(judged, judgement, "{sections}");
+        }
     }
 
     #[test]

@@ -1,27 +1,27 @@
 //! What a handshake tells about its certificate, kept beside every check's outcome.
 
 use super::certificate;
+use super::refusal::Chain;
 use hyperverge_protocol::outcome::{Observation, TlsFacts};
 use rustls::{ClientConnection, ProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
 
-/// Facts of the chain that was sent; `None` if its first certificate cannot be read.
+/// Facts of the leaf and what it leads to; `None` if its first certificate cannot be read.
 pub(super) fn of(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
 ) -> Option<TlsFacts> {
     let parsed = certificate::parse(leaf)?;
     let leaf_expires_s = certificate::expires_s(&parsed);
-    let expiries = intermediates
-        .iter()
-        .filter_map(|der| certificate::parse(der).map(|parsed| certificate::expires_s(&parsed)));
+    // Without the strays among what was sent, which nobody depends on.
+    let chain = Chain::read(leaf, intermediates);
     Some(TlsFacts {
         version: String::new(),
         cipher: String::new(),
         fingerprint: hex::encode(Sha256::digest(leaf)),
         leaf_expires_s,
-        chain_expires_s: expiries.fold(leaf_expires_s, i64::min),
+        chain_expires_s: chain.expires_s().unwrap_or(leaf_expires_s),
         subject: certificate::subject(&parsed),
         issuer: certificate::name(parsed.issuer()),
     })
@@ -64,12 +64,46 @@ pub fn note(seen: &mut Observation, facts: TlsFacts) {
 mod tests {
     use super::*;
     use hyperverge_protocol::outcome::Outcome;
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa,
+        KeyPair, date_time_ymd,
+    };
 
     #[test]
     fn a_cipher_has_its_name_of_the_registry() {
         assert_eq!(iana("TLS13_AES_128_GCM_SHA256"), "TLS_AES_128_GCM_SHA256");
         let older = "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256";
         assert_eq!(iana(older), older);
+    }
+
+    #[test]
+    fn a_certificate_that_nobody_depends_on_does_not_count() {
+        let authority = |name: &str, year| {
+            let mut params = CertificateParams::new(Vec::new()).expect("no names");
+            params.distinguished_name = DistinguishedName::new();
+            params.distinguished_name.push(DnType::CommonName, name);
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            params.not_after = date_time_ymd(year, 1, 1);
+            CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key"))
+                .expect("an authority")
+        };
+        let (good, late, stray) =
+            (authority("Good", 2040), authority("Good", 2020), authority("Stray", 2020));
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec!["a.test".to_owned()]).expect("a name");
+        params.not_after = date_time_ymd(2050, 1, 1);
+        let leaf = params.signed_by(&key, &good).expect("a certificate");
+        let sent = |others: &[&CertificateDer<'static>]| {
+            let others: Vec<_> = others.iter().map(|der| (*der).clone()).collect();
+            of(leaf.der(), &others).expect("facts").chain_expires_s
+        };
+        let (good, late, stray) = (good.der(), late.der(), stray.der());
+        let (in_2020, in_2040, in_2050) = (1_577_836_800, 2_208_988_800, 2_524_608_000);
+        assert_eq!(sent(&[]), in_2050);
+        assert_eq!(sent(&[stray]), in_2050);
+        assert_eq!(sent(&[stray, good]), in_2040);
+        assert_eq!(sent(&[late, good, stray]), in_2040);
+        assert_eq!(sent(&[late]), in_2020);
     }
 
     #[test]

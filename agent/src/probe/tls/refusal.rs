@@ -118,10 +118,13 @@ fn is_unsupported(why: &E) -> bool {
 }
 
 /// The certificates that were sent, as far as each names the next one.
-struct Chain<'a>(Vec<X509Certificate<'a>>);
+pub(super) struct Chain<'a>(Vec<X509Certificate<'a>>);
 
 impl<'a> Chain<'a> {
-    fn read(leaf: &'a CertificateDer<'_>, intermediates: &'a [CertificateDer<'_>]) -> Self {
+    pub(super) fn read(
+        leaf: &'a CertificateDer<'_>,
+        intermediates: &'a [CertificateDer<'_>],
+    ) -> Self {
         let Some(leaf) = certificate::parse(leaf) else { return Self(Vec::new()) };
         let mut rest: Vec<_> = intermediates
             .iter()
@@ -132,12 +135,16 @@ impl<'a> Chain<'a> {
         // Servers send chains in any order, with strays among them.
         while let Some(last) = chain.last()
             && !certificate::is_self_signed(last)
-            && let Some(next) =
-                rest.iter().position(|c| c.subject().as_raw() == last.issuer().as_raw())
+            && let Some(next) = issuer_of(last, &rest)
         {
             chain.push(rest.swap_remove(next));
         }
         Self(chain)
+    }
+
+    /// When the first of them expires, Unix seconds; `None` if there is none.
+    pub(super) fn expires_s(&self) -> Option<i64> {
+        self.0.iter().map(certificate::expires_s).min()
     }
 
     fn is_self_signed(&self) -> bool {
@@ -178,6 +185,16 @@ impl<'a> Chain<'a> {
             Some(Refusal::target(Reason::TlsWeak, of_whom(whose, &weak)))
         })
     }
+}
+
+/// Where among `rest` the one is that `last` names. Of several, such as an
+/// authority signed by another one too, that which is good the longest: a
+/// client has use for any of them.
+fn issuer_of(last: &X509Certificate<'_>, rest: &[X509Certificate<'_>]) -> Option<usize> {
+    let named =
+        |(_, c): &(usize, &X509Certificate<'_>)| c.subject().as_raw() == last.issuer().as_raw();
+    let named = rest.iter().enumerate().filter(named);
+    named.max_by_key(|(_, c)| certificate::expires_s(c)).map(|(at, _)| at)
 }
 
 /// `what` of the leaf, or of the certificate `other` that it depends on.
