@@ -134,7 +134,7 @@ async fn a_server_hangs() {
         ("HTTP/1.1 200", Reason::TimeoutTransfer),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", Reason::TimeoutTransfer),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", Reason::TimeoutTransfer),
-        ("HTTP/1.1 100 Continue\r\n\r\n", Reason::TimeoutTransfer),
+        ("HTTP/1.1 100 Continue\r\n\r\n", Reason::TimeoutProcessing),
     ] {
         let server = hung_after(text).await;
         let seen = check(&server.url("/"), hurried()).await;

@@ -92,6 +92,20 @@ async fn every_phase_has_its_own_time() {
 }
 
 #[tokio::test]
+async fn an_interim_answer_ends_no_phase() {
+    let server = Server::raw(|mut stream| async move {
+        read_request(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 103 Early Hints\r\n\r\n").await.expect("a client");
+        sleep(PROCESSING).await;
+        stream.write_all(&ok("")).await.expect("a client");
+    })
+    .await;
+    let seen = crate::serving::check(&server.url("/"), json!({})).await;
+    ended(&seen, Outcome::Ok, None);
+    assert!(seen.phases.processing.expect("measured") >= PROCESSING, "{seen:?}");
+}
+
+#[tokio::test]
 async fn the_phases_of_redirects_add_up() {
     let server = Server::raw(|mut stream| async move {
         let request = read_request(&mut stream).await;

@@ -3,7 +3,8 @@
 //! hyper owns the stream while it works and says neither when the request was
 //! written nor when the first byte came back; both are noted here: the request
 //! when it was handed to the kernel, the answer when the kernel had it, however
-//! much later it was read.
+//! much later it was read. An interim answer (1xx) is no answer yet: in HTTP/1 it
+//! is told apart here, since hyper passes over it without a word.
 
 use super::stream::Stream;
 use crate::clock;
@@ -120,12 +121,25 @@ impl Meter {
         }
     }
 
-    fn note_read(&self, bytes: &[u8], arrived: Option<Instant>) -> io::Result<()> {
+    fn note_read(
+        &self,
+        bytes: &[u8],
+        arrived: Option<Instant>,
+        heads: &mut Heads,
+    ) -> io::Result<()> {
         let came = self.stamp(arrived.unwrap_or_else(clock::monotonic));
         self.last_byte.store(came, Relaxed);
         if !bytes.is_empty() && !self.answered() {
             self.first_byte.store(came, Relaxed);
-            self.http1.store(bytes.starts_with(b"HTTP/1"), Relaxed);
+            if bytes.starts_with(b"HTTP/1") {
+                self.http1.store(true, Relaxed);
+                heads.in_http1 = true;
+            }
+        }
+        match heads.walk(bytes) {
+            Stands::Before | Stands::In { begun_here: false } => {}
+            Stands::In { begun_here: true } => self.first_byte.store(came, Relaxed),
+            Stands::Between => self.first_byte.store(0, Relaxed),
         }
         let (count, most, endless) = if self.head_done.load(Relaxed) {
             (&self.body_bytes, limits::BODY_PHASE_BYTES, Endless::Body)
@@ -140,17 +154,71 @@ impl Meter {
     }
 }
 
+/// Follows the heads of HTTP/1 up to the final one.
+#[derive(Debug, Default)]
+struct Heads {
+    in_http1: bool,
+    /// Bytes of the present head so far.
+    at: usize,
+    /// Its present line is empty so far.
+    blank: bool,
+    /// The present head is the final one.
+    is_final: bool,
+}
+
+/// Where what was read leaves us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stands {
+    /// Nothing is to be told apart: no HTTP/1, or past the beginning of the final head.
+    Before,
+    /// In a head.
+    In { begun_here: bool },
+    /// An interim answer has ended, and nothing came after it.
+    Between,
+}
+
+/// Where the first digit of the status stands: after `HTTP/1.1 `.
+const STATUS_AT: usize = 9;
+
+impl Heads {
+    fn walk(&mut self, bytes: &[u8]) -> Stands {
+        if !self.in_http1 || self.is_final || bytes.is_empty() {
+            return Stands::Before;
+        }
+        let mut begun_here = false;
+        for byte in bytes {
+            begun_here |= self.at == 0;
+            match (self.at, byte) {
+                (STATUS_AT, status) if *status != b'1' => {
+                    self.is_final = true;
+                    return Stands::In { begun_here };
+                }
+                (at, b'\n') if at > STATUS_AT && self.blank => {
+                    (self.at, self.blank, begun_here) = (0, false, false);
+                    continue;
+                }
+                (_, b'\n') => self.blank = true,
+                (_, b'\r') => {}
+                _ => self.blank = false,
+            }
+            self.at += 1;
+        }
+        if self.at == 0 { Stands::Between } else { Stands::In { begun_here } }
+    }
+}
+
 /// A stream with its meter.
 #[derive(Debug)]
 pub(super) struct Metered {
     stream: Stream,
+    heads: Heads,
     meter: Arc<Meter>,
 }
 
 impl Metered {
     pub(super) fn new(stream: Stream) -> (Self, Arc<Meter>) {
         let meter = Arc::new(Meter::new());
-        (Self { stream, meter: Arc::clone(&meter) }, meter)
+        (Self { stream, heads: Heads::default(), meter: Arc::clone(&meter) }, meter)
     }
 }
 
@@ -161,10 +229,13 @@ impl AsyncRead for Metered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buffer));
-        let noted = read
-            .and_then(|()| self.meter.note_read(&buffer.filled()[before..], self.stream.arrived()));
-        Poll::Ready(noted.map_err(|error| self.meter.keep_error(error)))
+        let this = &mut *self;
+        let read = ready!(Pin::new(&mut this.stream).poll_read(cx, buffer));
+        let noted = read.and_then(|()| {
+            let (came, at) = (&buffer.filled()[before..], this.stream.arrived());
+            this.meter.note_read(came, at, &mut this.heads)
+        });
+        Poll::Ready(noted.map_err(|error| this.meter.keep_error(error)))
     }
 }
 
@@ -199,5 +270,31 @@ impl AsyncWrite for Metered {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interim_answer_is_told_from_the_final_one() {
+        let begun = Stands::In { begun_here: true };
+        let further = Stands::In { begun_here: false };
+        for (reads, stands) in [
+            (&["HTTP/1.1 200 OK\r\n", "A: b\r\n\r\n"][..], &[begun, Stands::Before][..]),
+            (&["HTTP/1.1 100 Go\r\n\r\n", "HTTP/1.1 200"], &[Stands::Between, begun]),
+            (&["HTTP/1.1 100 Go\r\n\r\nHTTP/1.1 2"], &[begun]),
+            (&["HTTP/1.1 103 E\nLink: x\n", "\n", "H"], &[begun, Stands::Between, begun]),
+            (
+                &["HTTP/1.1", " 103 E\r\nA: b", "\r\n\r", "\n"],
+                &[begun, further, further, Stands::Between],
+            ),
+        ] {
+            let mut heads = Heads { in_http1: true, ..Heads::default() };
+            let seen: Vec<Stands> = reads.iter().map(|read| heads.walk(read.as_bytes())).collect();
+            assert_eq!(seen, stands, "{reads:?}");
+        }
+        assert_eq!(Heads::default().walk(b"HTTP/1.1 100 Go\r\n\r\n"), Stands::Before);
     }
 }
