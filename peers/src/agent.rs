@@ -3,7 +3,7 @@
 
 use crate::clock;
 use crate::measure::{self, Window};
-use crate::monitors::Workload;
+use crate::monitors::{self, Workload};
 use crate::nginx::Nginx;
 use crate::plane::Plane;
 use crate::process::{self, PROBER_CORE, Program, on};
@@ -122,12 +122,12 @@ impl Run {
         counts
     }
 
-    /// How many slots of `gap` were due within the window. Slots count
-    /// intervals since the epoch, so a phase less than one matters at the edge only.
+    /// How many slots of `gap` were due within the window.
     fn slots_within(&self, gap: &Gap) -> u64 {
-        let interval = i64::try_from(self.interval_ms).unwrap_or(1);
-        let first = gap.first.max(self.from_ms / interval);
-        let last = gap.last.min(self.to_ms / interval - 1);
+        let slots = monitors::slots(gap.monitor, self.interval_ms);
+        // Both ends as `rows` takes them: from the first millisecond to before the last.
+        let first = gap.first.max(slots.first_after(self.from_ms - 1));
+        let last = gap.last.min(slots.first_after(self.to_ms - 1) - 1);
         u64::try_from(last - first + 1).unwrap_or(0)
     }
 }

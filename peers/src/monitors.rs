@@ -88,14 +88,12 @@ impl Workload {
     }
 
     fn assignment(&self, index: u32, spec: &Value, starts_ms: i64) -> Assignment {
-        let id = Uuid::from_u128(u128::from(index));
-        let interval_ms = i64::try_from(self.interval_ms).unwrap_or(i64::MAX);
-        let slots = Slots::spread(id, interval_ms, 0, 1);
+        let slots = slots(index, self.interval_ms);
         let mut spec = spec.clone();
         spec["name"] = name(index).into();
         spec["interval"] = format!("{}s", self.interval_ms / 1_000).into();
         Assignment {
-            monitor_id: Bytes::copy_from_slice(id.as_bytes()),
+            monitor_id: Bytes::copy_from_slice(id(index).as_bytes()),
             revision: 1,
             spec_json: spec.to_string().into(),
             anchor_ms: slots.anchor_ms,
@@ -103,6 +101,15 @@ impl Workload {
             first_slot: slots.first_after(starts_ms),
         }
     }
+}
+
+/// When the slots of monitor `index` are due.
+pub(crate) fn slots(index: u32, interval_ms: u64) -> Slots {
+    Slots::spread(id(index), i64::try_from(interval_ms).unwrap_or(i64::MAX), 0, 1)
+}
+
+fn id(index: u32) -> Uuid {
+    Uuid::from_u128(u128::from(index))
 }
 
 /// The name of monitor `index`.

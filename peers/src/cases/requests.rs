@@ -56,7 +56,7 @@ pub(super) async fn https(bench: &Bench) -> anyhow::Result<Table> {
         spec: |index| {
             json!({ "target": format!("https://{}:{}/m{index}", address(index), nginx::HTTPS) })
         },
-        rate: 1_500,
+        rate: 2_400,
         peer: blackbox::HTTPS,
         count: |window| window.us_per_request(),
     })
