@@ -51,7 +51,7 @@ fn wanted() -> TimestampingFlag {
 
 /// Both clocks at one moment.
 #[derive(Debug, Clone, Copy)]
-struct Reading {
+pub(super) struct Reading {
     monotonic: Instant,
     wall: Duration,
 }
@@ -61,14 +61,32 @@ impl Reading {
         Self { monotonic: clock::monotonic(), wall: clock::wall() }
     }
 
-    /// When what was stamped `stamp` (since the Unix epoch) came, if that lies
-    /// between `earlier` and this reading and the wall clock was not set in between.
-    fn place(&self, stamp: Duration, earlier: &Self) -> Option<Instant> {
+    pub(super) fn new((monotonic, wall): (Instant, Duration)) -> Self {
+        Self { monotonic, wall }
+    }
+
+    /// Whether the wall clock was set since `earlier`.
+    pub(super) fn was_set_since(&self, earlier: &Self) -> bool {
         let elapsed = self.monotonic.saturating_duration_since(earlier.monotonic);
-        let by_wall = self.wall.checked_sub(earlier.wall)?;
-        let age = self.wall.checked_sub(stamp)?;
-        let stepped = by_wall.abs_diff(elapsed) > STEP;
-        if stepped || age > elapsed { None } else { self.monotonic.checked_sub(age) }
+        let by_wall = self.wall.checked_sub(earlier.wall);
+        by_wall.is_none_or(|by_wall| by_wall.abs_diff(elapsed) > STEP)
+    }
+
+    /// When it was `stamp` (since the Unix epoch) on the monotonic clock, before
+    /// or after this reading.
+    pub(super) fn carry_over(&self, stamp: Duration) -> Option<Instant> {
+        match self.wall.checked_sub(stamp) {
+            Some(before) => self.monotonic.checked_sub(before),
+            None => self.monotonic.checked_add(stamp - self.wall),
+        }
+    }
+
+    /// When what was stamped `stamp` came, if that lies between `earlier` and this
+    /// reading and the wall clock was not set in between.
+    fn place(&self, stamp: Duration, earlier: &Self) -> Option<Instant> {
+        let at =
+            self.carry_over(stamp).filter(|at| (earlier.monotonic..=self.monotonic).contains(at));
+        if self.was_set_since(earlier) { None } else { at }
     }
 }
 

@@ -49,9 +49,11 @@ pub const TLS_SWEEP: usize = 64;
 /// How often the host's resolver configuration is looked at, at most.
 pub const RESOLV_CONF_LOOK: Duration = Duration::from_secs(10);
 /// For how long an answer of the host's own name servers, to whatever question,
-/// shows that they are there. Above what a resolver takes to give up on a zone
-/// whose servers are gone, so that one such zone does not make them look dead.
-pub const OWN_SERVERS_PATIENCE: Duration = Duration::from_secs(30);
+/// shows that they are there. Once they are gone, targets are blamed for so long.
+pub const OWN_SERVERS_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a lookup waits before these servers, if they were not heard of lately,
+/// are asked something else as well.
+pub const OWN_SERVERS_DOUBT: Duration = Duration::from_millis(300);
 /// How late a deadline may be noticed before this process is taken to have been
 /// held up (stopped, or very busy).
 pub const HELD_UP: Duration = Duration::from_millis(5);

@@ -8,8 +8,8 @@
 //! To add a kind: a folder of the kind's name with a type that implements
 //! [`Probe`], a variant in [`Prepared`]'s `Plan` and its two arms below, the
 //! kind's capability in `hyperverge_protocol::monitor::Kind`, and tests against
-//! a real server that misbehaves (`tests/probe_<kind>.rs`). An error that this
-//! host may have caused is never `fail`; see [`failure::Failure`].
+//! a server that misbehaves (`tests/probe/`) and one that others wrote
+//! (`tests/conformance/`). An error that this host may have caused is never `fail`; see [`failure::Failure`].
 
 pub mod arrival;
 pub mod certificate;
@@ -162,22 +162,16 @@ enum Plan {
 }
 
 impl Prepared {
-    /// Works out what every check of `spec` shares. Never fails: a
-    /// specification that cannot be checked makes every check `unsupported`.
+    /// Works out what every check of `spec` shares. `spec` keeps the rules of
+    /// [`MonitorSpec::check`], as whatever [`MonitorSpec::from_json`] read does. Never
+    /// fails: what cannot be checked all the same makes every check say why.
     pub fn new(context: &ProbeContext, spec: &MonitorSpec) -> Self {
-        let plan = match spec.check().into_iter().next() {
-            Some(problem) => {
-                Err(Failure::unsupported(Reason::UnsupportedSpec, problem.to_string()))
-            }
-            None => match spec.kind {
-                Kind::Http => http::HttpProbe::prepare(context, spec).map(Box::new).map(Plan::Http),
-                Kind::Icmp => icmp::IcmpProbe::prepare(context, spec).map(Box::new).map(Plan::Icmp),
-                Kind::Dns => dns::DnsProbe::prepare(context, spec).map(Box::new).map(Plan::Dns),
-                Kind::Tcp => tcp::TcpProbe::prepare(context, spec).map(Box::new).map(Plan::Tcp),
-                Kind::Tls => {
-                    certificate::TlsProbe::prepare(context, spec).map(Box::new).map(Plan::Tls)
-                }
-            },
+        let plan = match spec.kind {
+            Kind::Http => http::HttpProbe::prepare(context, spec).map(Box::new).map(Plan::Http),
+            Kind::Icmp => icmp::IcmpProbe::prepare(context, spec).map(Box::new).map(Plan::Icmp),
+            Kind::Dns => dns::DnsProbe::prepare(context, spec).map(Box::new).map(Plan::Dns),
+            Kind::Tcp => tcp::TcpProbe::prepare(context, spec).map(Box::new).map(Plan::Tcp),
+            Kind::Tls => certificate::TlsProbe::prepare(context, spec).map(Box::new).map(Plan::Tls),
         };
         Self {
             plan,

@@ -3,16 +3,20 @@
 //!
 //! A host may get its network, or another one, after the agent started, so its
 //! configuration is looked at again while the agent runs. And where its
-//! servers are silent about everything, no target is to blame: what they
-//! answered last is known to all who ask them.
+//! servers are silent about everything, no target is to blame; where they are
+//! silent about one name, its zone is. To tell the two apart, what they answered
+//! last is known to all who ask them, and where that is long ago, a lookup
+//! that has to wait is accompanied by a question that any server can answer.
 
 use super::failure::Failure;
-use super::limits::{OWN_SERVERS_PATIENCE, RESOLV_CONF_LOOK};
+use super::limits::{OWN_SERVERS_DOUBT, OWN_SERVERS_PATIENCE, RESOLV_CONF_LOOK};
 use crate::clock;
 use hyperverge_protocol::outcome::Reason;
 use std::fs;
+use std::future::Future;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -33,6 +37,28 @@ impl LastAnswer {
     /// They answered now.
     pub fn note(&self) {
         self.0.fetch_max(clock::boot_ms(), Relaxed);
+    }
+
+    /// Runs `lookup`. If it has to wait and nothing was answered lately, `witness`
+    /// runs beside it: another question to the same servers, whose answer (`true`)
+    /// shows that they are there.
+    pub async fn accompany<T>(
+        &self,
+        lookup: impl Future<Output = T>,
+        witness: impl Future<Output = bool>,
+    ) -> T {
+        let mut lookup = pin!(lookup);
+        if let Ok(done) = tokio::time::timeout(OWN_SERVERS_DOUBT, lookup.as_mut()).await {
+            return done;
+        }
+        if self.is_long_ago(clock::boot_ms()) {
+            tokio::select! {
+                biased;
+                done = lookup.as_mut() => return done,
+                answered = witness => if answered { self.note() },
+            }
+        }
+        lookup.await
     }
 
     /// Whether a lookup that began at `began_ms` (milliseconds of the boot clock)

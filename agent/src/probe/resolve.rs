@@ -15,6 +15,7 @@ use hickory_resolver::lookup_ip::LookupIp;
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 use hyperverge_protocol::monitor::Family;
 use hyperverge_protocol::outcome::Reason;
@@ -121,7 +122,10 @@ impl Resolve for SystemResolver {
                 Failure::unsupported(Reason::AgentFault, message)
             })?;
             let began_ms = clock::boot_ms();
-            let found = resolvers.of(family).lookup_ip(absolute(name).as_ref()).await;
+            let resolver = resolvers.of(family);
+            let name_asked = absolute(name);
+            let lookup = resolver.lookup_ip(name_asked.as_ref());
+            let found = self.last.accompany(lookup, answers_at_all(resolver)).await;
             match &found {
                 Ok(found) if is_of_hosts_file(found) => {}
                 Ok(_) | Err(NetError::Dns(_)) => self.last.note(),
@@ -139,6 +143,12 @@ impl Resolve for SystemResolver {
     fn is_silent(&self, began_ms: i64) -> bool {
         self.last.is_long_ago(began_ms)
     }
+}
+
+/// Whether the servers answer a question that needs nobody else's: who serves the root.
+async fn answers_at_all(resolver: &TokioResolver) -> bool {
+    let asked = resolver.lookup(Name::root(), RecordType::NS).await;
+    matches!(asked, Ok(_) | Err(NetError::Dns(_)))
 }
 
 /// A name with a dot is whole as it stands. The host's search list is for single

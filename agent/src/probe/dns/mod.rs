@@ -110,7 +110,9 @@ impl DnsProbe {
                 let own = &context.0.name_servers;
                 let servers = own.of_family(self.family)?;
                 let began_ms = clock::boot_ms();
-                let asked = self.ask_in_turn(&servers, deadline, seen).await;
+                let witness = answers_at_all(&servers, deadline.end(), self.timeout);
+                let asking = self.ask_in_turn(&servers, deadline, seen);
+                let asked = own.last.accompany(asking, witness).await;
                 match &asked {
                     Ok(_) => own.last.note(),
                     Err(failure)
@@ -248,6 +250,21 @@ impl DnsProbe {
             (asked, _) => asked,
         }
     }
+}
+
+/// Whether any of `servers` answers a question that needs nobody else's.
+async fn answers_at_all(servers: &[SocketAddr], end: std::time::Instant, timeout: Span) -> bool {
+    let Ok(question) = Question::of_root() else { return false };
+    let asking = servers.iter().take(limits::CONNECT_ADDRESSES).map(|server| {
+        let question = &question;
+        Box::pin(async move {
+            let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
+            let mut deadline = Deadline::new(end, timeout, timer);
+            let mut unseen = Observation::bare(Outcome::Ok, None, "");
+            udp::ask(question, *server, &mut deadline, &mut unseen).await
+        })
+    });
+    futures_util::future::select_ok(asking).await.is_ok()
 }
 
 fn tls_client(context: &ProbeContext, spec: &MonitorSpec) -> Result<Option<TlsClient>, Failure> {

@@ -39,9 +39,17 @@ impl Question {
         };
         let mut absolute = Name::from_labels(name.labels())?;
         absolute.set_fqdn(true);
-        let query = Query::query(absolute, record_type(options.record));
+        Self::of(Query::query(absolute, record_type(options.record)), options.recursion)
+    }
+
+    /// Who serves the root: what any name server can tell.
+    pub(super) fn of_root() -> Result<Self, QuestionError> {
+        Self::of(Query::query(Name::root(), RecordType::NS), true)
+    }
+
+    fn of(query: Query, recursion: bool) -> Result<Self, QuestionError> {
         let mut message = Message::new(0, MessageType::Query, OpCode::Query);
-        message.metadata.recursion_desired = options.recursion;
+        message.metadata.recursion_desired = recursion;
         message.add_query(query.clone());
         let mut edns = Edns::new();
         edns.set_max_payload(limits::DNS_UDP_PAYLOAD);

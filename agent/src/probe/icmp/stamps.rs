@@ -4,22 +4,17 @@
 //! messages, so that a stamp is only ever carried over the moment that its
 //! message lay in the socket. Where the wall clock was set since the batch
 //! before, the stamps of this one may be from before or after and none is
-//! believed. (`super::super::arrival` does the same for sockets of one check,
-//! which can hold on to the time at which they were opened.)
+//! believed. (A socket of one check holds on to the time at which it was
+//! opened instead; both go by [`Reading`].)
 
 use crate::clock;
+use crate::probe::arrival::Reading;
 use std::time::{Duration, Instant};
-
-/// How far the two clocks may drift apart between two batches: a little, and
-/// as much as a wall clock is ever slewed (adjtimex(2): 500 ppm).
-const STEP: Duration = Duration::from_millis(1);
-const SLEW: u32 = 1_000;
 
 /// Both clocks at the last batch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Clocks {
-    monotonic: Instant,
-    wall: Duration,
+    reading: Reading,
     believed: bool,
 }
 
@@ -28,8 +23,8 @@ impl Clocks {
         Self::of(clock::both())
     }
 
-    fn of((monotonic, wall): (Instant, Duration)) -> Self {
-        Self { monotonic, wall, believed: true }
+    fn of(both: (Instant, Duration)) -> Self {
+        Self { reading: Reading::new(both), believed: true }
     }
 
     /// Reads both for the next batch.
@@ -38,22 +33,15 @@ impl Clocks {
         *self
     }
 
-    fn then(&self, (monotonic, wall): (Instant, Duration)) -> Self {
-        let elapsed = monotonic.saturating_duration_since(self.monotonic);
-        let stepped = wall
-            .checked_sub(self.wall)
-            .is_none_or(|by_wall| by_wall.abs_diff(elapsed) > STEP + elapsed / SLEW);
-        Self { monotonic, wall, believed: !stepped }
+    fn then(&self, both: (Instant, Duration)) -> Self {
+        let reading = Reading::new(both);
+        Self { reading, believed: !reading.was_set_since(&self.reading) }
     }
 
-    /// When a message of this batch came, if its stamp is there and believed.
+    /// When a message of this batch came, if its stamp is there and believed. It may
+    /// have come while the batch was being read.
     pub(super) fn place(&self, stamp: Option<Duration>) -> Option<Instant> {
-        let stamp = stamp.filter(|_| self.believed)?;
-        match self.wall.checked_sub(stamp) {
-            Some(before) => self.monotonic.checked_sub(before),
-            // It came while the batch was being read.
-            None => self.monotonic.checked_add(stamp - self.wall),
-        }
+        self.reading.carry_over(stamp.filter(|_| self.believed)?)
     }
 }
 
@@ -83,13 +71,5 @@ mod tests {
             let after = set.then((later + MS, wall + MS));
             assert_eq!(after.place(Some(wall)), Some(later), "{wall:?}");
         }
-    }
-
-    #[test]
-    fn slewing_over_a_long_silence_is_no_step() {
-        let start = clock::monotonic();
-        let hour = Duration::from_secs(3_600);
-        let slewed = Clocks::of((start, EPOCH)).then((start + hour, EPOCH + hour + MS * 1_800));
-        assert_eq!(slewed.place(Some(slewed.wall)), Some(start + hour));
     }
 }
