@@ -130,9 +130,10 @@ async fn a_boot_that_never_met_the_control_plane_dates_nothing() {
     plane.revive();
     plane
         .until("dated rows again", |state| {
-            let undated = state.decoded().iter().any(|b| b.undated && b.rows.len() >= 2);
-            let through = state.decoded().iter().filter_map(|b| b.complete_through_ms).max();
-            undated
+            let batches = state.decoded();
+            let undated: usize = batches.iter().filter(|b| b.undated).map(|b| b.rows.len()).sum();
+            let through = batches.iter().filter_map(|b| b.complete_through_ms).max();
+            undated >= 2
                 && state.hellos.len() >= 2
                 && through > Some(now_ms() - 3_000)
                 && state.rows().len() >= 7
