@@ -14,6 +14,7 @@
 mod plan;
 mod region;
 mod sentence;
+mod severity;
 
 use crate::correlation::{Evaluation, RegionView, Scope, Verdict};
 use crate::notification::NoticeKind;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub use plan::{Ending, end, plan};
 pub use region::{fall_silent, hear_again};
 pub use sentence::phrase;
+pub use severity::{SEVERITY_LABEL, severity};
 
 /// What an incident is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,3 +12,13 @@ pub const LATE_AFTER_MS: i64 = 120_000;
 pub const MESSAGE_TEXT_CHARS: usize = 300;
 /// Rows of one lane that are looked at.
 pub const LANE_ROWS: usize = 200;
+/// Channels of one route.
+pub const ROUTE_CHANNELS: usize = 32;
+/// Labels that a route, silence or maintenance window may want.
+pub const MATCH_LABELS: usize = 32;
+/// Monitors that a silence or maintenance window may name.
+pub const HOLD_MONITORS: usize = 200;
+/// A silence's comment or a window's name.
+pub const HOLD_TEXT_CHARS: usize = 500;
+/// How long a silence or maintenance window may last: 400 days, in ms.
+pub const HOLD_LONGEST_MS: i64 = 400 * 86_400_000;
