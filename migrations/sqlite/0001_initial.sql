@@ -147,6 +147,7 @@ CREATE TABLE agents (
     complete_through BIGINT,                   -- freshness: all its slots up to here are known
     accepted_version BIGINT,                   -- the set it says it works from
     lost_at          BIGINT,                   -- set while it is considered lost
+    discredited_at   BIGINT,                   -- set while it has lost its vote: it fails what others see healthy
     PRIMARY KEY (organisation_id, id)
 );
 CREATE INDEX agents_region ON agents (organisation_id, region_id);
@@ -283,6 +284,9 @@ CREATE TABLE region_states (
     successes       BIGINT NOT NULL,
     streak_began    BIGINT,
     newest_slot     BIGINT NOT NULL,
+    newest_at       BIGINT,                    -- start of the newest observation counted, vote or not
+    burst_id        BLOB,                  -- the newest check of a burst that was counted
+    burst_index     BIGINT,
     observed_at     BIGINT,                    -- start of the newest real observation; null: none yet
     reason          TEXT,
     message         TEXT,

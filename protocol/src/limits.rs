@@ -65,6 +65,12 @@ pub const MESSAGE_BYTES: usize = 512;
 pub const LABELS: usize = 32;
 /// Streak thresholds (`fail_after`, `recover_after`).
 pub const STREAK_MAX: u32 = 100;
+/// Monitors that one can depend on.
+pub const PARENTS: usize = 16;
+/// Openings and resolutions that can be asked for before an incident counts as flapping.
+pub const FLAP_CHANGES: u32 = 32;
+/// The shortest time over which flapping is judged.
+pub const FLAP_WITHIN_MIN: Duration = Duration::from_secs(60);
 /// An expected status range list.
 pub const STATUS_RANGES: usize = 32;
 /// Answers of a name server that a result keeps.

@@ -223,6 +223,23 @@ fn names_and_lists() {
     );
     refused("policy/fail_after", json!(0), "policy.fail_after must be 1 to 100");
     refused("policy/recover_after", json!(101), "policy.recover_after must be 1 to 100");
+    accepted("policy", json!({ "confirm": false, "flap": { "changes": 0 } }));
+    accepted("policy/flap", json!({ "changes": 32, "within": "24h", "settle": "1s" }));
+    for changes in [1, 33] {
+        let rule = "policy.flap.changes must be 2 to 32, or 0 for never";
+        refused("policy/flap", json!({ "changes": changes }), rule);
+    }
+    refused("policy/flap", json!({ "within": "59s" }), "policy.flap.within must be 1m to 24h");
+    refused("policy/flap", json!({ "settle": "25h" }), "policy.flap.settle must be 1s to 24h");
+    accepted("depends_on", json!(["edge-gateway"]));
+    refused("depends_on", json!(["a", "a"]), "depends_on[1] must not repeat");
+    refused("depends_on", json!(["Edge"]), &format!("depends_on[0] {slug}"));
+    refused(
+        "depends_on",
+        json!([minimal()["name"]]),
+        "depends_on[0] must not be the monitor itself",
+    );
+    refused("depends_on", json!(vec!["a"; 17]), "depends_on must be at most 16 monitors");
     let mut two = with("policy/quorum", json!({ "count": 3 }));
     two["regions"] = json!(["a", "b"]);
     assert_eq!(

@@ -2,12 +2,13 @@
 
 use hyperverge_control_core::assignment::Slots;
 use hyperverge_control_core::correlation::{
-    Held, Newest, RegionState, RegionView, Scope, Seat, Sight, StateRow, Step, Taken, Thresholds,
-    Track, Verdict, evaluate, seat_names, view,
+    BurstMark, Held, Newest, RegionState, RegionView, Scope, Seat, Sight, StateRow, Step, Taken,
+    Thresholds, Track, Verdict, evaluate, seat_names, view,
 };
 use hyperverge_protocol::monitor::Quorum;
 use hyperverge_protocol::outcome::Outcome;
 use proptest::prelude::*;
+use uuid::Uuid;
 
 const POLICY: Thresholds = Thresholds { fail_after: 2, recover_after: 2, stale_after_ms: 90_000 };
 const STEP_MS: i64 = 10_000;
@@ -22,6 +23,7 @@ fn sight(slot: i64, outcome: Outcome) -> Step {
     };
     Step::Sight(Sight {
         slot,
+        burst: None,
         started_at: slot * STEP_MS,
         outcome,
         reason: reason.map(str::to_owned),
@@ -91,6 +93,34 @@ fn late_and_disordered_steps_are_history() {
 }
 
 #[test]
+fn checks_of_a_burst_count_once_and_take_no_slot_away() {
+    let burst = |id: u128, index, started_at, outcome| {
+        let Step::Sight(sight) = sight(10, outcome) else { unreachable!() };
+        let burst = Some(BurstMark { id: Uuid::from_u128(id), index });
+        Step::Sight(Sight { burst, started_at, ..sight })
+    };
+    let newest = Newest { slot: 10, started_at: 100_000 };
+    let mut track = Track::new(1, POLICY, None, Some(newest));
+    let step = |track: &mut Track, step: Step| track.step(&step, 115_000);
+    let fail = Outcome::Fail;
+    assert_eq!(step(&mut track, burst(1, 1, 99_999, fail)), Taken::History, "asked before it");
+    assert_eq!(step(&mut track, burst(1, 1, 102_000, fail)), Taken::Counted);
+    assert_eq!(step(&mut track, burst(1, 1, 103_000, fail)), Taken::History, "a second copy");
+    assert_eq!(track.clone().into_row().unwrap().state, RegionState::Up);
+    assert_eq!(step(&mut track, burst(1, 2, 103_000, fail)), Taken::Counted);
+    let row = track.clone().into_row().unwrap();
+    assert_eq!((row.state, row.since), (RegionState::Down, Some(102_000)));
+    assert_eq!((row.newest_slot, row.newest_at), (10, Some(103_000)));
+    assert_eq!(step(&mut track, burst(2, 1, 104_000, Outcome::Ok)), Taken::Counted);
+    // The slot's own check comes after bursts that ran while its predecessor was newest.
+    assert_eq!(step(&mut track, sight(11, Outcome::Ok)), Taken::Counted);
+    assert_eq!(track.into_row().unwrap().state, RegionState::Up);
+    let mut steady = Track::new(1, POLICY, None, Some(newest));
+    assert_eq!(step(&mut steady, burst(1, 1, 102_000, Outcome::Ok)), Taken::Counted);
+    assert_eq!(steady.into_row(), None, "steady success writes no row");
+}
+
+#[test]
 fn a_gap_or_another_revision_ends_a_streak() {
     let row = StateRow {
         revision: 1,
@@ -100,6 +130,8 @@ fn a_gap_or_another_revision_ends_a_streak() {
         successes: 0,
         streak_began: Some(100_000),
         newest_slot: 10,
+        newest_at: None,
+        burst: None,
         observed_at: Some(100_000),
         reason: Some("connect_refused".into()),
         message: None,
@@ -139,6 +171,7 @@ fn seat(complete_through: Option<i64>, row: Option<StateRow>) -> Seat {
             slots: Slots { anchor_ms: 0, interval_ms: STEP_MS },
             predecessor_through: None,
             complete_through,
+            discredited: false,
         }),
         row,
     }

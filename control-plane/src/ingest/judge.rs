@@ -95,6 +95,7 @@ impl Judge {
         let step = self.undated.is_none().then(|| {
             Step::Sight(Sight {
                 slot: row.slot,
+                burst: None,
                 started_at: row.started_us.div_euclid(1_000),
                 outcome,
                 reason: row.reason.clone(),

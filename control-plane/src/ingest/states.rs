@@ -131,7 +131,7 @@ impl Steps {
             let Some(mut steps) = questions.and_then(|map| map.remove(&question)) else {
                 continue;
             };
-            steps.sort_by_key(Step::slot);
+            steps.sort_by_key(Step::order);
             let newest = self.newest.get(&place).and_then(|map| map.get(&question)).copied();
             let thresholds = Thresholds::of(&monitor.spec);
             let mut track = Track::new(held.revision, thresholds, seat.row.clone(), newest);

@@ -67,6 +67,17 @@ pub async fn get(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<Option<Mon
     row.map(|row| read(&row)).transpose()
 }
 
+/// The monitor of this name.
+pub async fn by_name(
+    tx: &mut Tx,
+    organisation: Uuid,
+    name: &str,
+) -> Result<Option<Monitor>, StoreError> {
+    const SQL: &str = select!("m.name = $2");
+    let row = tx.fetch_optional(SQL, params![organisation, name]).await?;
+    row.map(|row| read(&row)).transpose()
+}
+
 /// Locks a monitor's row until the commit, so that a change is made to what was read.
 pub async fn lock(
     tx: &mut Tx,

@@ -19,6 +19,8 @@ fn down(newest_slot: i64) -> StateRow {
         successes: 0,
         streak_began: Some(newest_slot * 1_000),
         newest_slot,
+        newest_at: None,
+        burst: None,
         observed_at: Some(newest_slot * 1_000),
         reason: Some("connect_refused".into()),
         message: Some("nobody listens".into()),

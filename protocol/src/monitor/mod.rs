@@ -77,6 +77,10 @@ pub struct MonitorSpec {
     /// Channels by name; empty means the organisation's default channels.
     #[serde(default)]
     pub notify: Vec<String>,
+    /// Monitors by name without which this one cannot work: while one of them is
+    /// down, this one's page is held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<String>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     #[serde(default = "yes")]
@@ -138,6 +142,23 @@ pub struct Policy {
     /// How old a region's last observation may be and still vote; absent:
     /// three intervals, at least 90 s.
     pub stale_after: Option<Span>,
+    /// Whether the first failure of a streak asks every region at once.
+    pub confirm: bool,
+    #[serde(deserialize_with = "shape::object")]
+    pub flap: Flap,
+}
+
+/// When an incident that keeps coming back is one incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Flap {
+    /// Openings and resolutions within `within` that make it flapping; 2 to 32, or 0 for never.
+    pub changes: u32,
+    /// 1m to 24h.
+    pub within: Span,
+    /// How long it must then be well before it resolves; 1s to 24h.
+    pub settle: Span,
 }
 
 /// Votes needed, out of the regions the specification names.
@@ -215,6 +236,19 @@ fn yes() -> bool {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { quorum: Quorum::default(), fail_after: 2, recover_after: 2, stale_after: None }
+        Self {
+            quorum: Quorum::default(),
+            fail_after: 2,
+            recover_after: 2,
+            stale_after: None,
+            confirm: true,
+            flap: Flap::default(),
+        }
+    }
+}
+
+impl Default for Flap {
+    fn default() -> Self {
+        Self { changes: 4, within: Span::from_secs(1_800), settle: Span::from_secs(600) }
     }
 }

@@ -5,11 +5,13 @@
 //! 2. [`view`] says what that region tells now, given who is assigned, how far
 //!    the agent has reported, and the row. Silence is `unknown` here, never up
 //!    and never down.
-//! 3. [`evaluate`] counts the regions' votes over a fixed number of seats.
+//! 3. [`burst`] decides whether the first failure of a streak asks every region at once.
+//! 4. [`evaluate`] counts the regions' votes over a fixed number of seats.
 //!
 //! Trouble on our side keeps its seat and casts no vote, so it never makes a
 //! quorum easier.
 
+pub mod burst;
 mod streak;
 mod verdict;
 mod view;
@@ -17,9 +19,11 @@ mod view;
 use crate::words::words;
 use hyperverge_protocol::monitor::MonitorSpec;
 
-pub use streak::{HISTORY_AFTER_MS, Newest, Sight, StateRow, Step, Taken, Track, casts_no_vote};
+pub use streak::{
+    BurstMark, HISTORY_AFTER_MS, Newest, Sight, StateRow, Step, Taken, Track, casts_no_vote,
+};
 pub use verdict::{Evaluation, evaluate};
-pub use view::{Held, RegionView, Seat, seat_names, view};
+pub use view::{DISCREDITED, Held, RegionView, Seat, seat_names, view};
 
 /// What one region tells about one monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

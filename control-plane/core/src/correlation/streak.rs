@@ -15,6 +15,7 @@
 use super::{RegionState, Thresholds};
 use hyperverge_protocol::outcome::Outcome;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Observations older than this are history at any rate, ms.
 pub const HISTORY_AFTER_MS: i64 = 600_000;
@@ -30,16 +31,32 @@ pub struct StateRow {
     pub successes: u32,
     pub streak_began: Option<i64>,
     pub newest_slot: i64,
+    /// Start of the newest observation that was counted, vote or not.
+    pub newest_at: Option<i64>,
+    /// The newest check of a burst that was counted.
+    pub burst: Option<BurstMark>,
     /// Start of the newest observation that cast a vote.
     pub observed_at: Option<i64>,
     pub reason: Option<String>,
     pub message: Option<String>,
 }
 
+/// Which check of which burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BurstMark {
+    pub id: Uuid,
+    /// From 1 upward.
+    pub index: u32,
+}
+
 /// One observation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sight {
+    /// Of a burst's check: the newest slot that was due when it started.
     pub slot: i64,
+    /// `None` for a slot's own check.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub burst: Option<BurstMark>,
     pub started_at: i64,
     pub outcome: Outcome,
     pub reason: Option<String>,
@@ -58,11 +75,20 @@ pub enum Step {
 }
 
 impl Step {
-    /// What steps are ordered by.
+    /// The slot it is about, or the last of them.
     pub fn slot(&self) -> i64 {
         match self {
             Self::Sight(sight) => sight.slot,
             Self::Missed { last_slot, .. } => *last_slot,
+        }
+    }
+
+    /// What the steps of a place are counted in the order of: a slot's own check
+    /// comes before the bursts that started while it was the newest slot.
+    pub fn order(&self) -> (i64, i64) {
+        match self {
+            Self::Sight(Sight { slot, burst: Some(_), started_at, .. }) => (*slot, *started_at),
+            _ => (self.slot(), i64::MIN),
         }
     }
 
@@ -75,7 +101,9 @@ impl Step {
 /// The newest observation stored before, where there is no row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Newest {
+    /// The newest slot whose own check is stored.
     pub slot: i64,
+    /// When the newest check started, a burst's too.
     pub started_at: i64,
 }
 
@@ -92,7 +120,7 @@ pub fn casts_no_vote(reason: &str) -> bool {
     reason.starts_with("policy") || reason.starts_with("unsupported") || reason == "agent_fault"
 }
 
-/// Counts the steps of one monitor, region and revision, in the order of their slots.
+/// Counts the steps of one monitor, region and revision, in the order of [`Step::order`].
 #[derive(Debug, Clone)]
 pub struct Track {
     revision: i64,
@@ -121,11 +149,7 @@ impl Track {
 
     /// Counts one step at `now`.
     pub fn step(&mut self, step: &Step, now: i64) -> Taken {
-        let newest = match &self.row {
-            Some(row) => Some(row.newest_slot),
-            None => self.newest.map(|newest| newest.slot),
-        };
-        if newest.is_some_and(|newest| step.slot() <= newest) {
+        if self.is_behind(step) {
             return Taken::History;
         }
         match step {
@@ -136,6 +160,25 @@ impl Track {
             Step::Sight(sight) => self.sight(sight),
         }
         Taken::Counted
+    }
+
+    /// Whether something newer was counted. Checks of slots are ordered by their
+    /// slots, so that a second copy of one counts once whenever it was made; the
+    /// checks of bursts lie between them by the time of their start.
+    fn is_behind(&self, step: &Step) -> bool {
+        let (slot, at) = match &self.row {
+            Some(row) => (Some(row.newest_slot), row.newest_at),
+            None => (self.newest.map(|n| n.slot), self.newest.map(|n| n.started_at)),
+        };
+        let Step::Sight(sight) = step else {
+            return slot.is_some_and(|slot| step.slot() <= slot);
+        };
+        if at.is_some_and(|at| sight.started_at <= at) {
+            return true;
+        }
+        let Some(mark) = sight.burst else { return slot.is_some_and(|slot| sight.slot <= slot) };
+        let known = self.row.as_ref().and_then(|row| row.burst);
+        known.is_some_and(|known| known.id == mark.id && mark.index <= known.index)
     }
 
     fn missed(&mut self, last_slot: i64, reason: &str) {
@@ -153,11 +196,12 @@ impl Track {
         let no_vote = matches!(sight.outcome, Outcome::Policy | Outcome::Unsupported)
             || (sight.outcome == Outcome::Fail && reason.is_some_and(casts_no_vote));
         self.end_stale_streak(sight.started_at);
+        let slot = self.newest_slot_with(sight);
         self.row = match (sight.outcome, self.row.take()) {
             (Outcome::Ok, None) => None,
             (Outcome::Ok, Some(row)) => self.succeeded(row, sight),
             (outcome, row) => {
-                let row = row.unwrap_or_else(|| self.fresh(sight.slot, Some(sight.started_at)));
+                let row = row.unwrap_or_else(|| self.fresh(slot, Some(sight.started_at)));
                 Some(match outcome {
                     _ if no_vote => self.failed(row, sight, RegionState::Unknown),
                     Outcome::Degraded => self.degraded(row, sight),
@@ -166,12 +210,27 @@ impl Track {
             }
         };
         if let Some(row) = &mut self.row {
-            row.newest_slot = sight.slot;
+            row.newest_slot = slot;
+            row.newest_at = Some(sight.started_at);
+            row.burst = sight.burst.or(row.burst);
             if !no_vote {
                 row.observed_at = Some(sight.started_at);
             }
         }
-        self.newest = Some(Newest { slot: sight.slot, started_at: sight.started_at });
+        self.newest = Some(Newest { slot, started_at: sight.started_at });
+    }
+
+    /// The newest slot there is after `sight`. A burst's check is none: the slot's
+    /// own may still come.
+    fn newest_slot_with(&self, sight: &Sight) -> i64 {
+        let known = match (&self.row, self.newest) {
+            (Some(row), _) => Some(row.newest_slot),
+            (None, newest) => newest.map(|newest| newest.slot),
+        };
+        match sight.burst {
+            None => sight.slot,
+            Some(_) => known.unwrap_or(sight.slot - 1),
+        }
     }
 
     /// A row for a place that had none: it was steadily up if somebody looked
@@ -189,6 +248,8 @@ impl Track {
             successes: 0,
             streak_began: None,
             newest_slot: slot,
+            newest_at: newest.map(|newest| newest.started_at),
+            burst: None,
             observed_at: newest.map(|newest| newest.started_at),
             reason: None,
             message: None,

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
+/// Why the vote of a region does not count whose agent is itself at fault.
+pub const DISCREDITED: &str = "discredited";
+
 /// One region's seat, with what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seat {
@@ -26,6 +29,9 @@ pub struct Held {
     pub predecessor_through: Option<i64>,
     /// All the agent's slots up to here are known.
     pub complete_through: Option<i64>,
+    /// It fails what others see healthy (`vantage`): what it sees says nothing.
+    #[serde(default)]
+    pub discredited: bool,
 }
 
 /// What a region tells.
@@ -37,7 +43,7 @@ pub struct RegionView {
     /// Since when, as far as is known.
     pub since: Option<i64>,
     /// Why it is not up: a word of `protocol::outcome::Reason`, or of ours
-    /// (`unassigned`, `pending`, `silent`, `missed`).
+    /// (`unassigned`, `pending`, `silent`, `missed`, `discredited`).
     pub reason: Option<String>,
     pub message: Option<String>,
 }
@@ -64,6 +70,9 @@ pub fn view(seat: &Seat, stale_after_ms: i64, now: i64) -> RegionView {
     };
     let unknown = |reason, since| tells(RegionState::Unknown, since, Some(reason));
     let Some(held) = &seat.held else { return unknown("unassigned", None) };
+    if held.discredited {
+        return unknown(DISCREDITED, None);
+    }
     let begun = held.slots.due(held.first_slot);
     let own = held.complete_through.filter(|through| *through >= begun);
     let Some(through) = own.or(held.predecessor_through) else { return unknown("pending", None) };

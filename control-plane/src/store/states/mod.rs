@@ -8,7 +8,7 @@ mod seats;
 
 use super::{Row, StoreError, Tx};
 use crate::params;
-use hyperverge_control_core::correlation::{Scope, StateRow, Verdict};
+use hyperverge_control_core::correlation::{BurstMark, Scope, StateRow, Verdict};
 use uuid::Uuid;
 
 pub(in crate::store) use overview::phases;
@@ -127,13 +127,15 @@ pub async fn put_row(
     row: &StateRow,
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO region_states (organisation_id, monitor_id, region_id, revision,
-            state, since, failures, successes, streak_began, newest_slot, observed_at, reason,
-            message)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+            state, since, failures, successes, streak_began, newest_slot, newest_at, burst_id,
+            burst_index, observed_at, reason, message)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         ON CONFLICT (organisation_id, monitor_id, region_id) DO UPDATE SET
             revision = excluded.revision, state = excluded.state, since = excluded.since,
             failures = excluded.failures, successes = excluded.successes,
             streak_began = excluded.streak_began, newest_slot = excluded.newest_slot,
+            newest_at = excluded.newest_at, burst_id = excluded.burst_id,
+            burst_index = excluded.burst_index,
             observed_at = excluded.observed_at, reason = excluded.reason,
             message = excluded.message";
     let values = params![
@@ -147,6 +149,9 @@ pub async fn put_row(
         row.successes,
         row.streak_began,
         row.newest_slot,
+        row.newest_at,
+        row.burst.map(|mark| mark.id),
+        row.burst.map(|mark| mark.index),
         row.observed_at,
         row.reason.clone(),
         row.message.clone()
@@ -200,6 +205,13 @@ fn read_row(row: &Row) -> Result<StateRow, StoreError> {
         successes: count("successes")?,
         streak_began: row.get("streak_began")?,
         newest_slot: row.get("newest_slot")?,
+        newest_at: row.get("newest_at")?,
+        burst: match (row.get("burst_id")?, row.get::<Option<i64>>("burst_index")?) {
+            (Some(id), Some(index)) => {
+                Some(BurstMark { id, index: u32::try_from(index).unwrap_or(u32::MAX) })
+            }
+            _ => None,
+        },
         observed_at: row.get("observed_at")?,
         reason: row.get("reason")?,
         message: row.get("message")?,

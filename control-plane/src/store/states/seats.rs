@@ -85,7 +85,8 @@ async fn holders(
     monitor_ids: &[Uuid],
 ) -> Result<BTreeMap<(Uuid, Uuid), Held>, StoreError> {
     let sql = crate::among!(tx, "SELECT a.monitor_id, a.region_id, a.revision, a.first_slot,
-            a.anchor_ms, a.interval_ms, a.predecessor_through, g.complete_through
+            a.anchor_ms, a.interval_ms, a.predecessor_through, g.complete_through,
+            g.discredited_at
         FROM assignments a JOIN agents g
             ON g.organisation_id = a.organisation_id AND g.id = a.agent_id
         WHERE a.organisation_id = $1 AND a.ended_at IS NULL AND a.monitor_id ", uuids "$2", "");
@@ -100,6 +101,7 @@ async fn holders(
                 slots,
                 predecessor_through: row.get("predecessor_through")?,
                 complete_through: row.get("complete_through")?,
+                discredited: row.get::<Option<i64>>("discredited_at")?.is_some(),
             };
             Ok(((row.get("monitor_id")?, row.get("region_id")?), held))
         })

@@ -117,6 +117,22 @@ fn check_policy(spec: &MonitorSpec, found: &mut Problems) {
             "must be at least two intervals and at most 7d",
         );
     }
+    let flap = &policy.flap;
+    found.unless(
+        flap.changes == 0 || (2..=limits::FLAP_CHANGES).contains(&flap.changes),
+        "policy.flap.changes",
+        "must be 2 to 32, or 0 for never",
+    );
+    found.unless(
+        (limits::FLAP_WITHIN_MIN..=limits::INTERVAL_MAX).contains(&flap.within.0),
+        "policy.flap.within",
+        "must be 1m to 24h",
+    );
+    found.unless(
+        (limits::INTERVAL_MIN..=limits::INTERVAL_MAX).contains(&flap.settle.0),
+        "policy.flap.settle",
+        "must be 1s to 24h",
+    );
     if let Quorum::Count(count) = policy.quorum {
         let named = if spec.every_region() { limits::REGIONS } else { spec.regions.len() };
         found.unless(
@@ -135,6 +151,16 @@ fn check_lists(spec: &MonitorSpec, found: &mut Problems) {
             let field = format!("notify[{index}]");
             found.unless(is_slug(channel), &field, SLUG_RULE);
             found.unless(!spec.notify[..index].contains(channel), &field, "must not repeat");
+        }
+    }
+    if spec.depends_on.len() > limits::PARENTS {
+        found.unless(false, "depends_on", "must be at most 16 monitors");
+    } else {
+        for (index, parent) in spec.depends_on.iter().enumerate() {
+            let field = format!("depends_on[{index}]");
+            found.unless(is_slug(parent), &field, SLUG_RULE);
+            found.unless(*parent != spec.name, &field, "must not be the monitor itself");
+            found.unless(!spec.depends_on[..index].contains(parent), &field, "must not repeat");
         }
     }
     if spec.labels.len() > limits::LABELS {

@@ -1,13 +1,14 @@
 //! Whether what a specification names is there.
 
 use crate::api::Problem;
-use crate::store::{Tx, channels, regions};
+use crate::store::{Tx, channels, monitors, regions};
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::problem::FieldProblem;
 use uuid::Uuid;
 
-/// Refuses a specification that names a region or channel the organisation does
-/// not have.
+/// Refuses a specification that names a region, channel or monitor the
+/// organisation does not have. A circle of dependencies is no error: whoever is
+/// down first is held by nobody (`paging` looks at what is down, not at the graph).
 pub(super) async fn require(
     tx: &mut Tx,
     organisation: Uuid,
@@ -28,6 +29,12 @@ pub(super) async fn require(
         if channels::by_name(tx, organisation, name).await?.is_none() {
             let rule = format!("names a channel that does not exist: {name}");
             problems.push(FieldProblem::new(format!("notify[{index}]"), rule));
+        }
+    }
+    for (index, name) in spec.depends_on.iter().enumerate() {
+        if monitors::by_name(tx, organisation, name).await?.is_none() {
+            let rule = format!("names a monitor that does not exist: {name}");
+            problems.push(FieldProblem::new(format!("depends_on[{index}]"), rule));
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Problem::invalid(problems)) }
