@@ -26,6 +26,8 @@ pub struct Metrics {
     pub assignments: IntGauge,
     pub assignment_set_version: IntGauge,
     pub assignment_sets_refused_total: IntCounter,
+    /// Labels: result (taken, or why it was dropped).
+    pub burst_orders_total: IntCounterVec,
     pub link_up: IntGauge,
     pub link_connects_total: IntCounter,
     pub spool: SpoolMetrics,
@@ -119,6 +121,12 @@ impl Metrics {
                 r,
                 "agent_assignment_sets_refused_total",
                 "Sets forged, broken or old.",
+            ),
+            burst_orders_total: counters(
+                r,
+                "agent_burst_orders_total",
+                "result",
+                "Orders of bursts, by what became of them.",
             ),
             link_up: gauge(r, "agent_link_up", "1 while a session is established."),
             link_connects_total: counter(

@@ -1,6 +1,7 @@
 //! An observation becomes a row: dated, capped, in the wire's terms.
 
 use bytes::Bytes;
+use hyperverge_agent_core::schedule::BurstCheck;
 use hyperverge_protocol::limits::{MESSAGE_BYTES, SAMPLE_BYTES};
 use hyperverge_protocol::outcome::{Observation, Outcome, Phases, Reason};
 use hyperverge_protocol::wire::{self, ResultRow};
@@ -13,21 +14,24 @@ pub struct Timing {
     pub monitor: Uuid,
     pub revision: u64,
     pub slot: i64,
+    /// The check of a burst is due when it starts.
     pub due_us: i64,
+    pub burst: Option<BurstCheck>,
     pub started_us: i64,
     pub took: Duration,
 }
 
 /// The row of one finished check.
 pub fn row(timing: Timing, seen: Observation) -> ResultRow {
-    let Timing { monitor, revision, slot, due_us, started_us, took } = timing;
+    let Timing { monitor, revision, slot, due_us, burst, started_us, took } = timing;
+    let burst_id = burst.map(|check| Bytes::copy_from_slice(check.id.as_bytes()));
     let mut sample = seen.sample;
     sample.truncate(SAMPLE_BYTES);
     ResultRow {
         monitor_id: Bytes::copy_from_slice(monitor.as_bytes()),
         revision,
         slot,
-        due_us,
+        due_us: if burst.is_some() { started_us } else { due_us },
         started_us,
         ended_us: started_us.saturating_add(micros(took) as i64),
         outcome: outcome(seen.outcome).into(),
@@ -38,8 +42,8 @@ pub fn row(timing: Timing, seen: Observation) -> ResultRow {
         certificate_expires_s: seen.certificate_expires_s.unwrap_or(0),
         message: cut(seen.message, MESSAGE_BYTES),
         sample: sample.into(),
-        burst_id: Bytes::new(),
-        burst_index: 0,
+        burst_id: burst_id.unwrap_or_default(),
+        burst_index: burst.map_or(0, |check| check.index),
         redirects: seen.redirects.into(),
         body_bytes: seen.body_bytes,
         details: seen.details.map(|details| details.to_wire()),
@@ -94,6 +98,7 @@ mod tests {
             revision: 2,
             slot: -3,
             due_us: 1_000,
+            burst: None,
             started_us: 2_000,
             took: Duration::from_millis(4),
         };
@@ -104,5 +109,16 @@ mod tests {
         let phases = row.phases.expect("set");
         assert_eq!((phases.tls_us, phases.connect_us), (Some(7), None));
         assert_eq!(cut("äöü".into(), 3), "ä");
+    }
+
+    #[test]
+    fn the_check_of_a_burst_is_due_when_it_starts() {
+        let burst = Some(BurstCheck { id: Uuid::from_u128(7), index: 2 });
+        let (monitor, took) = (Uuid::from_u128(5), Duration::ZERO);
+        let timing =
+            Timing { monitor, revision: 2, slot: 9, due_us: 1_000, burst, started_us: 2_500, took };
+        let row = row(timing, Observation::bare(Outcome::Ok, None, ""));
+        assert_eq!((row.due_us, row.started_us), (2_500, 2_500));
+        assert_eq!((&row.burst_id[..], row.burst_index), (&Uuid::from_u128(7).as_bytes()[..], 2));
     }
 }

@@ -1,4 +1,4 @@
-//! Step 3, the doing: one task per started slot.
+//! Step 3, the doing: one task per started check.
 //!
 //! A check that hangs, panics or overruns its timeout takes nobody with it: its
 //! task is its own, its panic is caught, and after the timeout and some grace
@@ -56,10 +56,11 @@ pub enum Check<P> {
     Unsupported(String),
 }
 
-/// A finished slot.
+/// A finished check.
 #[derive(Debug)]
 pub struct Finished {
     pub ticket: Ticket,
+    pub outcome: Outcome,
     pub row: ResultRow,
     pub undated: bool,
 }
@@ -78,7 +79,7 @@ impl<P: Prober> Runner<P> {
         Self { prober, results, metrics }
     }
 
-    /// Starts one slot. `offset_us` maps the boot clock to control-plane time;
+    /// Starts one check. `offset_us` maps the boot clock to control-plane time;
     /// `None` while undated.
     pub fn start(&self, due: Due<Arc<Check<P::Prepared>>>, offset_us: Option<i64>) {
         let prober = self.prober.clone();
@@ -88,6 +89,7 @@ impl<P: Prober> Runner<P> {
             let started_us = clock::boot_us().saturating_add(offset_us.unwrap_or(0));
             let began = clock::monotonic();
             let seen = check(&*prober, &due.check, due.slot).await;
+            let outcome = seen.outcome;
             let took = clock::monotonic().saturating_duration_since(began);
             metrics.observe(&seen, took);
             let timing = Timing {
@@ -95,11 +97,13 @@ impl<P: Prober> Runner<P> {
                 revision: due.revision,
                 slot: due.slot,
                 due_us: due.due_ms.saturating_mul(1_000),
+                burst: due.burst,
                 started_us,
                 took,
             };
             let row = rows::row(timing, seen);
-            let finished = Finished { ticket: due.ticket, row, undated: offset_us.is_none() };
+            let undated = offset_us.is_none();
+            let finished = Finished { ticket: due.ticket, outcome, row, undated };
             // The engine is gone only when the agent is going down, and it has
             // listed the slot as missed before.
             let _gone = results.send(finished).await;

@@ -17,6 +17,7 @@ use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 pub enum Purpose {
     ResultBatch,
     AssignmentSet,
+    BurstOrder,
 }
 
 impl Purpose {
@@ -24,6 +25,7 @@ impl Purpose {
         match self {
             Self::ResultBatch => b"hyperverge/1/result-batch\0",
             Self::AssignmentSet => b"hyperverge/1/assignment-set\0",
+            Self::BurstOrder => b"hyperverge/1/burst-order\0",
         }
     }
 }

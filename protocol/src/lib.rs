@@ -36,3 +36,6 @@ pub mod wire {
 
 /// The application protocol that both ends of the link name in their handshake.
 pub const ALPN: &[u8] = b"hyperverge/1";
+
+/// The capability of an agent that runs confirmation bursts ([`wire::BurstOrder`]).
+pub const BURST_CAPABILITY: &str = "burst:1";

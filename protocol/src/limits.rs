@@ -71,6 +71,11 @@ pub const PARENTS: usize = 16;
 pub const FLAP_CHANGES: u32 = 32;
 /// The shortest time over which flapping is judged.
 pub const FLAP_WITHIN_MIN: Duration = Duration::from_secs(60);
+/// From one answer of a confirmation burst to its next check.
+pub const BURST_SPACING: Duration = Duration::from_secs(1);
+/// The longest life of a burst's order. What is older than ten minutes is history,
+/// so a later answer would say nothing.
+pub const BURST_LIFE: Duration = Duration::from_secs(600);
 /// An expected status range list.
 pub const STATUS_RANGES: usize = 32;
 /// Answers of a name server that a result keeps.

@@ -112,6 +112,18 @@ fn assignment_set() -> AssignmentSet {
     }
 }
 
+fn burst_order() -> BurstOrder {
+    BurstOrder {
+        agent_id: bytes(0, 32),
+        burst_id: bytes(64, 16),
+        monitor_id: bytes(16, 16),
+        revision: 3,
+        failures: 2,
+        asked_ms: 1_764_000_000_000,
+        expires_ms: 1_764_000_037_000,
+    }
+}
+
 #[test]
 fn what_agents_say() {
     agent(
@@ -240,6 +252,10 @@ fn what_is_signed() {
     let set = envelope::seal(Purpose::AssignmentSet, set, &key());
     let manifest = SetManifest { envelope: Some(set) };
     control("control_set_manifest", control_frame::Body::SetManifest(manifest));
+    check("burst_order", &burst_order());
+    let burst = burst_order().encode_to_vec().into();
+    let burst = envelope::seal(Purpose::BurstOrder, burst, &key());
+    control("control_burst", control_frame::Body::Burst(burst));
 }
 
 #[test]

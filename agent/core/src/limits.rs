@@ -23,6 +23,13 @@ pub const STARTS_PER_TURN_MOST: usize = 256;
 /// A started check waits about so long whenever it has something to do.
 pub const TURN_US: i64 = 5_000;
 
+/// Confirmation bursts that have checks to make; past that, orders are refused.
+pub const ACTIVE_BURSTS: usize = 256;
+/// Orders of bursts that are remembered, so that none runs twice.
+pub const REMEMBERED_BURSTS: usize = 16_384;
+/// How far an order's times may lie ahead of this agent's idea of them, ms.
+pub const BURST_SKEW_MS: i64 = 5_000;
+
 /// Clock samples that are remembered.
 pub const CLOCK_SAMPLES: usize = 64;
 /// How old a clock sample may be while a younger one exists.

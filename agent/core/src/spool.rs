@@ -275,10 +275,18 @@ impl Spool {
 
 /// Folds rows into gap records, as `admission` asks; returns the rows that stay.
 /// A plain success is `ok`; everything else says something nobody may lose first.
+/// The check of a burst owns no slot, so it leaves no gap; somebody waits for its
+/// answer, so it stays while failures do.
 pub fn fold(rows: Vec<ResultRow>, admission: Admission, gaps: &mut Vec<Missed>) -> Vec<ResultRow> {
     let mut kept = Vec::new();
     for row in rows {
         let plain = row.outcome == Outcome::Ok as i32;
+        if !row.burst_id.is_empty() {
+            if admission != Admission::Nothing {
+                kept.push(row);
+            }
+            continue;
+        }
         let reason = match admission {
             Admission::Whole => None,
             Admission::Failures => plain.then_some(MissedReason::SpoolFull),
@@ -366,6 +374,22 @@ mod tests {
         assert!(fold(rows, Admission::Nothing, &mut gaps).is_empty());
         assert_eq!(gaps.len(), 3);
         assert_eq!(gaps[1].reason, MissedReason::Overload, "a lost failure is no success");
+    }
+
+    #[test]
+    fn the_check_of_a_burst_leaves_no_gap() {
+        let row = ResultRow {
+            outcome: Outcome::Ok.into(),
+            burst_id: vec![7; 16].into(),
+            ..ResultRow::default()
+        };
+        let mut gaps = vec![];
+        for (admission, kept) in
+            [(Admission::Whole, 1), (Admission::Failures, 1), (Admission::Nothing, 0)]
+        {
+            assert_eq!(fold(vec![row.clone()], admission, &mut gaps).len(), kept, "{admission:?}");
+        }
+        assert!(gaps.is_empty());
     }
 
     #[test]

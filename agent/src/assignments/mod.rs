@@ -5,6 +5,7 @@
 //! higher than the one held, and every part is there with the hash the manifest
 //! names. Then it is stored ([`store`]), put in force, and accepted.
 
+mod order;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod tests;
 use crate::limits::TIME_MS;
 use bytes::Bytes;
 use ed25519_dalek::VerifyingKey;
+use hyperverge_agent_core::schedule::Burst;
 use hyperverge_protocol::envelope::{self, EnvelopeError, Purpose};
 use hyperverge_protocol::identity::AgentId;
 use hyperverge_protocol::limits::{INTERVAL_MAX, INTERVAL_MIN, SET_PART_BYTES, SET_PARTS};
@@ -23,6 +25,8 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use uuid::Uuid;
+
+pub use order::OrderError;
 
 /// Why a set is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -126,6 +130,11 @@ impl Assembler {
         let parts = vec![None; set.part_hashes.len()];
         self.pending = Some(Pending { manifest, set, parts });
         self.complete()
+    }
+
+    /// An order of a burst came.
+    pub fn open_burst(&self, envelope: &Envelope) -> Result<Burst, OrderError> {
+        order::open(envelope, &self.key, &self.agent_id)
     }
 
     /// A part came.

@@ -26,7 +26,7 @@ use hyperverge_agent_core::batch::Batcher;
 use hyperverge_agent_core::clock::{ControlClock, SavedOffset};
 use hyperverge_agent_core::limits::JUMP_MS;
 use hyperverge_agent_core::missed::{Missed, MissedReason};
-use hyperverge_agent_core::schedule::{Caps, Effect, Now, Resume, Schedule};
+use hyperverge_agent_core::schedule::{Burst, Caps, Effect, Now, Resume, Schedule};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -39,6 +39,8 @@ use tracing::{error, info, warn};
 pub enum Input {
     /// A verified set, already stored, with its life so far.
     Set(Arc<HeldSet>, Life),
+    /// An order of a burst whose signature was believed.
+    Burst(Burst),
     /// An answered request: sent and received on the boot clock.
     Sample { sent_us: i64, received_us: i64, control_ms: i64 },
     /// The control plane revoked this agent: stop probing.
@@ -204,7 +206,7 @@ impl<P: Prober> Engine<P> {
 
     fn finished(&mut self, finished: Finished) {
         let now = self.now();
-        let Finished { ticket, row, undated } = finished;
+        let Finished { ticket, outcome, row, undated } = finished;
         if self.batcher.waiting_rows() >= limits::ROWS_WAITING {
             self.around.metrics.spool.results_folded_total.with_label_values(&["waiting"]).inc();
             self.schedule.handle_abandoned(ticket, MissedReason::Overload, now);
@@ -212,7 +214,7 @@ impl<P: Prober> Engine<P> {
         }
         let length = prost::Message::encoded_len(&row);
         self.batcher.handle_row(row, length, undated, now.boot_ms);
-        self.schedule.handle_finished(ticket, now);
+        self.schedule.handle_finished(ticket, outcome, now);
     }
 
     fn seal_if_due(&mut self, now: Now) {
@@ -260,6 +262,7 @@ impl<P: Prober> Engine<P> {
     fn input(&mut self, input: Input) {
         match input {
             Input::Set(set, life) => self.take_set(&set, life),
+            Input::Burst(burst) => self.take_burst(burst),
             Input::Sample { sent_us, received_us, control_ms } => {
                 self.sample(sent_us, received_us, control_ms);
             }
@@ -275,6 +278,24 @@ impl<P: Prober> Engine<P> {
                 self.stopping = Some((done, clock::boot_ms().saturating_add(bound)));
             }
         }
+    }
+
+    /// Undated, nobody can say whether an order still holds.
+    fn take_burst(&mut self, burst: Burst) {
+        if !self.clock.is_dated() {
+            return;
+        }
+        let now = self.now();
+        let became = match self.schedule.handle_burst(burst, now) {
+            Ok(()) => "taken",
+            Err(refusal) => {
+                let (Burst { id, monitor, revision, .. }, reason) = (burst, refusal.as_str());
+                info!(burst = %id, %monitor, revision, reason, "an order of a burst is dropped");
+                reason
+            }
+        };
+        self.around.metrics.burst_orders_total.with_label_values(&[became]).inc();
+        self.drain_effects(now);
     }
 
     fn sample(&mut self, sent_us: i64, received_us: i64, control_ms: i64) {

@@ -6,8 +6,6 @@ use crate::assignments::{HeldAssignment, HeldSet};
 use crate::clock;
 use crate::runner::{Check, Prober};
 use hyperverge_agent_core::schedule::Assigned;
-use hyperverge_protocol::egress::{parse_endpoint, parse_proxy, parse_url};
-use hyperverge_protocol::monitor::{Kind, MonitorSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -102,7 +100,7 @@ impl<P: Prober> Engine<P> {
                     timeout: spec.timeout().0,
                     prepared: self.prober.prepare(&spec),
                 };
-                (Arc::new(check), watched_host(&spec))
+                (Arc::new(check), spec.asked_host().into())
             }
             Err(rule) => {
                 warn!(monitor = %held.monitor, revision = held.revision, rule, "specification is not readable");
@@ -131,62 +129,5 @@ fn placed<C>(place: &Place, check: C, target: Arc<str>, dated: bool) -> Assigned
         first_slot,
         target,
         check,
-    }
-}
-
-/// The host that a check of `spec` opens connections to, as far as it says;
-/// monitors of one host share its cap.
-fn watched_host(spec: &MonitorSpec) -> Arc<str> {
-    if spec.kind == Kind::Http
-        && let Some(proxy) = spec.http.proxy.as_deref().and_then(|text| parse_proxy(text).ok())
-        && let Some(host) = proxy.url.host_str()
-    {
-        return host.into();
-    }
-    let asked = match (spec.kind, &spec.dns.server) {
-        (Kind::Dns, Some(server)) => server,
-        (Kind::Dns, None) => return spec.target.as_str().into(),
-        _ => &spec.target,
-    };
-    if let Some(address) = spec.network.addresses.first() {
-        return address.to_string().into();
-    }
-    let url = parse_url(asked).or_else(|_| parse_endpoint(asked).map(|endpoint| endpoint.url));
-    match url.as_ref().ok().and_then(|url| url.host_str()) {
-        Some(host) => host.into(),
-        None => asked.as_str().into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn monitors_of_one_host_are_known_as_such() {
-        let host = |spec: &str| {
-            let spec = format!(r#"{{"name": "a", {spec}}}"#);
-            let spec = MonitorSpec::from_json(spec.as_bytes()).expect("a good monitor");
-            watched_host(&spec).to_string()
-        };
-        for spec in [
-            r#""target": "https://Example.com:8443/a""#,
-            r#""target": "http://example.com/b?c=d""#,
-            r#""kind": "tcp", "target": "example.com:22""#,
-            r#""kind": "icmp", "target": "example.com""#,
-            r#""kind": "dns", "target": "example.org", "dns": {"server": "example.com:53"}"#,
-        ] {
-            assert_eq!(host(spec), "example.com", "{spec}");
-        }
-        for spec in [
-            r#""target": "https://a.test/", "network": {"addresses": ["192.0.2.1"]}"#,
-            r#""target": "https://b.test/", "http": {"proxy": "http://192.0.2.1:3128"}"#,
-            r#""target": "http://c.test/", "http": {"proxy": "socks5://u:p@192.0.2.1:1080"}"#,
-            r#""kind": "tcp", "target": "192.0.2.1:22""#,
-        ] {
-            assert_eq!(host(spec), "192.0.2.1", "{spec}");
-        }
-        let asks_the_system = host(r#""kind": "dns", "target": "_sip._tcp.example.com""#);
-        assert_eq!(asks_the_system, "_sip._tcp.example.com");
     }
 }

@@ -16,6 +16,7 @@ use crate::{clock, limits};
 use bytes::Bytes;
 use hyperverge_agent_core::Lane;
 use hyperverge_agent_core::session::{Disconnect, Effect};
+use hyperverge_protocol::BURST_CAPABILITY;
 use hyperverge_protocol::wire::{
     AgentFrame, ControlFrame, Envelope, Goodbye, Heartbeat, Hello, LaneState, Refusal, RefusalCode,
     SetAccepted, agent_frame, control_frame,
@@ -262,7 +263,7 @@ impl LinkTask {
         });
         agent_frame::Body::Hello(Hello {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            capabilities: capabilities(),
+            capabilities: offered(),
             boot_id: Bytes::copy_from_slice(&self.boot_id),
             process_id: Bytes::copy_from_slice(&self.process_id),
             set_version: self.assembler.held(),
@@ -302,10 +303,22 @@ impl LinkTask {
                 let taken = self.assembler.handle_part(part);
                 self.handle_set(taken, wires).await?;
             }
+            Some(control_frame::Body::Burst(envelope)) => self.handle_burst(&envelope).await?,
             // A newer control plane may say things this version does not know.
             Some(control_frame::Body::Enrolled(_)) | None => {}
         }
         Ok(())
+    }
+
+    async fn handle_burst(&self, envelope: &Envelope) -> Result<(), Ended> {
+        match self.assembler.open_burst(envelope) {
+            Ok(burst) => self.tell(Input::Burst(burst)).await,
+            Err(error) => {
+                self.metrics.burst_orders_total.with_label_values(&["forged"]).inc();
+                warn!(%error, "order of a burst refused");
+                Ok(())
+            }
+        }
     }
 
     async fn handle_set(
@@ -341,6 +354,14 @@ impl LinkTask {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// What this agent can do: sorted, as the wire wants it.
+fn offered() -> Vec<String> {
+    let mut words = capabilities();
+    words.push(BURST_CAPABILITY.to_owned());
+    words.sort_unstable();
+    words
 }
 
 /// A busy control plane says so for every batch, and people look there, not here.

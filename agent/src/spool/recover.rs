@@ -80,7 +80,8 @@ fn resume(spool: &Spool, rows_beyond: &[Record]) -> Resume {
         if batch.undated {
             continue;
         }
-        for row in &batch.rows {
+        // The check of a burst did not do its slot.
+        for row in batch.rows.iter().filter(|row| row.burst_id.is_empty()) {
             if Some(row.due_us / 1_000) > through
                 && let Ok(monitor) = Uuid::from_slice(&row.monitor_id)
             {

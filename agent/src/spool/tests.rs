@@ -59,7 +59,8 @@ async fn sealed_bytes_are_the_same_after_a_restart() {
     assert_eq!(found.numbers, Numbers { live: 1, backlog: 1 });
     seal(&spool, vec![row(4, Outcome::Ok, 3)], Some(3_000)).await;
     spool.set_session(true);
-    seal(&spool, vec![row(6, Outcome::Fail, 3)], Some(4_500)).await;
+    let of_a_burst = ResultRow { burst_id: vec![7; 16].into(), ..row(7, Outcome::Fail, 3) };
+    seal(&spool, vec![row(6, Outcome::Fail, 3), of_a_burst], Some(4_500)).await;
     let before = spool.read(Lane::Live, 1).await.expect("held");
     drop(spool); // no shut-down: as after a kill
     let (spool, found, _) = open(dir.path(), ROOMY);

@@ -7,7 +7,7 @@ use hyperverge_agent::config::Config;
 use hyperverge_agent::runner::{CheckName, Prober};
 use hyperverge_agent::{app, enroll, identity};
 use hyperverge_protocol::monitor::MonitorSpec;
-use hyperverge_protocol::outcome::{Observation, Outcome};
+use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -39,6 +39,7 @@ impl Prober for FakeProber {
         match name.as_str() {
             "hung" => std::future::pending().await,
             "crash" => panic!("a probe that crashes"),
+            "down" => Observation::bare(Outcome::Fail, Some(Reason::ConnectRefused), ""),
             _ => Observation::bare(Outcome::Ok, None, ""),
         }
     }

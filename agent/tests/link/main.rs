@@ -3,6 +3,7 @@
 
 mod agent;
 mod assignment;
+mod bursts;
 mod enrolment;
 mod plane;
 mod restart;

@@ -44,11 +44,19 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Every row that was stored, by (monitor, slot).
+    /// Every row that was stored, of `burst`, in the order of its checks.
+    pub(crate) fn confirmed(&self, burst: u128) -> Vec<ResultRow> {
+        let rows = self.decoded().into_iter().flat_map(|batch| batch.rows);
+        let mut rows: Vec<_> = rows.filter(|row| row.burst_id[..] == burst.to_be_bytes()).collect();
+        rows.sort_by_key(|row| row.burst_index);
+        rows
+    }
+
+    /// Every slot's row that was stored, by (monitor, slot).
     pub(crate) fn rows(&self) -> BTreeMap<(u128, i64), ResultRow> {
         let mut rows = BTreeMap::new();
         for batch in self.decoded() {
-            for row in batch.rows {
+            for row in batch.rows.into_iter().filter(|row| row.burst_id.is_empty()) {
                 let monitor = u128::from_be_bytes(row.monitor_id[..].try_into().expect("16 bytes"));
                 rows.insert((monitor, row.slot), row);
             }
@@ -276,17 +284,27 @@ impl Plane {
             region: "eu-test".into(),
             part_hashes: vec![Sha256::digest(&payload).to_vec().into()],
         };
-        let signed: Bytes = set.encode_to_vec().into();
-        let message = [b"hyperverge/1/assignment-set\0", &signed[..]].concat();
-        let envelope = Envelope {
-            payload: signed,
-            key_id: Sha256::digest(signer.verifying_key().as_bytes()).to_vec().into(),
-            signature: signer.sign(&message).to_bytes().to_vec().into(),
-        };
+        let envelope = sealed(signer, "assignment-set", set.encode_to_vec());
         vec![
             encode(control_frame::Body::SetManifest(SetManifest { envelope: Some(envelope) })),
             encode(control_frame::Body::SetPart(SetPart { version, index: 0, payload })),
         ]
+    }
+}
+
+/// The frame of a burst's order for the agent with `key`.
+pub(crate) fn burst(signer: &SigningKey, agent: &SigningKey, order: BurstOrder) -> Vec<u8> {
+    let agent_id = Sha256::digest(agent.verifying_key().as_bytes()).to_vec().into();
+    let order = BurstOrder { agent_id, ..order };
+    encode(control_frame::Body::Burst(sealed(signer, "burst-order", order.encode_to_vec())))
+}
+
+fn sealed(signer: &SigningKey, kind: &str, payload: Vec<u8>) -> Envelope {
+    let message = [b"hyperverge/1/", kind.as_bytes(), b"\0", &payload].concat();
+    Envelope {
+        payload: payload.into(),
+        key_id: Sha256::digest(signer.verifying_key().as_bytes()).to_vec().into(),
+        signature: signer.sign(&message).to_bytes().to_vec().into(),
     }
 }
 

@@ -11,6 +11,7 @@
 
 mod check;
 mod expect;
+mod host;
 mod options;
 mod shape;
 mod status;

@@ -37,6 +37,16 @@ pub struct Caps {
     pub per_target: usize,
 }
 
+/// Whether a check that stands in no line may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Admits {
+    Now,
+    /// Nothing but the turn is against it.
+    NextTurn,
+    /// When a probe has ended.
+    Later,
+}
+
 /// One host that monitors watch.
 #[derive(Debug, Default)]
 struct Target {
@@ -143,6 +153,14 @@ impl Admission {
     /// Whether only the turn keeps somebody from starting.
     pub(super) fn is_held(&self) -> bool {
         self.left_this_turn == 0 && self.has_room() && self.front().is_some()
+    }
+
+    /// Whether a check of `target` may start before all that stand in line.
+    pub(super) fn admits(&self, target: usize) -> Admits {
+        if !self.has_room() || self.targets[target].in_flight >= self.caps.per_target {
+            return Admits::Later;
+        }
+        if self.left_this_turn == 0 { Admits::NextTurn } else { Admits::Now }
     }
 
     /// Takes the next that may start out of the line.

@@ -14,6 +14,7 @@
 //!   waits in a queue of its own that is let go at a fixed pace: waking up is
 //!   no storm, and a monitor of one check a day still gets its check.
 //! - Replacing the set keeps the phase of every assignment that stays.
+//! - What the control plane orders out of turn goes before slots, see `burst.rs`.
 //!
 //! Call [`Schedule::handle_timeout`] at [`Schedule::next_wakeup`], then drain
 //! [`Schedule::poll_effect`]. While [`Schedule::is_held`], let everything else that
@@ -21,6 +22,7 @@
 //! look again. `now` may step either way; a slot is never run twice.
 
 mod admission;
+mod burst;
 mod entry;
 mod slot;
 #[cfg(test)]
@@ -28,11 +30,14 @@ mod tests;
 
 use crate::limits::{JUMP_MS, LATE_MS, LATE_PER_SECOND, SLOW_MS};
 use crate::missed::{Missed, MissedReason};
-use admission::Admission;
 pub use admission::Caps;
+use admission::{Admission, Admits};
+use burst::Bursts;
+pub use burst::{Burst, BurstCheck, BurstRefusal};
 pub use slot::{Assigned, Due, Effect, Now, Resume, Ticket};
 
 use entry::{Entry, Queue, Waiting};
+use hyperverge_protocol::outcome::Outcome;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
@@ -44,6 +49,8 @@ struct Running {
     revision: u64,
     slot: i64,
     due_ms: i64,
+    /// It was started for this burst, and owns no slot.
+    burst: Option<Uuid>,
     started_boot_ms: i64,
     /// It fills a place of the slow share.
     slow: bool,
@@ -67,6 +74,9 @@ pub struct Schedule<C> {
     /// When the late queue may let its next slot go.
     late_next_ms: i64,
     running: BTreeMap<Ticket, Running>,
+    bursts: Bursts,
+    /// A burst's check waits for nothing but the next turn.
+    burst_held: bool,
     /// (due, ticket) of every slot that is due and neither finished nor missed.
     open: BTreeSet<(i64, Ticket)>,
     effects: VecDeque<Effect<C>>,
@@ -91,6 +101,8 @@ impl<C: Clone> Schedule<C> {
             late: VecDeque::new(),
             late_next_ms: i64::MIN,
             running: BTreeMap::new(),
+            bursts: Bursts::default(),
+            burst_held: false,
             open: BTreeSet::new(),
             effects: VecDeque::new(),
             resume,
@@ -154,6 +166,11 @@ impl<C: Clone> Schedule<C> {
                 self.admission.adopt(target);
             }
         }
+        let entries = &self.entries;
+        self.bursts.renew(|monitor, revision| {
+            let position = *positions.get(&monitor)?;
+            (entries[position].assigned.revision == revision).then_some(position)
+        });
         // Everybody keeps their place in the line.
         let mut line: Vec<usize> = (0..self.entries.len()).collect();
         line.sort_by_key(|position| self.entries[*position].place.unwrap_or(u64::MAX));
@@ -186,22 +203,42 @@ impl<C: Clone> Schedule<C> {
         self.release(now);
     }
 
+    /// Takes an order of the control plane, whose signature was believed.
+    pub fn handle_burst(&mut self, burst: Burst, now: Now) -> Result<(), BurstRefusal> {
+        let holds = |entry: &Entry<C>| {
+            (entry.assigned.monitor, entry.assigned.revision) == (burst.monitor, burst.revision)
+        };
+        let works = !self.idle && !self.stopped;
+        let entry = self.entries.iter().position(holds).filter(|_| works);
+        self.bursts.take(burst, entry, now.control_ms)?;
+        self.release(now);
+        Ok(())
+    }
+
     /// While [`Self::is_held`]: how long everything else that was ready took to
     /// run once. Call [`Self::handle_timeout`] after it.
     pub fn handle_turn(&mut self, took_us: i64) {
         self.admission.note_turn(took_us);
     }
 
-    /// Whether slots wait for nothing but the next turn.
+    /// Whether checks wait for nothing but the next turn.
     pub fn is_held(&self) -> bool {
-        self.admission.is_held()
+        self.burst_held || self.admission.is_held()
     }
 
-    /// A started slot's row is in the batch being filled (or was given up and
-    /// is listed as missed there).
-    pub fn handle_finished(&mut self, ticket: Ticket, now: Now) {
+    /// The row of a started check is in the batch being filled.
+    pub fn handle_finished(&mut self, ticket: Ticket, outcome: Outcome, now: Now) {
+        self.finish(ticket, matches!(outcome, Outcome::Ok | Outcome::Degraded), now);
+    }
+
+    fn finish(&mut self, ticket: Ticket, succeeded: bool, now: Now) {
         let Some(running) = self.running.remove(&ticket) else { return };
-        self.open.remove(&(running.due_ms, ticket));
+        match running.burst {
+            Some(burst) => self.bursts.ended(burst, succeeded, now.control_ms),
+            None => {
+                self.open.remove(&(running.due_ms, ticket));
+            }
+        }
         self.admission.ended(running.target, running.slow, &self.entries);
         if let Some(position) = running.entry {
             let entry = &mut self.entries[position];
@@ -214,13 +251,14 @@ impl<C: Clone> Schedule<C> {
         }
     }
 
-    /// A started slot will never have a row.
+    /// A started check will never have a row: its slot is missed, if it has one.
     pub fn handle_abandoned(&mut self, ticket: Ticket, reason: MissedReason, now: Now) {
-        if let Some(running) = self.running.get(&ticket).filter(|running| !running.outdated) {
+        let owns_slot = |running: &&Running| !running.outdated && running.burst.is_none();
+        if let Some(running) = self.running.get(&ticket).filter(owns_slot) {
             let missed = Missed::one(running.monitor, running.revision, running.slot, reason);
             self.effects.push_back(Effect::Missed(missed));
         }
-        self.handle_finished(ticket, now);
+        self.finish(ticket, false, now);
     }
 
     /// Starts nothing more. What runs may still finish.
@@ -236,12 +274,15 @@ impl<C: Clone> Schedule<C> {
     /// still finish.
     pub fn reset(&mut self, resume: Resume) {
         let running = std::mem::take(&mut self.running);
+        let mut bursts = std::mem::take(&mut self.bursts);
+        bursts.end_all();
         let ticket = self.next_ticket;
         let stopped = self.stopped;
         *self = Self::new(self.admission.caps(), resume);
         self.next_ticket = ticket;
         self.stopped = stopped;
         self.running = running;
+        self.bursts = bursts;
         for running in self.running.values_mut() {
             running.entry = None;
             running.target = None;
@@ -263,10 +304,9 @@ impl<C: Clone> Schedule<C> {
         let due = self.heap.peek().map(|Reverse((due_ms, _))| *due_ms);
         let paced = !self.late.is_empty() && self.admission.has_room();
         let late = paced.then_some(self.late_next_ms);
-        match (due, late) {
-            (Some(due), Some(late)) => Some(due.min(late)),
-            (due, late) => due.or(late),
-        }
+        // One that could have started at the last look waits for the end of a probe.
+        let burst = self.bursts.next_after(self.last_look_ms);
+        [due, late, burst].into_iter().flatten().min()
     }
 
     /// The greatest control-plane time such that every slot due at or before it
@@ -296,6 +336,8 @@ impl<C: Clone> Schedule<C> {
 
     fn go_idle(&mut self) {
         self.idle = true;
+        self.bursts.end_all();
+        self.burst_held = false;
         self.admission.dismiss();
         self.late.clear();
         for position in 0..self.entries.len() {
@@ -337,10 +379,10 @@ impl<C: Clone> Schedule<C> {
         if self.resume.sealed.remove(&key) {
             return;
         }
-        let ticket = Ticket(self.next_ticket);
-        self.next_ticket += 1;
         let due_ms = entry.assigned.due_ms(latest);
+        let ticket = self.ticket();
         let late = now_ms.saturating_sub(due_ms) > LATE_MS;
+        let entry = &mut self.entries[position];
         entry.waiting = Some(Waiting { slot: latest, due_ms, ticket, late });
         self.open.insert((due_ms, ticket));
         self.enqueue(position);
@@ -385,6 +427,7 @@ impl<C: Clone> Schedule<C> {
     }
 
     fn release(&mut self, now: Now) {
+        self.release_bursts(now);
         self.admit_late(now.control_ms);
         while let Some(position) = self.admission.next(&self.entries) {
             match self.entries[position].leave(Queue::Ready) {
@@ -411,10 +454,50 @@ impl<C: Clone> Schedule<C> {
     }
 
     fn start(&mut self, position: usize, waiting: Waiting, now: Now) {
-        let entry = &mut self.entries[position];
-        entry.waiting = None;
-        entry.busy = true;
+        self.entries[position].waiting = None;
         let Waiting { slot, due_ms, ticket, .. } = waiting;
+        self.launch(position, ticket, (slot, due_ms), None, now);
+    }
+
+    /// Starts what bursts may: before any slot, within the caps.
+    fn release_bursts(&mut self, now: Now) {
+        self.burst_held = false;
+        self.bursts.end_expired(now.control_ms);
+        for place in 0..self.bursts.active().len() {
+            let active = self.bursts.active()[place];
+            let entry = &self.entries[active.entry];
+            if !active.is_due(now.control_ms) || entry.busy {
+                continue;
+            }
+            match self.admission.admits(entry.target) {
+                Admits::Now => {
+                    let slot = entry.assigned.slot_at(now.control_ms);
+                    let check = self.bursts.started(place);
+                    let ticket = self.ticket();
+                    self.launch(active.entry, ticket, (slot, now.control_ms), Some(check), now);
+                }
+                Admits::NextTurn => self.burst_held = true,
+                Admits::Later => {}
+            }
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        ticket
+    }
+
+    fn launch(
+        &mut self,
+        position: usize,
+        ticket: Ticket,
+        (slot, due_ms): (i64, i64),
+        burst: Option<BurstCheck>,
+        now: Now,
+    ) {
+        let entry = &mut self.entries[position];
+        entry.busy = true;
         let (monitor, revision) = (entry.assigned.monitor, entry.assigned.revision);
         let check = entry.assigned.check.clone();
         let (target, slow) = (entry.target, entry.slow);
@@ -424,6 +507,7 @@ impl<C: Clone> Schedule<C> {
             revision,
             slot,
             due_ms,
+            burst: burst.map(|check| check.id),
             started_boot_ms: now.boot_ms,
             slow,
             host: entry.assigned.target.clone(),
@@ -432,13 +516,7 @@ impl<C: Clone> Schedule<C> {
             entry: Some(position),
         };
         self.running.insert(ticket, running);
-        self.effects.push_back(Effect::Start(Due {
-            ticket,
-            monitor,
-            revision,
-            slot,
-            due_ms,
-            check,
-        }));
+        let due = Due { ticket, monitor, revision, slot, due_ms, burst, check };
+        self.effects.push_back(Effect::Start(due));
     }
 }

@@ -1,5 +1,6 @@
 //! What goes into a schedule and what comes out of it.
 
+use super::burst::BurstCheck;
 use crate::missed::Missed;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -48,18 +49,21 @@ pub struct Resume {
     pub sealed: BTreeSet<(Uuid, u64, i64)>,
 }
 
-/// Names one started slot until it is finished or abandoned.
+/// Names one started check until it is finished or abandoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub(super) u64);
 
-/// A slot to start now.
+/// A check to start now: of a slot, or of a burst.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due<C> {
     pub ticket: Ticket,
     pub monitor: Uuid,
     pub revision: u64,
+    /// For a burst's check, the newest slot that is due.
     pub slot: i64,
+    /// For a burst's check, now.
     pub due_ms: i64,
+    pub burst: Option<BurstCheck>,
     pub check: C,
 }
 

@@ -41,7 +41,7 @@ impl World {
             self.ends.peek().copied().filter(|Reverse((end, _))| *end <= self.now_ms)
         {
             self.ends.pop();
-            self.schedule.handle_finished(ticket, at(self.now_ms));
+            self.schedule.handle_finished(ticket, Outcome::Ok, at(self.now_ms));
         }
         self.schedule.handle_timeout(at(self.now_ms));
         let (started, missed) = drain(&mut self.schedule);
@@ -138,7 +138,7 @@ fn who_waits_for_a_host_starts_when_a_place_there_is_free() {
     // A new set in between forgets neither the probe nor who waits for it.
     schedule.replace(vec![assigned(4, 1, 60_000), assigned(1, 1, 60_000)], i64::MAX, at(10));
     assert!(drain(&mut schedule).0.is_empty());
-    schedule.handle_finished(first[0].ticket, at(20));
+    schedule.handle_finished(first[0].ticket, Outcome::Ok, at(20));
     let (second, _) = drain(&mut schedule);
     assert_eq!(second.len(), 1);
     assert_ne!(second[0].monitor, first[0].monitor);
@@ -155,7 +155,7 @@ fn a_new_set_does_not_change_the_order_of_the_line() {
         let (started, _) = drain(&mut schedule);
         order.extend(started.iter().map(|due| due.monitor.as_u128()));
         schedule.replace(set([1, 2, 3, 4]), i64::MAX, at(ms));
-        schedule.handle_finished(started[0].ticket, at(ms));
+        schedule.handle_finished(started[0].ticket, Outcome::Ok, at(ms));
     }
     assert_eq!(order, [3, 1, 4, 2]);
 }

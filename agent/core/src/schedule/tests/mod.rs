@@ -1,8 +1,10 @@
 //! Slots, caps and time, example by example; then whatever order things come in.
 
 mod admission;
+mod bursts;
 
 use super::*;
+use bursts::Confirmations;
 use proptest::prelude::*;
 
 type Slots = BTreeSet<(u128, u64, i64)>;
@@ -44,7 +46,7 @@ fn run(schedule: &mut Schedule<()>, from: i64, ms: i64) -> (Vec<i64>, Vec<Missed
             misses.extend(missed);
             for due in started {
                 slots.push(due.slot);
-                schedule.handle_finished(due.ticket, now);
+                schedule.handle_finished(due.ticket, Outcome::Ok, now);
             }
             if !schedule.is_held() {
                 break;
@@ -64,7 +66,7 @@ fn slots_start_when_due_and_the_frontier_follows() {
     assert_eq!(schedule.next_wakeup(), Some(1_000));
     schedule.handle_timeout(at(500));
     assert_eq!(schedule.complete_through(), Some(-1), "the probe in flight holds it back");
-    schedule.handle_finished(started[0].ticket, at(600));
+    schedule.handle_finished(started[0].ticket, Outcome::Ok, at(600));
     assert_eq!(schedule.complete_through(), Some(500));
 }
 
@@ -75,12 +77,12 @@ fn a_hung_probe_misses_its_own_slots_only() {
     let (started, _) = drain(&mut schedule);
     let hung = started.iter().find(|due| due.monitor == Uuid::from_u128(1)).expect("both start");
     let other = started.iter().find(|due| due.ticket != hung.ticket).expect("both start");
-    schedule.handle_finished(other.ticket, at(5));
+    schedule.handle_finished(other.ticket, Outcome::Ok, at(5));
     let (slots, missed) = run(&mut schedule, 1_000, 2_400);
     assert_eq!(slots, [1, 2, 3], "the other monitor runs on");
     let lost: Vec<_> = missed.iter().map(|m| (m.first, m.last, m.reason)).collect();
     assert_eq!(lost, [(1, 1, MissedReason::Overload), (2, 2, MissedReason::Overload)]);
-    schedule.handle_finished(hung.ticket, at(3_450));
+    schedule.handle_finished(hung.ticket, Outcome::Ok, at(3_450));
     let (started, _) = drain(&mut schedule);
     assert_eq!(started.iter().map(|due| due.slot).collect::<Vec<_>>(), [3], "still in time");
 }
@@ -95,7 +97,7 @@ fn under_overload_everybody_gets_a_turn() {
         let now = at(ms);
         schedule.handle_timeout(now);
         if let Some(done) = running.pop_front() {
-            schedule.handle_finished(done.ticket, now);
+            schedule.handle_finished(done.ticket, Outcome::Ok, now);
         }
         for due in drain(&mut schedule).0 {
             *turns.entry(due.monitor).or_default() += 1;
@@ -180,8 +182,11 @@ fn stopping_reports_what_will_not_run() {
 #[derive(Debug, Clone)]
 enum Step {
     Pass(i64),
-    FinishOldest,
-    FinishNewest,
+    /// Whether the check succeeded.
+    FinishOldest(bool),
+    FinishNewest(bool),
+    /// (monitor, failures, how old the request is, how long it lives, milliseconds).
+    Burst(u128, u32, i64, i64),
     /// (monitor, interval) of the set; a new revision when the flag is set.
     Replace(Vec<(u128, i64)>, bool),
 }
@@ -192,8 +197,10 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0i64..900).prop_map(Step::Pass),
         1 => (3_000i64..60_000).prop_map(Step::Pass),
         1 => (-5_000i64..0).prop_map(Step::Pass),
-        6 => Just(Step::FinishOldest),
-        4 => Just(Step::FinishNewest),
+        6 => any::<bool>().prop_map(Step::FinishOldest),
+        4 => any::<bool>().prop_map(Step::FinishNewest),
+        3 => (1u128..8, 0u32..5, -6_000i64..6_000, 0i64..30_000)
+            .prop_map(|(monitor, failures, age, life)| Step::Burst(monitor, failures, age, life)),
         1 => (set, any::<bool>()).prop_map(|(set, newer)| Step::Replace(set, newer)),
     ]
 }
@@ -206,12 +213,20 @@ struct Ledger {
     running: Vec<Due<()>>,
     held: BTreeMap<u128, Assigned<()>>,
     revision: u64,
+    bursts: Confirmations,
 }
 
 impl Ledger {
-    fn record(&mut self, schedule: &mut Schedule<()>) -> Result<(), TestCaseError> {
+    fn record(&mut self, schedule: &mut Schedule<()>, now_ms: i64) -> Result<(), TestCaseError> {
         let (started, missed) = drain(schedule);
         for due in started {
+            let runs = self.running.iter().any(|other| other.monitor == due.monitor);
+            prop_assert!(!runs, "two probes of {} at once", due.monitor);
+            if due.burst.is_some() {
+                self.bursts.started(&due, self.held.get(&due.monitor.as_u128()), now_ms)?;
+                self.running.push(due);
+                continue;
+            }
             let key = (due.monitor.as_u128(), due.revision, due.slot);
             prop_assert!(!self.missed.contains(&key), "{key:?} missed, then started");
             prop_assert!(self.started.insert(key), "{key:?} started twice");
@@ -225,6 +240,12 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    fn finish(&mut self, schedule: &mut Schedule<()>, due: &Due<()>, well: bool, now_ms: i64) {
+        let outcome = if well { Outcome::Ok } else { Outcome::Fail };
+        self.bursts.ended(due, well, now_ms);
+        schedule.handle_finished(due.ticket, outcome, at(now_ms));
     }
 
     /// No host is asked by more than `most` at once.
@@ -257,8 +278,9 @@ impl Ledger {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// No slot twice and none lost, whatever time does: each slot of a held
-    /// assignment that `complete_through` covers is finished or missed.
+    /// No slot twice and none lost, whatever time and bursts do: each slot of a
+    /// held assignment that `complete_through` covers is finished or missed. And
+    /// bursts do what they were ordered, within the caps.
     #[test]
     fn every_slot_is_started_or_missed_exactly_once(
         steps in prop::collection::vec(step(), 1..120),
@@ -279,29 +301,38 @@ proptest! {
                     now_ms += ms;
                     planned_ms = planned_ms.max(now_ms);
                 }
-                Step::FinishOldest if !ledger.running.is_empty() => {
-                    schedule.handle_finished(ledger.running.remove(0).ticket, at(now_ms));
+                Step::FinishOldest(well) if !ledger.running.is_empty() => {
+                    let due = ledger.running.remove(0);
+                    ledger.finish(&mut schedule, &due, well, now_ms);
                 }
-                Step::FinishNewest => {
+                Step::FinishNewest(well) => {
                     if let Some(due) = ledger.running.pop() {
-                        schedule.handle_finished(due.ticket, at(now_ms));
+                        ledger.finish(&mut schedule, &due, well, now_ms);
                     }
                 }
-                Step::FinishOldest => {}
+                Step::FinishOldest(_) => {}
+                Step::Burst(monitor, failures, age, life) => {
+                    let revision = ledger.held.get(&monitor).map_or(0, |held| held.revision);
+                    let (id, monitor) = (Uuid::nil(), Uuid::from_u128(monitor));
+                    let (asked_ms, expires_ms) = (now_ms - age, now_ms - age + life);
+                    let order = Burst { id, monitor, revision, failures, asked_ms, expires_ms };
+                    ledger.bursts.order(&mut schedule, order, now_ms)?;
+                }
                 Step::Replace(wanted, newer) => {
                     let set = ledger.set(&wanted, newer, planned_ms);
                     schedule.replace(set, i64::MAX, at(now_ms));
                 }
             }
-            ledger.record(&mut schedule)?;
+            ledger.record(&mut schedule, now_ms)?;
             schedule.handle_timeout(at(now_ms));
-            ledger.record(&mut schedule)?;
+            ledger.record(&mut schedule, now_ms)?;
             prop_assert!(ledger.running.len() <= cap);
             ledger.crowded(per_target)?;
             let through = schedule.complete_through().expect("a set was given");
             let running: Slots = ledger
                 .running
                 .iter()
+                .filter(|due| due.burst.is_none())
                 .map(|due| (due.monitor.as_u128(), due.revision, due.slot))
                 .collect();
             for held in ledger.held.values() {
