@@ -6,6 +6,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod backtest;
 pub mod clock;
 pub mod ingest;
 pub mod keys;

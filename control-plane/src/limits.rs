@@ -115,3 +115,13 @@ pub const INGEST_GROUP_ROWS: usize = 20_000;
 pub const INGEST_ATTEMPTS: u32 = 4;
 /// When an agent whose batch could not be stored may send it again.
 pub const INGEST_RETRY_AFTER: Duration = Duration::from_millis(1_000);
+/// The longest time a backtest covers.
+pub const BACKTEST_RANGE: Duration = Duration::from_secs(31 * 24 * 3_600);
+/// Results that one backtest reads.
+pub const BACKTEST_RESULTS: usize = 300_000;
+/// Missed ranges, and incidents, that one backtest reads.
+pub const BACKTEST_MISSED: i64 = 20_000;
+/// See [`BACKTEST_MISSED`].
+pub const BACKTEST_INCIDENTS: i64 = 500;
+/// Backtests at once in one process.
+pub const BACKTESTS: usize = 2;

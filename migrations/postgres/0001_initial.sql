@@ -214,6 +214,7 @@ CREATE TABLE agent_batches (
     stored          BIGINT NOT NULL,
     duplicates      BIGINT NOT NULL,
     refused         BIGINT NOT NULL,
+    complete_through BIGINT,                   -- how far its agent then was; null: it did not say
     received_at     BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, agent_id, lane, number)
 );

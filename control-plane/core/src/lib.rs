@@ -10,11 +10,16 @@
 //! | 6 incident | [`incident`] |
 //! | 7 notification | [`notification`] |
 //!
+//! Besides the path: [`history`] lets what is stored happen again, and [`backtest`] asks
+//! what another policy would have made of it.
+//!
 //! Each planner takes an input that can be written down as JSON and answers
 //! with a plan that says why, so that a report of a wrong decision is a test.
 
 pub mod assignment;
+pub mod backtest;
 pub mod correlation;
+pub mod history;
 pub mod incident;
 pub mod liveness;
 pub mod notification;

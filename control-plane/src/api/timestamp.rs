@@ -16,6 +16,16 @@ impl Serialize for Timestamp {
     }
 }
 
+/// What a time from a client must be.
+pub const RULE: &str = "must be a time such as 2026-01-31T12:00:00Z";
+
+/// Reads RFC 3339 as milliseconds; `None` for everything else, and for what lies
+/// before 1970.
+pub fn parse(text: &str) -> Option<i64> {
+    let time = DateTime::parse_from_rfc3339(text).ok()?;
+    Some(time.timestamp_millis()).filter(|ms| *ms >= 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,5 +35,14 @@ mod tests {
         let json = |ms| serde_json::to_string(&Timestamp(ms)).expect("serialises");
         assert_eq!(json(1_769_860_800_000), "\"2026-01-31T12:00:00.000Z\"");
         assert_eq!(json(1), "\"1970-01-01T00:00:00.001Z\"");
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_nothing_else() {
+        assert_eq!(parse("2026-01-31T12:00:00.000Z"), Some(1_769_860_800_000));
+        assert_eq!(parse("2026-01-31T13:00:00+01:00"), Some(1_769_860_800_000));
+        for text in ["", "now", "2026-01-31", "1769860800", "1900-01-01T00:00:00Z"] {
+            assert_eq!(parse(text), None, "{text}");
+        }
     }
 }

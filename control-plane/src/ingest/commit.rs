@@ -128,10 +128,12 @@ async fn store(
     results::insert_missed(tx, &origin, &judged.missed).await?;
     // A refused row leaves a hole, so such a batch does not say how far it is known.
     let says = |_: &i64| !batch.undated && judged.refused == 0;
+    let mut complete_through = None;
     if let Some(through) = batch.complete_through_ms.filter(says)
         && is_of_present_set(tx, sealed).await?
     {
         let through = through.min(now.saturating_add(AHEAD_MS));
+        complete_through = Some(through);
         agents::raise_complete_through(tx, organisation_id, agent_id, through).await?;
     }
     let record = Batch {
@@ -141,6 +143,7 @@ async fn store(
         stored: stored.cast_signed(),
         duplicates: (judged.rows.len() as u64).saturating_sub(stored).cast_signed(),
         refused: judged.refused,
+        complete_through,
     };
     agents::insert_batch(tx, organisation_id, agent_id, &record, now).await?;
     let (lane, number) = (origin.lane, origin.batch_number);

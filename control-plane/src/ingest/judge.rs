@@ -2,7 +2,7 @@
 //! look, and about nothing else.
 
 use crate::store::assignments::Assignment;
-use crate::store::results::{NewMissed, NewResult};
+use crate::store::results::{NewMissed, NewResult, missed_word};
 use hyperverge_control_core::correlation::{Sight, Step};
 use hyperverge_protocol::limits::{DETAILS_BYTES, MESSAGE_BYTES, SAMPLE_BYTES, SHORT_TEXT_BYTES};
 use hyperverge_protocol::outcome::Outcome;
@@ -110,17 +110,10 @@ impl Judge {
         let (first_slot, last_slot) = (missed.first_slot, missed.last_slot);
         unless(first_slot <= last_slot, "last_slot", "must not lie before first_slot")?;
         let revision = self.asked_for(monitor_id, missed.revision, first_slot, last_slot)?;
-        let (word, observed) = match missed.reason() {
-            MissedReason::Unspecified => {
-                return Err(Unfit { field: "reason", rule: "must say why slots were missed" });
-            }
-            MissedReason::Overload => ("missed_overload", false),
-            MissedReason::Suspend => ("missed_suspend", false),
-            MissedReason::Stopped => ("missed_stopped", false),
-            MissedReason::SpoolFull => ("missed_spool_full", true),
-        };
-        let step = (!observed && self.undated.is_none())
-            .then(|| Step::Missed { last_slot, reason: word.to_owned() });
+        let said = missed.reason() != MissedReason::Unspecified;
+        unless(said, "reason", "must say why slots were missed")?;
+        let dated = missed_word(missed.reason()).filter(|_| self.undated.is_none());
+        let step = dated.map(|word| Step::Missed { last_slot, reason: word.to_owned() });
         let reason = i64::from(missed.reason);
         let range = NewMissed { monitor_id, revision, first_slot, last_slot, reason };
         Ok(JudgedMissed { range, step })

@@ -21,6 +21,7 @@ pub mod agents;
 pub mod assignments;
 pub mod channels;
 pub mod deliveries;
+pub mod history;
 pub mod idempotency;
 pub mod incidents;
 pub mod intents;

@@ -10,6 +10,7 @@ mod app;
 mod auth;
 #[path = "../store/back_ends.rs"]
 mod back_ends;
+mod backtests;
 mod bad_input;
 mod channels;
 mod document;

@@ -103,6 +103,7 @@ async fn freshness_only_rises_and_a_lane_moves_by_one() {
             stored: 3,
             duplicates: 2,
             refused: 1,
+            complete_through: Some(7),
         };
         assert!(agents::advance_lane(&mut tx, organisation, id, 1, 1).await.unwrap());
         assert!(!agents::advance_lane(&mut tx, organisation, id, 1, 1).await.unwrap());

@@ -2,6 +2,7 @@
 
 mod agents;
 mod auth;
+mod backtests;
 mod channels;
 mod dead_letters;
 mod enrollment_tokens;
@@ -21,6 +22,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(monitors::router())
         .merge(monitors::overview_router())
         .merge(incidents::router())
+        .merge(backtests::router())
         .merge(regions::router())
         .merge(agents::router())
         .merge(enrollment_tokens::router())

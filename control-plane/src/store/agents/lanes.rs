@@ -24,6 +24,8 @@ pub struct Batch {
     pub stored: i64,
     pub duplicates: i64,
     pub refused: i64,
+    /// How far its agent is known to be with it, if it says so.
+    pub complete_through: Option<i64>,
 }
 
 /// What is expected next in each of the agent's lanes.
@@ -101,6 +103,7 @@ pub async fn find_batch(
             stored: row.get("stored")?,
             duplicates: row.get("duplicates")?,
             refused: row.get("refused")?,
+            complete_through: row.get("complete_through")?,
         })
     })
     .transpose()
@@ -115,8 +118,8 @@ pub async fn insert_batch(
     now: i64,
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO agent_batches (organisation_id, agent_id, lane, number,
-            payload_hash, stored, duplicates, refused, received_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+            payload_hash, stored, duplicates, refused, complete_through, received_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
     let values = params![
         organisation_id,
         agent_id,
@@ -126,6 +129,7 @@ pub async fn insert_batch(
         batch.stored,
         batch.duplicates,
         batch.refused,
+        batch.complete_through,
         now
     ];
     tx.execute(SQL, values).await?;

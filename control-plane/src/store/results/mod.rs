@@ -9,6 +9,7 @@ mod read;
 use super::{StoreError, Tx, TxKind};
 use crate::params;
 use hyperverge_control_core::correlation::Newest;
+use hyperverge_protocol::wire::MissedReason;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -67,6 +68,17 @@ pub struct NewMissed {
     pub last_slot: i64,
     /// Wire `MissedReason`.
     pub reason: i64,
+}
+
+/// What a region says of slots that nobody observed; `None` where they were
+/// observed, and only their rows are gone.
+pub fn missed_word(reason: MissedReason) -> Option<&'static str> {
+    match reason {
+        MissedReason::Overload => Some("missed_overload"),
+        MissedReason::Suspend => Some("missed_suspend"),
+        MissedReason::Stopped => Some("missed_stopped"),
+        MissedReason::SpoolFull | MissedReason::Unspecified => None,
+    }
 }
 
 /// Stores rows and says how many were new; the others' slots were taken.

@@ -22,6 +22,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
 
+pub(super) use patch::merge;
+
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::default()
         .routes(routes!(list::list, create::create))
@@ -74,7 +76,7 @@ impl From<Monitor> for MonitorView {
 
 /// Reads a specification; what is no object of that shape at all is malformed,
 /// a field that breaks a rule is named.
-fn read_spec(json: &[u8]) -> Result<MonitorSpec, Problem> {
+pub(super) fn read_spec(json: &[u8]) -> Result<MonitorSpec, Problem> {
     MonitorSpec::from_json(json).map_err(|problems| match problems.as_slice() {
         [FieldProblem { field, rule }] if field.is_empty() => {
             Problem::malformed(format!("the body {rule}"))

@@ -32,7 +32,7 @@ pub(super) async fn patch(
 }
 
 /// RFC 7396. It goes as deep as the parser of the body let it: 128 levels.
-fn merge(target: &mut Value, patch: Value) {
+pub(in crate::api::v1) fn merge(target: &mut Value, patch: Value) {
     let Value::Object(patch) = patch else {
         *target = patch;
         return;

@@ -1,0 +1,128 @@
+//! One monitor's past, as `history` of the core takes it: what another policy
+//! would have made of it, and how things stood at a time.
+//!
+//! Everything is read by ranges and pages with limits. What retention dropped is
+//! simply not there, and who asks says so.
+
+mod arrivals;
+mod told;
+
+use super::{Row, StoreError, Tx};
+use crate::params;
+use hyperverge_control_core::assignment::Slots;
+use hyperverge_control_core::history::{Discredit, Place, Revision, Tenure};
+use hyperverge_protocol::monitor::MonitorSpec;
+use uuid::Uuid;
+
+pub use arrivals::{Span, arrivals, count, missed, undated};
+pub use told::outages;
+
+/// Specifications of one monitor that are read at most, the newest ones.
+const REVISIONS: i64 = 1_000;
+/// Assignments of one monitor that are read at most, the newest ones.
+const TENURES: i64 = 10_000;
+/// Incidents about agents that are read at most.
+const DISCREDITS: i64 = 1_000;
+
+/// The specifications that were in force until `until`, in order. One that only a
+/// newer version can read is left out.
+pub async fn revisions(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_id: Uuid,
+    until: i64,
+) -> Result<Vec<Revision>, StoreError> {
+    const SQL: &str = "SELECT revision, spec, created_at, deleted FROM monitor_revisions
+        WHERE organisation_id = $1 AND monitor_id = $2 AND created_at <= $3
+        ORDER BY revision DESC LIMIT $4";
+    let rows = tx.fetch_all(SQL, params![organisation_id, monitor_id, until, REVISIONS]).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows.iter().rev() {
+        let number: i64 = row.get("revision")?;
+        match row.json::<MonitorSpec>("spec") {
+            Ok(spec) => found.push(Revision {
+                number,
+                spec,
+                created_at: row.get("created_at")?,
+                deleted: row.get("deleted")?,
+            }),
+            Err(error) => {
+                tracing::warn!(monitor = %monitor_id, revision = number, %error, "left out");
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// When agents had lost their votes, at any time from `from` to `until`: while an
+/// incident about them was open.
+pub async fn discredits(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    from: i64,
+    until: i64,
+) -> Result<Vec<Discredit>, StoreError> {
+    const SQL: &str = "SELECT subject_id, opened_at, resolved_at FROM incidents
+        WHERE organisation_id = $1 AND subject_kind = 'agent' AND opened_at <= $3
+            AND (resolved_at IS NULL OR resolved_at >= $2)
+        ORDER BY opened_at LIMIT $4";
+    let values = params![organisation_id, from, until, DISCREDITS];
+    let rows = tx.fetch_all(SQL, values).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Discredit {
+                agent_id: row.get("subject_id")?,
+                from: row.get("opened_at")?,
+                until: row.get("resolved_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Every region the organisation has or had, by name.
+pub async fn places(tx: &mut Tx, organisation_id: Uuid) -> Result<Vec<Place>, StoreError> {
+    const SQL: &str = "SELECT id, name, first_agent_at, retired_at FROM regions
+        WHERE organisation_id = $1 ORDER BY name";
+    let rows = tx.fetch_all(SQL, params![organisation_id]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Place {
+                id: row.get("id")?,
+                name: row.get("name")?,
+                first_agent_at: row.get("first_agent_at")?,
+                retired_at: row.get("retired_at")?,
+            })
+        })
+        .collect()
+}
+
+/// Who was to look at any time from `from` to `until`, in order.
+pub async fn tenures(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_id: Uuid,
+    from: i64,
+    until: i64,
+) -> Result<Vec<Tenure>, StoreError> {
+    const SQL: &str = "SELECT region_id, agent_id, revision, first_slot, anchor_ms, interval_ms,
+            assigned_at, ended_at, predecessor_through
+        FROM assignments
+        WHERE organisation_id = $1 AND monitor_id = $2 AND assigned_at <= $4
+            AND (ended_at IS NULL OR ended_at >= $3)
+        ORDER BY assigned_at DESC, first_slot DESC LIMIT $5";
+    let values = params![organisation_id, monitor_id, from, until, TENURES];
+    tx.fetch_all(SQL, values).await?.iter().rev().map(tenure).collect()
+}
+
+fn tenure(row: &Row) -> Result<Tenure, StoreError> {
+    Ok(Tenure {
+        region_id: row.get("region_id")?,
+        agent_id: row.get("agent_id")?,
+        revision: row.get("revision")?,
+        first_slot: row.get("first_slot")?,
+        slots: Slots { anchor_ms: row.get("anchor_ms")?, interval_ms: row.get("interval_ms")? },
+        assigned_at: row.get("assigned_at")?,
+        ended_at: row.get("ended_at")?,
+        predecessor_through: row.get("predecessor_through")?,
+    })
+}

@@ -1,0 +1,109 @@
+//! What really happened: a monitor's incidents with what people were told.
+
+use super::Span;
+use crate::params;
+use crate::store::deliveries::{self, Delivery};
+use crate::store::incidents::{self, Event};
+use crate::store::{StoreError, Tx};
+use hyperverge_control_core::backtest::{Outage, Page};
+use hyperverge_control_core::correlation::{RegionState, Verdict};
+use hyperverge_control_core::incident::Input;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// Lines of one timeline that are read.
+const EVENTS: i64 = 500;
+
+/// The incidents of the monitor that were open at any time of `span`, in order,
+/// at most `most` of them.
+pub async fn outages(tx: &mut Tx, span: Span, most: i64) -> Result<Vec<Outage>, StoreError> {
+    const SQL: &str = "SELECT id FROM incidents
+        WHERE organisation_id = $1 AND subject_kind = 'monitor' AND subject_id = $2
+            AND opened_at <= $4 AND (resolved_at IS NULL OR resolved_at >= $3)
+        ORDER BY opened_at LIMIT $5";
+    let organisation_id = span.organisation_id;
+    let subject = span.monitor_id.to_string();
+    let values = params![organisation_id, subject, span.from, span.until, most];
+    let rows = tx.fetch_all(SQL, values).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for row in &rows {
+        found.extend(outage(tx, organisation_id, row.get("id")?, span).await?);
+    }
+    Ok(found)
+}
+
+async fn outage(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+    span: Span,
+) -> Result<Option<Outage>, StoreError> {
+    let Some(incident) = incidents::get(tx, organisation_id, id).await? else { return Ok(None) };
+    let events = incidents::timeline(tx, organisation_id, id, 0, EVENTS).await?;
+    let events: Vec<Event> = events.into_iter().filter(|event| event.at <= span.until).collect();
+    let deliveries = deliveries::of_incident(tx, organisation_id, id).await?;
+    let mut outage = Outage {
+        opened_at: incident.opened_at,
+        resolved_at: incident.resolved_at.filter(|at| *at <= span.until),
+        first_failed_at: incident.started_at,
+        verdict: incident.verdict,
+        scope: incident.scope,
+        cause: incident.cause,
+        regions: Vec::new(),
+        summary: incident.summary,
+        pages: pages(&events, &deliveries, span),
+        acknowledged: incident.acknowledged_at.is_some(),
+    };
+    let mut hurt = BTreeSet::new();
+    for event in &events {
+        if (badness(event.verdict), event.scope) > (badness(outage.verdict), outage.scope) {
+            (outage.verdict, outage.scope) = (event.verdict, event.scope);
+        }
+        let Some(input) = input(event) else { continue };
+        let first = input.evaluation.first_hurt();
+        outage.first_failed_at = first.unwrap_or(i64::MAX).min(outage.first_failed_at);
+        hurt.extend(hurting(&input));
+    }
+    outage.regions = hurt.into_iter().collect();
+    Ok(Some(outage))
+}
+
+/// Each event's notice once, however many were told it.
+fn pages(events: &[Event], deliveries: &[Delivery], span: Span) -> Vec<Page> {
+    let mut pages: Vec<(i64, Page)> = Vec::new();
+    for delivery in deliveries.iter().filter(|delivery| delivery.created_at <= span.until) {
+        let number = delivery.notice.event_number;
+        if delivery.created_at < span.from || pages.iter().any(|(event, _)| *event == number) {
+            continue;
+        }
+        let Some(event) = events.iter().find(|event| event.number == number) else { continue };
+        let page = Page {
+            at: delivery.created_at,
+            kind: delivery.notice.kind,
+            opening_included: delivery.notice.opening_included,
+            scope: event.scope,
+            regions: input(event).map(|input| hurting(&input).collect()).unwrap_or_default(),
+        };
+        pages.push((number, page));
+    }
+    pages.into_iter().map(|(_, page)| page).collect()
+}
+
+/// What the planner was asked with, where it was asked.
+fn input(event: &Event) -> Option<Input> {
+    serde_json::from_value(event.evidence.get("input")?.clone()).ok()
+}
+
+fn hurting(input: &Input) -> impl Iterator<Item = String> + '_ {
+    let evaluation = &input.evaluation;
+    let hurt = evaluation.of(RegionState::Down).chain(evaluation.of(RegionState::Degraded));
+    hurt.map(|region| region.region.clone())
+}
+
+fn badness(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Down => 2,
+        Verdict::Degraded => 1,
+        Verdict::Up | Verdict::Unknown => 0,
+    }
+}
