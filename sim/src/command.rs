@@ -1,0 +1,132 @@
+//! The command line: `run`, `check`, `seeds`.
+//!
+//! Exit codes: 0, everything is as it must be; 1, an invariant is broken or an
+//! expectation not met; 2, the arguments or the scenario are wrong; 3, a file
+//! cannot be read or written.
+
+use crate::limits::FILE_BYTES;
+use crate::report::{self, Report};
+use crate::scenario::{self, Scenario, Unreadable};
+use crate::world::{Options, World};
+use clap::{Parser, Subcommand};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// A whole HyperVerge fleet in one thread, on virtual time.
+#[derive(Debug, Parser)]
+#[command(name = "hyperverge-sim", version)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a scenario and says what happened.
+    Run {
+        /// A scenario file; docs/simulation.md says what it may hold.
+        scenario: PathBuf,
+        /// Another seed than the file's.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Checks scenario files without running them.
+    Check {
+        #[arg(required = true)]
+        scenarios: Vec<PathBuf>,
+    },
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    Well,
+    /// Something is not as it must be.
+    Broken,
+}
+
+impl Ended {
+    /// The process's exit code.
+    pub fn code(self) -> ExitCode {
+        match self {
+            Self::Well => ExitCode::SUCCESS,
+            Self::Broken => ExitCode::from(1),
+        }
+    }
+}
+
+/// Why a command could not be run.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error("{path}: {source}")]
+    File { path: String, source: io::Error },
+    #[error("{path}:\n{source}")]
+    Scenario { path: String, source: Unreadable },
+    #[error("cannot write: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CommandError {
+    /// The process's exit code.
+    pub fn code(&self) -> ExitCode {
+        match self {
+            Self::Scenario { .. } => ExitCode::from(2),
+            Self::File { .. } | Self::Output(_) => ExitCode::from(3),
+        }
+    }
+}
+
+impl Arguments {
+    /// Runs the command; what it says goes to `out`.
+    pub fn run(self, out: &mut impl Write) -> Result<Ended, CommandError> {
+        match self.command {
+            Command::Run { scenario, seed, json } => {
+                let scenario = load(&scenario)?;
+                let report = simulate(&scenario, seed.unwrap_or(scenario.seed));
+                print(&report, json, out)
+            }
+            Command::Check { scenarios } => {
+                for path in scenarios {
+                    let scenario = load(&path)?;
+                    let (monitors, faults) = (scenario.monitors.len(), scenario.faults.len());
+                    let path = path.display();
+                    writeln!(out, "{path}: good, {monitors} monitors, {faults} faults")?;
+                }
+                Ok(Ended::Well)
+            }
+        }
+    }
+}
+
+/// Runs a scenario under the product's rule.
+pub fn simulate(scenario: &Scenario, seed: u64) -> Report {
+    let mut world = World::new(scenario, Options { seed, decides: true });
+    world.run();
+    report::of(&world)
+}
+
+/// Reads a scenario file.
+pub fn load(path: &Path) -> Result<Scenario, CommandError> {
+    let name = path.display().to_string();
+    let failed = |source| CommandError::File { path: name.clone(), source };
+    let file = std::fs::File::open(path).map_err(failed)?;
+    let mut text = String::new();
+    file.take(FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    scenario::read(&text, &stem.unwrap_or_default())
+        .map_err(|source| CommandError::Scenario { path: name.clone(), source })
+}
+
+fn print(report: &Report, json: bool, out: &mut impl Write) -> Result<Ended, CommandError> {
+    if json {
+        serde_json::to_writer_pretty(&mut *out, report).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        write!(out, "{}", report::table(report))?;
+    }
+    Ok(if report.ok { Ended::Well } else { Ended::Broken })
+}

@@ -1,0 +1,469 @@
+//! The control plane: replicas that share a database, each with the tasks of the
+//! real one, around the real decisions.
+//!
+//! A piece of [`Work`] runs in one transaction: [`Control::begin`] decides and
+//! says when it commits, [`Control::commit`] makes it true or finds that another
+//! replica was faster. The files beside this one are the shells, as thin as the
+//! product's, and named after them.
+
+pub mod database;
+pub mod ingest;
+pub mod note;
+pub mod table;
+
+mod correlator;
+mod fleet;
+mod states;
+mod verdicts;
+
+use crate::random::{Random, Stream};
+use crate::world::cast::{AgentIndex, Cast, MonitorIndex};
+use database::{AgentRow, Database, IncidentId, MonitorState, Transaction};
+use hyperverge_control_core::correlation::Verdict;
+use hyperverge_control_core::liveness::Settings;
+use ingest::{Answer, Waiting};
+use note::Note;
+use states::Steps;
+use std::collections::{BTreeMap, VecDeque};
+
+/// When virtual time 0 is in control-plane time, ms: 2026-01-01T00:00:00Z.
+pub const EPOCH_MS: i64 = 1_767_225_600_000;
+/// A longer pause between two rounds of liveness means that nobody listened, ms.
+const PAUSE_MS: i64 = 15_000;
+/// How often ingest tries a transaction that met another.
+const ATTEMPTS: u32 = 4;
+/// Batches of one transaction.
+const GROUP: usize = 64;
+
+/// What a replica does by itself, and how often.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Task {
+    /// Heartbeats are written, newer sets are sent.
+    Rounds,
+    Liveness,
+    Planner,
+    Correlator,
+}
+
+impl Task {
+    /// Every task.
+    pub const ALL: [Self; 4] = [Self::Rounds, Self::Liveness, Self::Planner, Self::Correlator];
+
+    /// ms.
+    pub fn period(self) -> i64 {
+        match self {
+            Self::Rounds | Self::Liveness => 1_000,
+            Self::Planner => 5_000,
+            Self::Correlator => 500,
+        }
+    }
+
+    fn lease(self) -> Option<(&'static str, i64)> {
+        match self {
+            Self::Rounds => None,
+            Self::Liveness => Some(("liveness", 15_000)),
+            Self::Planner => Some(("planner", 30_000)),
+            Self::Correlator => Some(("correlator", 30_000)),
+        }
+    }
+}
+
+/// What one transaction does.
+#[derive(Debug, Clone)]
+pub enum Work {
+    Ingest(Vec<Waiting>),
+    /// (agent, connection) of heartbeats since the last round.
+    Heartbeats(Vec<(AgentIndex, u64)>),
+    Liveness {
+        fence: i64,
+    },
+    Stale {
+        fence: i64,
+    },
+    Planner {
+        fence: i64,
+    },
+    Settle {
+        fence: i64,
+        incident: IncidentId,
+    },
+    /// A lease is taken or renewed.
+    Lease(Task),
+}
+
+/// A transaction on its way.
+#[derive(Debug)]
+pub struct Pending {
+    pub replica: usize,
+    pub epoch: u64,
+    /// ms until it commits.
+    pub takes: i64,
+    work: Work,
+    attempt: u32,
+    transaction: Transaction,
+    answers: Vec<Answer>,
+    notes: Vec<Note>,
+    fence: Option<i64>,
+    cursor: Option<MonitorIndex>,
+}
+
+/// What follows from a commit, or from its failure.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub notes: Vec<Note>,
+    pub answers: Vec<(AgentIndex, u64, Answer)>,
+    /// To be begun now.
+    pub next: Vec<Work>,
+    /// Another transaction was faster: to be begun again after so many ms.
+    pub again: Option<(Work, u32, i64)>,
+}
+
+/// One process.
+#[derive(Debug)]
+pub struct Replica {
+    pub up: bool,
+    /// Rises with each start.
+    pub epoch: u64,
+    pub paused_until: Option<i64>,
+    queue: VecDeque<Waiting>,
+    ingesting: bool,
+    /// (first, newest) round of liveness without a pause between.
+    listening: Option<(i64, i64)>,
+    cursor: Option<MonitorIndex>,
+    /// Agents with a session here, by connection.
+    pub sessions: BTreeMap<AgentIndex, Session>,
+    /// A round of this task is under way.
+    busy: Vec<Task>,
+}
+
+/// A session as the gateway knows it.
+#[derive(Debug, Clone, Default)]
+pub struct Session {
+    pub connection: u64,
+    /// The newest set it was sent.
+    pub set_version: i64,
+    pub beat: bool,
+    /// Virtual time.
+    pub heard_at: i64,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Control {
+    pub db: Database,
+    pub replicas: Vec<Replica>,
+    /// What the database's clock was set by, ms.
+    pub stepped: i64,
+    /// Until when the database takes nothing.
+    pub database_until: Option<i64>,
+    random: Random,
+    /// Whether the product's rule decides; else only results are stored.
+    decides: bool,
+}
+
+impl Control {
+    /// A control plane that knows the cast and has heard nobody yet.
+    pub fn new(cast: &Cast, decides: bool) -> Self {
+        let mut db = Database::default();
+        for monitor in 0..cast.monitors.len() {
+            let (verdict, scope) = (Verdict::Unknown, None);
+            let state = MonitorState { generation: 0, verdict, scope, since: EPOCH_MS };
+            db.monitor_states.put(monitor, state);
+        }
+        (0..cast.agents.len()).for_each(|agent| db.agents.put(agent, AgentRow::default()));
+        let enrolled = db.roll_back();
+        db.commit(enrolled);
+        Self {
+            db,
+            replicas: (0..cast.replicas).map(|_| Replica::new()).collect(),
+            stepped: 0,
+            database_until: None,
+            random: Random::new(cast.seed, Stream::Control),
+            decides,
+        }
+    }
+
+    /// The database's clock.
+    pub fn clock(&self, now: i64) -> i64 {
+        EPOCH_MS + now + self.stepped
+    }
+
+    /// Whether the database takes transactions.
+    pub fn is_reachable(&self, now: i64) -> bool {
+        self.database_until.is_none_or(|until| now >= until)
+    }
+
+    /// One of the replicas that would take a new session.
+    pub fn pick(&mut self, now: i64) -> Option<usize> {
+        let able: Vec<usize> =
+            (0..self.replicas.len()).filter(|index| self.replicas[*index].runs(now)).collect();
+        self.random.one(&able).copied()
+    }
+
+    /// A round of `task` begins: what it does, if anything.
+    pub fn round(&mut self, replica: usize, task: Task, now: i64) -> Vec<Work> {
+        if task != Task::Rounds && self.replicas[replica].busy.contains(&task) {
+            return Vec::new();
+        }
+        if !self.decides && matches!(task, Task::Correlator) {
+            return Vec::new();
+        }
+        if !self.is_reachable(now) {
+            return Vec::new();
+        }
+        if task == Task::Correlator && correlator::due(&self.db, self.clock(now)).is_empty() {
+            return Vec::new();
+        }
+        match task {
+            Task::Rounds => self.heartbeats(replica),
+            _ => {
+                self.replicas[replica].busy.push(task);
+                vec![Work::Lease(task)]
+            }
+        }
+    }
+
+    fn heartbeats(&mut self, replica: usize) -> Vec<Work> {
+        let sessions = self.replicas[replica].sessions.iter_mut();
+        let beats: Vec<_> = sessions
+            .filter_map(|(agent, session)| {
+                std::mem::take(&mut session.beat).then_some((*agent, session.connection))
+            })
+            .collect();
+        if beats.is_empty() { Vec::new() } else { vec![Work::Heartbeats(beats)] }
+    }
+
+    /// A batch came; what to begin.
+    pub fn submit(&mut self, replica: usize, waiting: Waiting) -> Option<Work> {
+        self.replicas[replica].queue.push_back(waiting);
+        self.next_group(replica)
+    }
+
+    fn next_group(&mut self, replica: usize) -> Option<Work> {
+        let at = &mut self.replicas[replica];
+        if at.ingesting || at.queue.is_empty() {
+            return None;
+        }
+        at.ingesting = true;
+        let many = at.queue.len().min(GROUP);
+        let mut group: Vec<Waiting> = at.queue.drain(..many).collect();
+        group.sort_by_key(|waiting| (waiting.agent, waiting.batch.lane));
+        Some(Work::Ingest(group))
+    }
+
+    /// Decides, and says when it commits.
+    pub fn begin(
+        &mut self,
+        cast: &Cast,
+        replica: usize,
+        work: Work,
+        attempt: u32,
+        now: i64,
+    ) -> Pending {
+        let clock = self.clock(now);
+        let mut pending = Pending {
+            replica,
+            epoch: self.replicas[replica].epoch,
+            takes: self.random.between(1, cast.transaction),
+            work,
+            attempt,
+            transaction: self.db.roll_back(),
+            answers: Vec::new(),
+            notes: Vec::new(),
+            fence: None,
+            cursor: None,
+        };
+        self.decide(cast, &mut pending, clock);
+        pending.transaction = self.db.roll_back();
+        pending
+    }
+
+    fn decide(&mut self, cast: &Cast, pending: &mut Pending, clock: i64) {
+        let (db, replica, decides) = (&mut self.db, pending.replica, self.decides);
+        let notes = &mut pending.notes;
+        match &pending.work {
+            Work::Ingest(group) => {
+                let mut steps = Steps::default();
+                pending.answers = ingest::store(db, cast, group, &mut steps, notes, clock);
+                if decides {
+                    steps.correlate(db, cast, notes, clock);
+                }
+            }
+            Work::Heartbeats(beats) => beats.iter().for_each(|(agent, connection)| {
+                heartbeat(db, *agent, *connection, clock);
+            }),
+            Work::Lease(task) => {
+                if let Some((name, for_ms)) = task.lease() {
+                    pending.fence = db.acquire(name, replica, for_ms, clock);
+                }
+            }
+            Work::Liveness { fence } => {
+                let since = self.replicas[replica].listening.map_or(clock, |(since, _)| since);
+                if db.guard("liveness", replica, *fence, clock) {
+                    fleet::liveness(db, cast, since, notes, clock);
+                }
+            }
+            Work::Stale { fence } => {
+                let cursor = self.replicas[replica].cursor;
+                if db.guard("liveness", replica, *fence, clock) {
+                    pending.cursor = fleet::stale(db, cast, cursor, notes, clock);
+                }
+            }
+            Work::Planner { fence } => {
+                if db.guard("planner", replica, *fence, clock) {
+                    fleet::plan(db, cast, notes, clock);
+                }
+            }
+            Work::Settle { fence, incident } => {
+                if db.guard("correlator", replica, *fence, clock) {
+                    correlator::settle(db, cast, *incident, notes, clock);
+                }
+            }
+        }
+    }
+
+    /// Makes it true, unless another transaction was faster or the database is away.
+    pub fn commit(&mut self, pending: Pending, now: i64) -> Outcome {
+        let Pending { replica, work, attempt, .. } = pending;
+        let reachable = self.is_reachable(now);
+        if !reachable || !self.db.commit(pending.transaction) {
+            return self.failed(replica, work, attempt, reachable);
+        }
+        let mut outcome = Outcome { notes: pending.notes, ..Outcome::default() };
+        let clock = self.clock(now);
+        match work {
+            Work::Ingest(group) => {
+                let told = group.iter().zip(pending.answers);
+                outcome.answers =
+                    told.map(|(it, answer)| (it.agent, it.connection, answer)).collect();
+                self.replicas[replica].ingesting = false;
+                outcome.next.extend(self.next_group(replica));
+            }
+            Work::Lease(task) => {
+                let fence = pending.fence;
+                outcome.next = self.leased(replica, task, fence, clock);
+            }
+            Work::Stale { .. } => {
+                self.replicas[replica].cursor = pending.cursor;
+                self.idle(replica, Task::Liveness);
+            }
+            Work::Planner { .. } => self.idle(replica, Task::Planner),
+            Work::Liveness { fence } => {
+                let since = self.replicas[replica].listening.map_or(clock, |(since, _)| since);
+                if self.decides && Settings::default().may_judge(since, clock) {
+                    outcome.next.push(Work::Stale { fence });
+                } else {
+                    self.idle(replica, Task::Liveness);
+                }
+            }
+            Work::Heartbeats(_) | Work::Settle { .. } => {}
+        }
+        outcome
+    }
+
+    fn idle(&mut self, replica: usize, task: Task) {
+        self.replicas[replica].busy.retain(|busy| *busy != task);
+    }
+
+    /// What a round goes on with once it knows whether it holds the lease.
+    fn leased(&mut self, replica: usize, task: Task, fence: Option<i64>, clock: i64) -> Vec<Work> {
+        if task == Task::Liveness {
+            self.replicas[replica].listen(clock);
+        }
+        let Some(fence) = fence else {
+            self.idle(replica, task);
+            return Vec::new();
+        };
+        match task {
+            Task::Rounds => Vec::new(),
+            Task::Liveness => vec![Work::Liveness { fence }],
+            Task::Planner => vec![Work::Planner { fence }],
+            Task::Correlator => {
+                self.idle(replica, task);
+                let due = correlator::due(&self.db, clock);
+                due.into_iter().map(|incident| Work::Settle { fence, incident }).collect()
+            }
+        }
+    }
+
+    fn failed(&mut self, replica: usize, work: Work, attempt: u32, reachable: bool) -> Outcome {
+        let mut outcome = Outcome::default();
+        match &work {
+            Work::Ingest(_) if reachable && attempt < ATTEMPTS => {
+                outcome.again = Some((work, attempt + 1, 20));
+            }
+            Work::Ingest(group) => {
+                let told = group.iter().map(|it| (it.agent, it.connection, busy(it)));
+                outcome.answers = told.collect();
+                self.replicas[replica].ingesting = false;
+                outcome.next.extend(self.next_group(replica));
+            }
+            // The next round is the retry.
+            Work::Heartbeats(beats) => {
+                for (agent, connection) in beats {
+                    let session = self.replicas[replica].sessions.get_mut(agent);
+                    if let Some(session) = session.filter(|it| it.connection == *connection) {
+                        session.beat = true;
+                    }
+                }
+            }
+            Work::Lease(task) => self.idle(replica, *task),
+            Work::Liveness { .. } | Work::Stale { .. } => self.idle(replica, Task::Liveness),
+            Work::Planner { .. } => self.idle(replica, Task::Planner),
+            Work::Settle { .. } => {}
+        }
+        outcome
+    }
+}
+
+fn busy(waiting: &Waiting) -> Answer {
+    Answer::Refused(hyperverge_protocol::wire::Refusal {
+        code: hyperverge_protocol::wire::RefusalCode::Busy.into(),
+        lane: waiting.batch.lane,
+        number: waiting.batch.number,
+        retry_after_ms: 1_000,
+        ..Default::default()
+    })
+}
+
+/// Only the newest session speaks for its agent.
+fn heartbeat(db: &mut Database, agent: AgentIndex, connection: u64, now: i64) {
+    let Some(row) = db.agents.get(&agent).cloned() else { return };
+    if row.connection <= connection {
+        db.agents.put(agent, AgentRow { last_heartbeat_at: Some(now), connection, ..row });
+    }
+}
+
+impl Replica {
+    fn new() -> Self {
+        Self {
+            up: true,
+            epoch: 0,
+            paused_until: None,
+            queue: VecDeque::new(),
+            ingesting: false,
+            listening: None,
+            cursor: None,
+            sessions: BTreeMap::new(),
+            busy: Vec::new(),
+        }
+    }
+
+    /// Whether it does anything at `now`.
+    pub fn runs(&self, now: i64) -> bool {
+        self.up && self.paused_until.is_none_or(|until| now >= until)
+    }
+
+    /// The process ends; its sessions are gone.
+    pub fn crash(&mut self) {
+        *self = Self { up: false, epoch: self.epoch + 1, ..Self::new() };
+    }
+
+    fn listen(&mut self, now: i64) {
+        let since = match self.listening {
+            Some((since, last)) if now - last <= PAUSE_MS && now >= last => since,
+            _ => now,
+        };
+        self.listening = Some((since, now));
+    }
+}

@@ -1,0 +1,92 @@
+//! What a committed transaction did, for the report, the reference model and the
+//! tasks that have to be woken.
+
+use super::database::{IncidentId, IncidentRow, Subject};
+use crate::world::cast::{AgentIndex, MonitorIndex, RegionIndex};
+use hyperverge_agent_core::Lane;
+use hyperverge_control_core::correlation::{Evaluation, Scope, Verdict};
+use hyperverge_control_core::incident::EventKind;
+use hyperverge_control_core::notification::NoticeKind;
+use hyperverge_protocol::outcome::Outcome;
+
+/// One observation, as it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    pub monitor: MonitorIndex,
+    pub region: RegionIndex,
+    pub agent: AgentIndex,
+    pub revision: i64,
+    pub slot: i64,
+    /// Answers a burst.
+    pub burst: Option<(u128, u32)>,
+    /// Control-plane time, ms.
+    pub started_at: i64,
+    pub ended_at: i64,
+    pub outcome: Outcome,
+    pub reason: String,
+    /// It could be dated.
+    pub dated: bool,
+    /// What is known already is stored, and no news.
+    pub late: bool,
+}
+
+/// A notice that goes out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    pub kind: NoticeKind,
+    /// Through whose event it is told.
+    pub incident: IncidentId,
+    /// The incidents it tells about: one, or a group's.
+    pub members: Vec<IncidentId>,
+    pub group: Option<u64>,
+    pub channels: Vec<usize>,
+    pub summary: String,
+    /// How long it waited for what belongs to it, ms.
+    pub waited: i64,
+    /// The opening was never told; this tells it too.
+    pub opening_included: bool,
+}
+
+/// See the module's head.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Note {
+    Stored(Seen),
+    /// A batch is committed: rows stored, known before, refused.
+    Batch {
+        agent: AgentIndex,
+        lane: Lane,
+        number: u64,
+        refused: u32,
+    },
+    Verdict {
+        monitor: MonitorIndex,
+        from: Verdict,
+        to: Verdict,
+        scope: Option<Scope>,
+        since: i64,
+        evaluation: Box<Evaluation>,
+    },
+    Incident {
+        id: IncidentId,
+        subject: Subject,
+        kind: EventKind,
+        row: Box<IncidentRow>,
+        reasons: Vec<String>,
+    },
+    /// An intent waits, or waits no more and why.
+    Intent {
+        incident: IncidentId,
+        event: i64,
+        kind: NoticeKind,
+        outcome: Option<String>,
+    },
+    Told(Told),
+    Held {
+        incident: IncidentId,
+        kind: NoticeKind,
+        reason: String,
+    },
+    AgentLost(AgentIndex),
+    AgentFound(AgentIndex),
+    SetChanged(AgentIndex),
+}

@@ -1,0 +1,170 @@
+//! Verdict, incident, timeline and page intent change together, as in
+//! `control-plane/src/verdicts.rs`.
+
+use super::database::{Database, IncidentId, IncidentRow, IntentRow, MonitorState, Subject};
+use super::note::Note;
+use crate::world::cast::{Cast, MonitorIndex};
+use hyperverge_control_core::correlation::{
+    Evaluation, Held, Seat, Verdict, evaluate as vote, view,
+};
+use hyperverge_control_core::incident::{Change, EventKind, Input, Open, SubjectKind, plan};
+use hyperverge_control_core::notification::NoticeKind;
+
+/// Evaluates a monitor whose state is locked.
+pub(super) fn evaluate(
+    db: &mut Database,
+    cast: &Cast,
+    monitor: MonitorIndex,
+    notes: &mut Vec<Note>,
+    now: i64,
+) {
+    let evaluation = count(db, cast, monitor, now);
+    turn(db, monitor, &evaluation, notes, now);
+    if evaluation.verdict == Verdict::Unknown {
+        return;
+    }
+    let subject = (SubjectKind::Monitor, monitor);
+    let (incident, open) = open_of(db, subject).unzip();
+    let name = cast.monitors[monitor].name().to_owned();
+    let input = Input { name, open, evaluation, group_wait_ms: cast.group_wait };
+    if let Some(change) = plan(&input, now) {
+        record(db, subject, incident, change, notes, now);
+    }
+}
+
+/// The vote of a monitor's regions at `now`.
+pub(super) fn count(db: &Database, cast: &Cast, monitor: MonitorIndex, now: i64) -> Evaluation {
+    let watched = &cast.monitors[monitor];
+    let stale_after_ms = watched.thresholds.stale_after_ms;
+    let views = watched.seats.iter().map(|region| {
+        let current = db.current.get(&(monitor, *region));
+        let seat = Seat {
+            region: cast.regions[*region].name.clone(),
+            region_id: Some(cast.regions[*region].id),
+            held: current.map(|current| Held {
+                revision: current.revision,
+                first_slot: current.first_slot,
+                slots: current.slots,
+                predecessor_through: current.predecessor_through,
+                complete_through: db.agents.get(&current.agent).and_then(|it| it.complete_through),
+                discredited: false,
+            }),
+            row: db.region_states.get(&(monitor, *region)).cloned(),
+        };
+        view(&seat, stale_after_ms, now)
+    });
+    vote(views.collect(), watched.monitor.spec.policy.quorum)
+}
+
+fn turn(
+    db: &mut Database,
+    monitor: MonitorIndex,
+    evaluation: &Evaluation,
+    notes: &mut Vec<Note>,
+    now: i64,
+) {
+    let Some(state) = db.monitor_states.get(&monitor).cloned() else { return };
+    if (state.verdict, state.scope) == (evaluation.verdict, evaluation.scope) {
+        return;
+    }
+    let since = match state.verdict == evaluation.verdict {
+        true => state.since,
+        // A verdict does not begin before the one it follows.
+        false => evaluation.since.unwrap_or(now).max(state.since),
+    };
+    let (verdict, scope) = (evaluation.verdict, evaluation.scope);
+    let next = MonitorState { generation: state.generation + 1, verdict, scope, since };
+    db.monitor_states.put(monitor, next);
+    notes.push(Note::Verdict {
+        monitor,
+        from: state.verdict,
+        to: verdict,
+        scope,
+        since,
+        evaluation: Box::new(evaluation.clone()),
+    });
+}
+
+/// The subject's open incident, locked, with what a change of it depends on.
+pub(super) fn open_of(db: &mut Database, subject: Subject) -> Option<(IncidentId, Open)> {
+    let id = *db.open.lock(&subject)?;
+    let row = db.incidents.lock(&id)?.clone();
+    let opening_waits = db.waiting(id).any(|(_, intent)| intent.kind == NoticeKind::Opened);
+    let open = Open {
+        verdict: row.verdict,
+        scope: row.scope,
+        cause: row.cause,
+        regions: row.regions,
+        started_at: row.started_at,
+        changed_at: row.changed_at,
+        paged: row.paged,
+        opening_waits,
+        widest_down: row.widest_down,
+    };
+    Some((id, open))
+}
+
+/// Writes a change to the subject's incident.
+pub(super) fn record(
+    db: &mut Database,
+    subject: Subject,
+    incident: Option<IncidentId>,
+    change: Change,
+    notes: &mut Vec<Note>,
+    now: i64,
+) -> IncidentId {
+    let before = incident.and_then(|id| db.incidents.get(&id).cloned().map(|row| (id, row)));
+    let (id, mut row) = before.unwrap_or_else(|| {
+        db.next_incident += 1;
+        (db.next_incident, opening(subject, &change, now))
+    });
+    row.verdict = change.verdict;
+    row.scope = change.scope;
+    row.severity = change.severity;
+    row.cause = change.cause;
+    row.summary = change.summary;
+    row.regions = change.regions;
+    row.last_event += 1;
+    row.changed_at = now;
+    if change.verdict == Verdict::Down {
+        row.widest_down = row.widest_down.max(Some(change.scope));
+    }
+    match change.kind {
+        EventKind::Opened => db.open.put(subject, id),
+        EventKind::Resolved => {
+            row.resolved_at = Some(now);
+            db.open.remove(&subject);
+        }
+        _ => {}
+    }
+    if let Some(asked) = change.intent {
+        let intent =
+            IntentRow { kind: asked.kind, due_at: asked.due_at, created_at: now, outcome: None };
+        db.intents.put((id, row.last_event), intent);
+        let event = row.last_event;
+        notes.push(Note::Intent { incident: id, event, kind: asked.kind, outcome: None });
+    }
+    db.incidents.put(id, row.clone());
+    let (kind, reasons) = (change.kind, change.reasons);
+    notes.push(Note::Incident { id, subject, kind, row: Box::new(row), reasons });
+    id
+}
+
+fn opening(subject: Subject, change: &Change, now: i64) -> IncidentRow {
+    IncidentRow {
+        subject,
+        verdict: change.verdict,
+        scope: change.scope,
+        severity: change.severity,
+        cause: None,
+        summary: String::new(),
+        regions: Vec::new(),
+        started_at: change.started_at,
+        opened_at: now,
+        resolved_at: None,
+        last_event: 0,
+        changed_at: now,
+        widest_down: None,
+        paged: false,
+    }
+}
