@@ -105,6 +105,16 @@ pub const CHANNEL_TESTS: usize = 8;
 pub const OUTBOX_COUNT: Duration = Duration::from_secs(10);
 /// Channels of one organisation.
 pub const CHANNELS: i64 = 200;
+/// Routes of one organisation.
+pub const ROUTES: i64 = 200;
+/// Silences of one organisation that are not over.
+pub const SILENCES: i64 = 500;
+/// Maintenance windows of one organisation that are not over.
+pub const MAINTENANCE_WINDOWS: i64 = 500;
+/// Comments of one incident, and the characters of one.
+pub const COMMENTS: i64 = 500;
+/// See [`COMMENTS`].
+pub const COMMENT_CHARS: usize = 4_000;
 /// Batches that wait for a commit; sessions wait while it is full.
 pub const INGEST_QUEUE_BATCHES: usize = 256;
 /// Batches, and about how many rows, of one commit.

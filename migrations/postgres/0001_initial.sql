@@ -339,11 +339,22 @@ CREATE TABLE incident_events (
     incident_id     UUID NOT NULL,
     number          BIGINT NOT NULL,           -- 1 upward
     at              BIGINT NOT NULL,
-    kind            TEXT NOT NULL,             -- opened widened narrowed changed acknowledged resolved paged held …
+    kind            TEXT NOT NULL,             -- opened widened narrowed changed acknowledged resolved paged held comment …
     verdict         TEXT NOT NULL,
     scope           TEXT NOT NULL,
     summary         TEXT NOT NULL,
     evidence        TEXT NOT NULL,             -- JSON: the planner's input and reasons
+    PRIMARY KEY (organisation_id, incident_id, number)
+);
+
+-- What people write to an incident. Each is an event of its timeline too, with the same number.
+CREATE TABLE incident_comments (
+    organisation_id UUID NOT NULL,
+    incident_id     UUID NOT NULL,
+    number          BIGINT NOT NULL,           -- of the event
+    author_id       UUID NOT NULL,
+    text            TEXT NOT NULL,
+    created_at      BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, incident_id, number)
 );
 
@@ -365,6 +376,51 @@ CREATE TABLE channels (
     PRIMARY KEY (organisation_id, id),
     UNIQUE (organisation_id, name)
 );
+
+-- Sends what matches to channels, besides those that a monitor names.
+CREATE TABLE routes (
+    organisation_id UUID NOT NULL,
+    id              UUID NOT NULL,
+    name            TEXT NOT NULL,             -- slug
+    matches         TEXT NOT NULL,             -- JSON: control-core's notification::route::Match
+    channels        TEXT NOT NULL,             -- JSON: names; a channel that a route names stays
+    revision        BIGINT NOT NULL,           -- 1 upward; also the ETag
+    created_at      BIGINT NOT NULL,
+    updated_at      BIGINT NOT NULL,
+    PRIMARY KEY (organisation_id, id),
+    UNIQUE (organisation_id, name)
+);
+
+-- What holds notices for a time. Ending one early moves ends_at and keeps the row,
+-- and one that is over never comes back: explain asks what held at a past time.
+CREATE TABLE silences (
+    organisation_id UUID NOT NULL,
+    id              UUID NOT NULL,
+    matchers        TEXT NOT NULL,             -- JSON: control-core's notification::hold::Matchers
+    starts_at       BIGINT NOT NULL,
+    ends_at         BIGINT NOT NULL,           -- the first ms at which it no longer holds
+    comment         TEXT NOT NULL,
+    revision        BIGINT NOT NULL,
+    created_by      UUID NOT NULL,
+    created_at      BIGINT NOT NULL,
+    PRIMARY KEY (organisation_id, id)
+);
+CREATE INDEX silences_ends ON silences (organisation_id, ends_at);
+
+-- As silences, for work that is announced.
+CREATE TABLE maintenance_windows (
+    organisation_id UUID NOT NULL,
+    id              UUID NOT NULL,
+    name            TEXT NOT NULL,
+    matchers        TEXT NOT NULL,
+    starts_at       BIGINT NOT NULL,
+    ends_at         BIGINT NOT NULL,
+    revision        BIGINT NOT NULL,
+    created_by      UUID NOT NULL,
+    created_at      BIGINT NOT NULL,
+    PRIMARY KEY (organisation_id, id)
+);
+CREATE INDEX maintenance_windows_ends ON maintenance_windows (organisation_id, ends_at);
 
 -- What the correlator still has to turn into outbox rows; committed with the incident's change.
 CREATE TABLE page_intents (

@@ -39,7 +39,10 @@ macro_rules! words {
         impl<'de> serde::Deserialize<'de> for $type {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let word = <String as serde::Deserialize>::deserialize(deserializer)?;
-                word.parse().map_err(serde::de::Error::custom)
+                word.parse().map_err(|_: $crate::words::UnknownWord| {
+                    let words = [$($word),+].join(", ");
+                    serde::de::Error::custom(format!("must be one of {words}"))
+                })
             }
         }
     };

@@ -91,6 +91,31 @@ pub async fn lock(
     row.as_ref().map(read).transpose()
 }
 
+/// Locks the channels of these names until the commit, so that none goes while it
+/// becomes named; which of them, by index, are not there.
+pub async fn lock_names(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    names: &[String],
+) -> Result<Vec<usize>, StoreError> {
+    const PLAIN: &str = "SELECT id FROM channels WHERE organisation_id = $1 AND name = $2";
+    const LOCKING: &str =
+        "SELECT id FROM channels WHERE organisation_id = $1 AND name = $2 FOR UPDATE";
+    // In the order of names, so that two who lock the same ones do not wait for each other.
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by_key(|index| &names[*index]);
+    let mut missing = Vec::new();
+    for index in order {
+        let sql = tx.for_update(PLAIN, LOCKING);
+        let row = tx.fetch_optional(sql, params![organisation_id, &names[index]]).await?;
+        if row.is_none() {
+            missing.push(index);
+        }
+    }
+    missing.sort_unstable();
+    Ok(missing)
+}
+
 /// The names of up to `limit` monitors that name this channel.
 pub async fn monitors_naming(
     tx: &mut Tx,

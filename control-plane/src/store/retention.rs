@@ -13,7 +13,7 @@ pub struct Forgettable {
 }
 
 /// Every such table. Incidents and their timelines are kept.
-pub const TABLES: [&Forgettable; 6] = [
+pub const TABLES: [&Forgettable; 8] = [
     &Forgettable {
         name: "results",
         days: None,
@@ -40,6 +40,18 @@ pub const TABLES: [&Forgettable; 6] = [
         sql: "DELETE FROM assignments WHERE (organisation_id, monitor_id, region_id, revision, agent_id, first_slot) IN
             (SELECT organisation_id, monitor_id, region_id, revision, agent_id, first_slot
              FROM assignments WHERE ended_at < $1 LIMIT $2)",
+    },
+    &Forgettable {
+        name: "silences",
+        days: None,
+        sql: "DELETE FROM silences WHERE (organisation_id, id) IN
+            (SELECT organisation_id, id FROM silences WHERE ends_at < $1 LIMIT $2)",
+    },
+    &Forgettable {
+        name: "maintenance_windows",
+        days: None,
+        sql: "DELETE FROM maintenance_windows WHERE (organisation_id, id) IN
+            (SELECT organisation_id, id FROM maintenance_windows WHERE ends_at < $1 LIMIT $2)",
     },
     &Forgettable {
         name: "sessions",

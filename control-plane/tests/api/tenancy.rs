@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
+const CHANNEL: &str = "everywhere";
+
 /// One route: who may call it at least, what it is sent, what it answers then.
 struct Row {
     method: Method,
@@ -48,6 +50,21 @@ fn monitor() -> Value {
 /// A webhook that our own rules keep from being reached.
 fn channel() -> Value {
     json!({ "name": unique("c"), "kind": "webhook", "config": { "url": "https://127.0.0.1:1/" } })
+}
+
+/// A route to the channel that each organisation of [`World`] has.
+fn route() -> Value {
+    json!({ "name": unique("r"), "channels": [CHANNEL] })
+}
+
+fn silence() -> Value {
+    json!({ "comment": "known", "matchers": { "monitors": ["*"] }, "ends_at": "2998-12-31T00:00:00Z",
+        "starts_at": "2998-12-01T00:00:00Z" })
+}
+
+fn window() -> Value {
+    json!({ "name": "move", "matchers": { "monitors": ["*"] }, "ends_at": "2998-12-31T00:00:00Z",
+        "starts_at": "2998-12-01T00:00:00Z" })
 }
 
 fn login() -> Value {
@@ -95,7 +112,24 @@ fn rows() -> Vec<Row> {
         // The monitor stands in the body; `backtests.rs` tells of one that is there.
         row(post.clone(), "/api/v1/backtests", Viewer, || json!({ "monitor": "m" }), 422),
         row(post.clone(), "/api/v1/incidents/{id}/acknowledge", Editor, nothing, 200),
+        row(post.clone(), "/api/v1/routes/test", Viewer, || json!({}), 200),
+        row(Method::PUT, "/api/v1/routes/{id}", Editor, route, 200),
     ]);
+    type Body = fn() -> Value;
+    let of_notification: [(&str, &str, Body); 3] = [
+        ("/api/v1/routes", "/api/v1/routes/{id}", route),
+        ("/api/v1/silences", "/api/v1/silences/{id}", silence),
+        ("/api/v1/maintenance-windows", "/api/v1/maintenance-windows/{id}", window),
+    ];
+    for (list, one, body) in of_notification {
+        rows.extend([
+            row(get.clone(), list, Viewer, nothing, 200),
+            row(post.clone(), list, Editor, body, 201),
+            row(get.clone(), one, Viewer, nothing, 200),
+            row(Method::PATCH, one, Editor, || json!({}), 200),
+            row(Method::DELETE, one, Editor, nothing, 204),
+        ]);
+    }
     for (list, one) in
         [("/api/v1/monitors", "/api/v1/monitors/{id}"), ("/monitors", "/monitors/{id}")]
     {
@@ -142,6 +176,12 @@ impl World {
         let app = App::new().await;
         let (organisation, _) = app.organisation().await;
         let (elsewhere, _) = app.organisation().await;
+        for organisation in [organisation, elsewhere] {
+            let admin = app.member(organisation, Role::Admin).await;
+            let mut body = channel();
+            body["name"] = json!(CHANNEL);
+            app.post("/api/v1/channels", &admin, body).await.expect(201);
+        }
         Self {
             organisation,
             admin: app.member(organisation, Role::Admin).await,
@@ -160,6 +200,9 @@ impl World {
             "regions" => ("/api/v1/regions", json!({ "name": unique("r") })),
             "enrollment-tokens" => ("/api/v1/enrollment-tokens", json!({ "region": unique("r") })),
             "channels" => ("/api/v1/channels", channel()),
+            "routes" => ("/api/v1/routes", route()),
+            "silences" => ("/api/v1/silences", silence()),
+            "maintenance-windows" => ("/api/v1/maintenance-windows", window()),
             "dead-letters" => {
                 let made = self.app.post("/api/v1/channels", &self.admin, channel()).await.json();
                 let channel = made["id"].as_str().unwrap();

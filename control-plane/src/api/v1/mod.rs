@@ -6,10 +6,14 @@ mod backtests;
 mod channels;
 mod dead_letters;
 mod enrollment_tokens;
+mod holds;
 mod incidents;
+mod maintenance_windows;
 mod monitors;
 mod openapi;
 mod regions;
+mod routes;
+mod silences;
 
 use super::Api;
 use utoipa_axum::router::OpenApiRouter;
@@ -28,6 +32,9 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(enrollment_tokens::router())
         .merge(channels::router())
         .merge(dead_letters::router())
+        .merge(routes::router())
+        .merge(silences::router())
+        .merge(maintenance_windows::router())
         .routes(routes!(openapi::document));
     // The paths the original system had; documented once, under the prefix.
     let (original, _) = auth::router().merge(monitors::router()).split_for_parts();

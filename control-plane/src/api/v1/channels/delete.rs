@@ -9,7 +9,7 @@ use axum::extract::State;
 use http::StatusCode;
 
 /// Deletes a channel, and what still waits for it or is a dead letter of it.
-/// Refused while monitors name it.
+/// Refused while monitors or routes name it.
 #[utoipa::path(delete, path = "/channels/{id}", tag = "notification", operation_id = "delete_channel",
     params(("id" = Uuid, Path, description = "The channel"),
         ("If-Match" = Option<String>, Header, description = "The ETag it was read with; 412 when it has changed since")),

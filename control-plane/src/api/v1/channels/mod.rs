@@ -11,7 +11,7 @@ mod test;
 use super::regions::NAME_RULE;
 use crate::api::{Api, Problem, Timestamp};
 use crate::store::channels::{self, Channel};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, routes};
 use hyperverge_control_core::notification::{ChannelConfig, ChannelKind};
 use hyperverge_protocol::monitor::is_slug;
 use hyperverge_protocol::problem::FieldProblem;
@@ -88,14 +88,18 @@ async fn locked(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<Channel, Pr
     channels::lock(tx, organisation, id).await?.ok_or_else(|| Problem::not_found("channel"))
 }
 
-/// Refuses while monitors name the channel: they would tell nobody.
+/// Refuses while monitors or routes name the channel: they would tell nobody.
 async fn require_unnamed(tx: &mut Tx, channel: &Channel, what: &str) -> Result<(), Problem> {
     const SHOWN: usize = 5;
-    let naming =
-        channels::monitors_naming(tx, channel.organisation_id, &channel.name, SHOWN).await?;
-    if naming.is_empty() {
-        return Ok(());
+    let (organisation, name) = (channel.organisation_id, &channel.name);
+    let monitors = channels::monitors_naming(tx, organisation, name, SHOWN).await?;
+    let routes = routes::naming_channel(tx, organisation, name, SHOWN).await?;
+    for (naming, names) in [("monitors", monitors), ("routes", routes)] {
+        if !names.is_empty() {
+            let names = names.join(", ");
+            let detail = format!("{naming} name this channel, so it cannot be {what}: {names}");
+            return Err(Problem::conflict(detail));
+        }
     }
-    let names = naming.join(", ");
-    Err(Problem::conflict(format!("monitors name this channel, so it cannot be {what}: {names}")))
+    Ok(())
 }

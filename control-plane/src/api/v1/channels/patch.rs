@@ -17,7 +17,7 @@ use serde_json::Value;
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ChannelChange {
-    /// Refused while monitors name the channel.
+    /// Refused while monitors or routes name the channel.
     name: Option<String>,
     /// As a whole; the signing secret of a webhook stays.
     #[schema(value_type = Option<Object>)]

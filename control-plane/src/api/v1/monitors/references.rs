@@ -7,7 +7,7 @@ use hyperverge_protocol::problem::FieldProblem;
 use uuid::Uuid;
 
 /// Refuses a specification that names a region, channel or monitor the
-/// organisation does not have. A circle of dependencies is no error: whoever is
+/// organisation does not have; the channels then stay until the commit. A circle of dependencies is no error: whoever is
 /// down first is held by nobody (`paging` looks at what is down, not at the graph).
 pub(super) async fn require(
     tx: &mut Tx,
@@ -25,11 +25,9 @@ pub(super) async fn require(
             problems.push(FieldProblem::new(format!("regions[{index}]"), rule));
         }
     }
-    for (index, name) in spec.notify.iter().enumerate() {
-        if channels::by_name(tx, organisation, name).await?.is_none() {
-            let rule = format!("names a channel that does not exist: {name}");
-            problems.push(FieldProblem::new(format!("notify[{index}]"), rule));
-        }
+    for index in channels::lock_names(tx, organisation, &spec.notify).await? {
+        let rule = format!("names a channel that does not exist: {}", spec.notify[index]);
+        problems.push(FieldProblem::new(format!("notify[{index}]"), rule));
     }
     for (index, name) in spec.depends_on.iter().enumerate() {
         if monitors::by_name(tx, organisation, name).await?.is_none() {

@@ -1,0 +1,27 @@
+//! `GET /maintenance-windows`.
+
+use super::MaintenanceWindowView;
+use crate::api::page::Page;
+use crate::api::v1::holds::HoldsQuery;
+use crate::api::{Api, Problem, input::Params};
+use crate::auth::Viewer;
+use crate::store::maintenance_windows;
+use axum::extract::State;
+
+/// The newest first. What is over stays here as long as results are kept.
+#[utoipa::path(get, path = "/maintenance-windows", tag = "notification", operation_id = "list_maintenance_windows",
+    params(HoldsQuery), responses((status = 200, body = Page<MaintenanceWindowView>)))]
+pub(super) async fn list(
+    State(api): State<Api>,
+    Viewer(caller): Viewer,
+    Params(query): Params<HoldsQuery>,
+) -> Result<Page<MaintenanceWindowView>, Problem> {
+    let mut tx = api.shared.store.read().await?;
+    let now = tx.now().await?;
+    let (page, which) = query.split(now);
+    let (before, rows) = (page.after_id()?, page.rows()?);
+    let found =
+        maintenance_windows::list(&mut tx, caller.organisation, which, before, rows).await?;
+    let page = Page::new(found, &page, |stored| stored.window.id.to_string())?;
+    Ok(page.map(|stored| MaintenanceWindowView::at(now, stored)))
+}
