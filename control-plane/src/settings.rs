@@ -197,6 +197,13 @@ impl Default for RetentionSettings {
     }
 }
 
+impl CorrelatorSettings {
+    /// The same in ms.
+    pub fn group_wait_ms(&self) -> i64 {
+        i64::try_from(self.group_wait.as_millis()).unwrap_or(i64::MAX)
+    }
+}
+
 impl Default for CorrelatorSettings {
     fn default() -> Self {
         Self { group_wait: Span::from_secs(5) }

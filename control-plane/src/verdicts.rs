@@ -11,8 +11,9 @@ use hyperverge_control_core::correlation::{
     Evaluation, Scope, Thresholds, Verdict, evaluate as vote, view,
 };
 use hyperverge_control_core::incident::{
-    Change, Ending, EventKind, Input, SubjectKind, end as end_incident, plan,
+    Change, Ending, EventKind, Input, Plan, SubjectKind, end as end_incident, flap, plan,
 };
+use hyperverge_protocol::monitor::MonitorSpec;
 use uuid::Uuid;
 
 /// What changed, for metrics and hints after the commit.
@@ -61,12 +62,16 @@ pub async fn evaluate_locked(
         let state = locked.iter().find(|state| state.monitor_id == monitor.monitor_id);
         let Some(state) = state.filter(|_| monitor.spec.enabled) else { continue };
         let evaluation = count(&monitor, now);
-        if turn(tx, organisation_id, state, &evaluation, now).await? {
-            turned.verdicts += 1;
+        let mut next = turn(state, &evaluation, now);
+        turned.verdicts += usize::from(next.generation != state.generation);
+        turned.add(
+            correlate(tx, organisation_id, &monitor, &mut next, evaluation, group_wait_ms, now)
+                .await?,
+        );
+        if next != *state {
+            next.generation = state.generation + 1;
+            states::set_verdict(tx, organisation_id, &next).await?;
         }
-        let change =
-            correlate(tx, organisation_id, &monitor, evaluation, group_wait_ms, now).await?;
-        turned.add(change);
     }
     Ok(turned)
 }
@@ -78,50 +83,54 @@ fn count(monitor: &Watched, now: i64) -> Evaluation {
     vote(regions, monitor.spec.policy.quorum)
 }
 
-/// Whether the stored verdict changed.
-async fn turn(
-    tx: &mut Tx,
-    organisation_id: Uuid,
-    state: &MonitorState,
-    evaluation: &Evaluation,
-    now: i64,
-) -> Result<bool, StoreError> {
+/// The monitor's state with the verdict of `evaluation`.
+fn turn(state: &MonitorState, evaluation: &Evaluation, now: i64) -> MonitorState {
     if (state.verdict, state.scope) == (evaluation.verdict, evaluation.scope) {
-        return Ok(false);
+        return state.clone();
     }
     let since = match state.verdict == evaluation.verdict {
         true => state.since,
         // A verdict does not begin before the one it follows.
         false => evaluation.since.unwrap_or(now).max(state.since),
     };
-    let next = MonitorState {
-        monitor_id: state.monitor_id,
+    MonitorState {
         generation: state.generation + 1,
         verdict: evaluation.verdict,
         scope: evaluation.scope,
         since,
-    };
-    states::set_verdict(tx, organisation_id, &next).await?;
-    Ok(true)
+        ..state.clone()
+    }
 }
 
 async fn correlate(
     tx: &mut Tx,
     organisation_id: Uuid,
     monitor: &Watched,
+    state: &mut MonitorState,
     evaluation: Evaluation,
     group_wait_ms: i64,
     now: i64,
 ) -> Result<Turned, StoreError> {
-    if evaluation.verdict == Verdict::Unknown {
-        return Ok(Turned::default());
-    }
     let subject_id = monitor.monitor_id.to_string();
     let found = incidents::open_of(tx, organisation_id, SubjectKind::Monitor, &subject_id).await?;
     let (incident, open) = found.unzip();
     let name = monitor.spec.name.clone();
-    let input = Input { name: name.clone(), open, evaluation, group_wait_ms };
-    let Some(change) = plan(&input, now) else { return Ok(Turned::default()) };
+    let input = Input {
+        name: name.clone(),
+        open,
+        evaluation,
+        group_wait_ms,
+        labels: monitor.spec.labels.clone(),
+        flap: flap::Rule::of(&monitor.spec.policy.flap),
+        turns: state.turns.clone(),
+        hold_until: state.hold_until,
+    };
+    let Plan { change, hold_until } = plan(&input, now);
+    state.hold_until = hold_until;
+    let Some(change) = change else { return Ok(Turned::default()) };
+    if matches!(change.kind, EventKind::Opened | EventKind::Resolved) {
+        state.turns = flap::turned(&state.turns, now);
+    }
     let subject = Subject { kind: SubjectKind::Monitor, id: subject_id, name };
     let evidence = serde_json::to_value(&input)
         .map_err(|error| StoreError::Column { column: "evidence", source: Box::new(error) })?;
@@ -139,7 +148,7 @@ pub async fn end(
     tx: &mut Tx,
     organisation_id: Uuid,
     monitor_id: Uuid,
-    name: &str,
+    spec: &MonitorSpec,
     ending: Ending,
     now: i64,
 ) -> Result<Turned, StoreError> {
@@ -150,6 +159,7 @@ pub async fn end(
             verdict: Verdict::Unknown,
             scope: None,
             since: now,
+            hold_until: None,
             ..state
         };
         states::set_verdict(tx, organisation_id, &next).await?;
@@ -159,9 +169,12 @@ pub async fn end(
     let subject_id = monitor_id.to_string();
     let found = incidents::open_of(tx, organisation_id, SubjectKind::Monitor, &subject_id).await?;
     let Some((incident, open)) = found else { return Ok(turned) };
-    let change = end_incident(name, &open, ending, now);
-    let subject = Subject { kind: SubjectKind::Monitor, id: subject_id, name: name.to_owned() };
-    let evidence = serde_json::json!({ "ending": ending, "open": open });
+    let (name, labels) = (&spec.name, &spec.labels);
+    let change = end_incident(name, labels, &open, ending, now);
+    let subject = Subject { kind: SubjectKind::Monitor, id: subject_id, name: name.clone() };
+    let evidence = serde_json::json!({
+        "name": name, "labels": labels, "ending": ending, "open": open,
+    });
     incidents::record(tx, organisation_id, &subject, Some(&incident), &change, &evidence, now)
         .await?;
     tell(&subject, &change);

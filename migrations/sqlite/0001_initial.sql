@@ -302,6 +302,8 @@ CREATE TABLE monitor_states (
     verdict         TEXT NOT NULL,             -- up degraded down unknown
     scope           TEXT,                      -- local regional global; null while nothing hurts
     since           BIGINT NOT NULL,
+    turns           TEXT NOT NULL DEFAULT '[]', -- JSON: when its incidents last opened or resolved, ms, the newest 32
+    hold_until      BIGINT,                    -- a resolution is held till then because it flaps
     PRIMARY KEY (organisation_id, monitor_id)
 );
 
@@ -328,6 +330,7 @@ CREATE TABLE incidents (
     acknowledged_by BLOB,
     last_event      BIGINT NOT NULL,           -- number of the newest event
     paged           BOOLEAN NOT NULL,          -- whether an opening notice was put in the outbox
+    told_quietly    BOOLEAN NOT NULL DEFAULT FALSE, -- whether routes were told of it below the quorum
     PRIMARY KEY (organisation_id, id)
 );
 CREATE UNIQUE INDEX incidents_one_open ON incidents (organisation_id, subject_kind, subject_id) WHERE resolved_at IS NULL;
@@ -428,6 +431,7 @@ CREATE TABLE page_intents (
     incident_id     BLOB NOT NULL,
     event_number    BIGINT NOT NULL,
     kind            TEXT NOT NULL,             -- opened widened resolved
+    quiet           BOOLEAN NOT NULL,          -- only for routes that name such incidents
     due_at          BIGINT NOT NULL,
     created_at      BIGINT NOT NULL,
     settled_at      BIGINT,                    -- turned into deliveries, or not needed any more

@@ -23,4 +23,6 @@ pub mod history;
 pub mod incident;
 pub mod liveness;
 pub mod notification;
+pub mod paging;
+pub mod vantage;
 mod words;

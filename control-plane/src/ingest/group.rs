@@ -115,8 +115,7 @@ async fn transact(shared: &Shared, group: &[Waiting]) -> Result<Vec<Answer>, Fai
         for waiting in group {
             answers.push(commit::batch(&mut tx, &waiting.sealed, &mut steps, now).await?);
         }
-        let wait = shared.settings.correlator.group_wait.as_millis();
-        let wait = i64::try_from(wait).unwrap_or(i64::MAX);
+        let wait = shared.settings.correlator.group_wait_ms();
         let turned = steps.correlate(&mut tx, wait, now).await?;
         tx.commit().await?;
         Ok((answers, turned))

@@ -14,6 +14,8 @@ pub struct Intent {
     pub incident_id: Uuid,
     pub event_number: i64,
     pub kind: NoticeKind,
+    /// Only for routes that name such incidents.
+    pub quiet: bool,
     pub due_at: i64,
     pub created_at: i64,
 }
@@ -21,13 +23,14 @@ pub struct Intent {
 /// Records an intent; a second one for the same event changes nothing.
 pub async fn insert(tx: &mut Tx, intent: &Intent) -> Result<bool, StoreError> {
     const SQL: &str = "INSERT INTO page_intents (organisation_id, incident_id, event_number, kind,
-            due_at, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+            quiet, due_at, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
     let values = params![
         intent.organisation_id,
         intent.incident_id,
         intent.event_number,
         intent.kind.as_str(),
+        intent.quiet,
         intent.due_at,
         intent.created_at
     ];
@@ -99,6 +102,7 @@ fn read(row: &Row) -> Result<Intent, StoreError> {
         incident_id: row.get("incident_id")?,
         event_number: row.get("event_number")?,
         kind: row.word("kind")?,
+        quiet: row.get("quiet")?,
         due_at: row.get("due_at")?,
         created_at: row.get("created_at")?,
     })

@@ -16,6 +16,7 @@ use crate::store::intents::{self, Intent};
 use crate::store::leases::{self, Lease};
 use crate::store::notices::{self, Event, Facts};
 use crate::store::{StoreError, Tx};
+use hyperverge_control_core::notification::route::NO_ROUTE;
 use hyperverge_control_core::notification::{
     Notice, NoticeKind, QUORUM_ENDED, Settlement, ToSend, Waiting, settle,
 };
@@ -97,9 +98,13 @@ async fn settle_incident(
     };
     let now = tx.now().await?;
     let waiting = intents::unsettled(&mut tx, organisation_id, incident_id).await?;
+    let (quiet, waiting): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|intent| intent.quiet);
+    for intent in quiet.iter().filter(|intent| intent.due_at <= now) {
+        intents::settle(&mut tx, intent, NO_ROUTE, now).await?;
+    }
     let Settlement { send, folded } = settle(&by_number(&waiting), facts.verdict == "down", now);
     if send.is_none() && folded.is_empty() {
-        return Ok(());
+        return tx.commit().await;
     }
     let channels = match &send {
         Some(send) => recipients(&mut tx, organisation_id, &facts, send).await?,

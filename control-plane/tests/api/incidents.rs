@@ -24,8 +24,15 @@ pub(crate) async fn opened(app: &App, organisation: Uuid, name: &str) -> (String
     let monitor_id = clock::new_id();
     monitors::insert(&mut tx, organisation, monitor_id, &spec, now).await.unwrap();
     let (verdict, scope) = (Verdict::Down, Scope::Global);
-    let state =
-        MonitorState { monitor_id, generation: 2, verdict, scope: Some(scope), since: STARTED };
+    let state = MonitorState {
+        monitor_id,
+        generation: 2,
+        verdict,
+        scope: Some(scope),
+        since: STARTED,
+        turns: Vec::new(),
+        hold_until: None,
+    };
     states::set_verdict(&mut tx, organisation, &state).await.unwrap();
     let region = RegionView {
         region: "eu-west".into(),

@@ -9,7 +9,7 @@ use hyperverge_control_core::notification::NoticeKind;
 use hyperverge_control_plane::clock::new_id;
 use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::incidents::{self, Filter, Incident};
-use hyperverge_control_plane::store::{Store, Tx, intents, states};
+use hyperverge_control_plane::store::{Store, Tx, intents, monitors, states};
 use hyperverge_control_plane::verdicts::{self, Turned};
 use uuid::Uuid;
 
@@ -130,14 +130,16 @@ async fn a_monitor_that_ends_resolves_its_incident_with_a_notice() {
     on_both(async |store| {
         let (fleet, mut tx, monitor) = begin(&store).await;
         let organisation = fleet.organisation_id;
-        let none = verdicts::end(&mut tx, organisation, monitor, "shop", Ending::Disabled, 51_000);
+        let mut spec = monitors::get(&mut tx, organisation, monitor).await.unwrap().unwrap().spec;
+        spec.name = "shop".into();
+        let none = verdicts::end(&mut tx, organisation, monitor, &spec, Ending::Disabled, 51_000);
         assert_eq!(none.await.unwrap().intents, 0);
         for region in 0..3 {
             fail(&mut tx, &fleet, monitor, region, 40_000).await;
         }
         evaluate(&mut tx, &fleet, monitor, 52_000).await;
         tx.execute("UPDATE incidents SET paged = TRUE", params![]).await.unwrap();
-        let ended = verdicts::end(&mut tx, organisation, monitor, "shop", Ending::Deleted, 53_000);
+        let ended = verdicts::end(&mut tx, organisation, monitor, &spec, Ending::Deleted, 53_000);
         assert_eq!(ended.await.unwrap().intents, 1);
         let over = only(&mut tx, &fleet).await;
         assert_eq!(over.summary, "shop was deleted while its incident was open");

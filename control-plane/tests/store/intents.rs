@@ -13,6 +13,7 @@ async fn an_intent_waits_until_due_and_is_settled_once() {
             organisation_id,
             incident_id: clock::new_id(),
             event_number: 1,
+            quiet: false,
             kind: NoticeKind::Opened,
             due_at: 500,
             created_at: 100,

@@ -58,6 +58,7 @@ async fn incident(fixture: &Fixture, resolved: bool, waiting: &[(i64, NoticeKind
             organisation_id: fixture.organisation,
             incident_id: id,
             event_number: *event_number,
+            quiet: false,
             kind: *kind,
             due_at: now + due_in,
             created_at: now,

@@ -2,29 +2,35 @@
 //!
 //! One incident is open per subject. It opens quietly when a region fails below
 //! the quorum, widens to a page when the quorum is reached, narrows, and resolves
-//! when the verdict is up and no region is down any more. `unknown` neither opens
-//! nor resolves. Every change carries the sentence people read, its reasons, and
-//! what it asks to be told ([`Intent`]).
+//! when the verdict is up and no region is down any more; one that flaps first has
+//! to settle (`flap.rs`). `unknown` neither opens nor resolves, with one exception:
+//! what nobody was paged for and rests on the vote of an agent that turned out to be
+//! at fault is withdrawn. Every change carries the sentence people read, its
+//! reasons, and what it asks to be told ([`Intent`]).
 //!
 //! [`plan`] decides for a monitor, [`end`] for a monitor that is no more,
-//! [`fall_silent`] and [`hear_again`] for a region. Damping and grouping belong
-//! between the plan and the outbox: in the correlator, which judges intents when
-//! they are due.
+//! [`fall_silent`] and [`hear_again`] for a region, [`lose_trust`] and
+//! [`regain_trust`] for an agent. Who is told, and whether now, is judged when an
+//! intent is due: [`crate::paging`].
 
+pub mod flap;
 mod plan;
 mod region;
 mod sentence;
 mod severity;
+mod vantage;
 
 use crate::correlation::{Evaluation, RegionView, Scope, Verdict};
 use crate::notification::NoticeKind;
 use crate::words::words;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub use plan::{Ending, end, plan};
-pub use region::{fall_silent, hear_again};
+pub use region::{SILENT, fall_silent, hear_again};
 pub use sentence::phrase;
 pub use severity::{SEVERITY_LABEL, severity};
+pub use vantage::{lose_trust, regain_trust};
 
 /// What an incident is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +78,10 @@ pub enum EventKind {
     Paged,
     /// A notice was held back.
     Held,
+    /// It became part of a group.
+    Grouped,
+    /// Somebody wrote something.
+    Comment,
 }
 words!(
     EventKind,
@@ -83,7 +93,9 @@ words!(
     Acknowledged = "acknowledged",
     Resolved = "resolved",
     Paged = "paged",
-    Held = "held"
+    Held = "held",
+    Grouped = "grouped",
+    Comment = "comment"
 );
 
 /// What the planner is asked with; stored with each change as its evidence.
@@ -95,6 +107,25 @@ pub struct Input {
     pub evaluation: Evaluation,
     /// How long an opening waits for what belongs to it, ms.
     pub group_wait_ms: i64,
+    /// The monitor's labels; `severity` caps the incident's.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub flap: flap::Rule,
+    /// When incidents of this monitor last opened or resolved, the oldest first.
+    #[serde(default)]
+    pub turns: Vec<i64>,
+    /// Until when a resolution is held because the monitor flaps.
+    #[serde(default)]
+    pub hold_until: Option<i64>,
+}
+
+/// What follows from an [`Input`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    pub change: Option<Change>,
+    /// The new [`Input::hold_until`]; look again then.
+    pub hold_until: Option<i64>,
 }
 
 /// The incident that is open, as far as a change depends on it.
@@ -107,10 +138,13 @@ pub struct Open {
     pub started_at: i64,
     /// When its newest event was.
     pub changed_at: i64,
-    /// An opening notice was put in the outbox.
+    /// An opening notice was put in the outbox, with a quorum.
     pub paged: bool,
-    /// An opening intent waits.
+    /// The intent of such an opening waits.
     pub opening_waits: bool,
+    /// Somebody was told of it, or is about to be, below the quorum.
+    #[serde(default)]
+    pub told_quietly: bool,
     /// The widest scope it ever had while down.
     pub widest_down: Option<Scope>,
 }
@@ -138,4 +172,7 @@ pub struct Change {
 pub struct Intent {
     pub kind: NoticeKind,
     pub due_at: i64,
+    /// Below the quorum, or about us: only for routes that name such incidents.
+    #[serde(default)]
+    pub quiet: bool,
 }

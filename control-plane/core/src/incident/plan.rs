@@ -1,39 +1,110 @@
 //! The planner of a monitor's incident.
 
-use super::{Change, EventKind, Input, Intent, Open, Severity, sentence};
-use crate::correlation::{Evaluation, RegionState, RegionView, Scope, Verdict};
+use super::severity::severity;
+use super::{Change, EventKind, Input, Intent, Open, Plan, sentence};
+use crate::correlation::{DISCREDITED, Evaluation, RegionState, RegionView, Scope, Verdict};
 use crate::notification::NoticeKind;
 use hyperverge_protocol::monitor::MonitorSpec;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A change of nothing but the cause is recorded no oftener than this, ms.
 const REWORD_AFTER_MS: i64 = 60_000;
 
-/// What the evaluation changes at `now`; `None` when nothing.
-pub fn plan(input: &Input, now: i64) -> Option<Change> {
+/// What the evaluation changes at `now`.
+pub fn plan(input: &Input, now: i64) -> Plan {
     let evaluation = &input.evaluation;
-    if evaluation.verdict == Verdict::Unknown {
-        return None;
-    }
     let Some(open) = &input.open else {
-        return hurts(evaluation).then(|| opened(input, now));
+        let opens = evaluation.verdict != Verdict::Unknown && hurts(evaluation);
+        return Plan { change: opens.then(|| opened(input, now)), hold_until: None };
     };
+    if evaluation.verdict == Verdict::Unknown {
+        let withdrawn = rests_on_nothing(open, evaluation).then(|| withdrawn(input, open));
+        return Plan { change: withdrawn, hold_until: input.hold_until };
+    }
     if !hurts(evaluation) {
-        let why = format!("the verdict is up and no region is down: {}", evaluation.arithmetic());
-        let summary = sentence::recovered(&input.name, open, now);
-        let regions = evaluation.regions.clone();
-        return Some(Change { regions, ..resolved(open, summary, why, now) });
+        return well(input, open, now);
     }
     let now_weighs = weight(evaluation.verdict, evaluation.scope.unwrap_or(Scope::Local));
     let kind = match now_weighs.cmp(&weight(open.verdict, open.scope)) {
-        Ordering::Greater => EventKind::Widened,
-        Ordering::Less => EventKind::Narrowed,
-        Ordering::Equal if changed(open, evaluation, now) => EventKind::Changed,
-        Ordering::Equal => return None,
+        Ordering::Greater => Some(EventKind::Widened),
+        Ordering::Less => Some(EventKind::Narrowed),
+        Ordering::Equal => changed(open, evaluation, now).then_some(EventKind::Changed),
     };
-    Some(altered(input, open, kind, now))
+    Plan { change: kind.map(|kind| altered(input, open, kind, now)), hold_until: None }
+}
+
+/// Nothing hurts any more: it is over, unless it flaps.
+fn well(input: &Input, open: &Open, now: i64) -> Plan {
+    let evaluation = &input.evaluation;
+    let holds = match input.hold_until {
+        Some(until) => now < until,
+        None => input.flap.flaps(&input.turns, now),
+    };
+    if holds {
+        let until = input.hold_until.unwrap_or(now.saturating_add(input.flap.settle_ms));
+        let change = input.hold_until.is_none().then(|| held(input, open));
+        return Plan { change, hold_until: Some(until) };
+    }
+    let why = format!("the verdict is up and no region is down: {}", evaluation.arithmetic());
+    let summary = sentence::recovered(&input.name, open, now);
+    let regions = evaluation.regions.clone();
+    let over = resolved(open, &input.labels, summary, why, now);
+    Plan { change: Some(Change { regions, ..over }), hold_until: None }
+}
+
+/// The resolution is held; everything else stays as it is.
+fn held(input: &Input, open: &Open) -> Change {
+    let settle = sentence::span(input.flap.settle_ms);
+    let within = sentence::span(input.flap.within_ms);
+    Change {
+        kind: EventKind::Held,
+        verdict: open.verdict,
+        scope: open.scope,
+        severity: severity(open.verdict, open.scope, &input.labels),
+        cause: open.cause.clone(),
+        summary: format!(
+            "{} is flapping: up again, and open until it has been well for {settle}",
+            input.name
+        ),
+        started_at: open.started_at,
+        regions: input.evaluation.regions.clone(),
+        intent: None,
+        reasons: vec![
+            input.evaluation.arithmetic(),
+            format!(
+                "it opened or resolved {} times within {within} already, and {} are too many",
+                input.turns.len(),
+                input.flap.changes
+            ),
+        ],
+    }
+}
+
+/// Whether nobody was paged and nobody but an agent at fault says that it hurts.
+fn rests_on_nothing(open: &Open, evaluation: &Evaluation) -> bool {
+    let discredited = |region: &RegionView| region.reason.as_deref() == Some(DISCREDITED);
+    !open.paged && evaluation.down == 0 && evaluation.regions.iter().any(discredited)
+}
+
+fn withdrawn(input: &Input, open: &Open) -> Change {
+    let name = &input.name;
+    Change {
+        kind: EventKind::Resolved,
+        verdict: open.verdict,
+        scope: open.scope,
+        severity: severity(open.verdict, open.scope, &input.labels),
+        cause: open.cause.clone(),
+        summary: format!("{name} was seen failing only by an agent that is itself at fault"),
+        started_at: open.started_at,
+        regions: input.evaluation.regions.clone(),
+        intent: None,
+        reasons: vec![
+            "withdrawn: the vote it rested on does not count".to_owned(),
+            input.evaluation.arithmetic(),
+        ],
+    }
 }
 
 /// Why a monitor's incident ends though nobody saw it recover.
@@ -58,14 +129,20 @@ impl Ending {
 }
 
 /// Resolves the incident of the monitor `name`, which was deleted, disabled or rescoped.
-pub fn end(name: &str, open: &Open, ending: Ending, now: i64) -> Change {
+pub fn end(
+    name: &str,
+    labels: &BTreeMap<String, String>,
+    open: &Open,
+    ending: Ending,
+    now: i64,
+) -> Change {
     let (what, why) = match ending {
         Ending::Deleted => ("was deleted", "the monitor was deleted"),
         Ending::Disabled => ("was disabled", "the monitor was disabled"),
         Ending::Rescoped => ("now names other regions", "the monitor names other regions"),
     };
     let summary = format!("{name} {what} while its incident was open");
-    resolved(open, summary, why.to_owned(), now)
+    resolved(open, labels, summary, why.to_owned(), now)
 }
 
 /// Whether there is something to have an incident about.
@@ -75,14 +152,14 @@ fn hurts(evaluation: &Evaluation) -> bool {
 
 fn opened(input: &Input, now: i64) -> Change {
     let evaluation = &input.evaluation;
-    let intent = (evaluation.verdict == Verdict::Down)
-        .then(|| Intent { kind: NoticeKind::Opened, due_at: now + input.group_wait_ms });
+    let quiet = evaluation.verdict != Verdict::Down;
+    let due_at = now + input.group_wait_ms;
+    let intent = Some(Intent { kind: NoticeKind::Opened, due_at, quiet });
     let began = match evaluation.verdict {
         Verdict::Down | Verdict::Degraded => evaluation.since,
         Verdict::Up | Verdict::Unknown => evaluation.first_hurt(),
     };
-    let held = "below the quorum nobody is paged";
-    change(input, EventKind::Opened, began.unwrap_or(now), intent, held)
+    change(input, EventKind::Opened, began.unwrap_or(now), intent, "")
 }
 
 fn altered(input: &Input, open: &Open, kind: EventKind, now: i64) -> Change {
@@ -95,9 +172,9 @@ fn altered(input: &Input, open: &Open, kind: EventKind, now: i64) -> Change {
         (None, "the opening that waits will tell it")
     } else if !open.paged {
         let due_at = now + input.group_wait_ms;
-        (Some(Intent { kind: NoticeKind::Opened, due_at }), "")
+        (Some(Intent { kind: NoticeKind::Opened, due_at, quiet: false }), "")
     } else if everywhere && !told_everywhere {
-        (Some(Intent { kind: NoticeKind::Widened, due_at: now }), "")
+        (Some(Intent { kind: NoticeKind::Widened, due_at: now, quiet: false }), "")
     } else {
         (None, "who was paged knows of as much already")
     };
@@ -116,7 +193,11 @@ fn change(
         kind,
         verdict: evaluation.verdict,
         scope: evaluation.scope.unwrap_or(Scope::Local),
-        severity: severity(evaluation.verdict),
+        severity: severity(
+            evaluation.verdict,
+            evaluation.scope.unwrap_or(Scope::Local),
+            &input.labels,
+        ),
         cause: evaluation.cause.clone(),
         summary: sentence::hurts(&input.name, evaluation),
         started_at,
@@ -126,28 +207,40 @@ fn change(
     }
 }
 
-fn resolved(open: &Open, summary: String, why: String, now: i64) -> Change {
-    let tell = open.paged || open.opening_waits;
-    let intent = tell.then_some(Intent { kind: NoticeKind::Resolved, due_at: now });
+fn resolved(
+    open: &Open,
+    labels: &BTreeMap<String, String>,
+    summary: String,
+    why: String,
+    now: i64,
+) -> Change {
+    let loud = open.paged || open.opening_waits;
+    let intent = (loud || open.told_quietly).then_some(Intent {
+        kind: NoticeKind::Resolved,
+        due_at: now,
+        quiet: !loud,
+    });
     let verdict = if open.widest_down.is_some() { Verdict::Down } else { open.verdict };
+    // A resolved incident is remembered by its worst.
+    let scope = open.widest_down.unwrap_or(open.scope);
     Change {
         kind: EventKind::Resolved,
-        // A resolved incident is remembered by its worst.
         verdict,
-        scope: open.widest_down.unwrap_or(open.scope),
-        severity: severity(verdict),
+        scope,
+        severity: severity(verdict, scope, labels),
         cause: open.cause.clone(),
         summary,
         started_at: open.started_at,
         regions: open.regions.clone(),
         intent,
-        reasons: vec![why, paging(intent, "nobody was paged, so nobody is told")],
+        reasons: vec![why, paging(intent, "nobody was told, so nobody is told")],
     }
 }
 
 fn paging(intent: Option<Intent>, held: &str) -> String {
     match intent {
-        Some(intent) => format!("people are told that it {}", intent.kind),
+        Some(Intent { kind, quiet: false, .. }) => format!("people are told that it {kind}"),
+        Some(_) => "below the quorum nobody is paged; routes that name it are told".to_owned(),
         None => held.to_owned(),
     }
 }
@@ -174,8 +267,4 @@ fn hurting(regions: &[RegionView]) -> impl Iterator<Item = (&str, RegionState)> 
         .iter()
         .filter(|region| matches!(region.state, RegionState::Down | RegionState::Degraded))
         .map(|region| (region.region.as_str(), region.state))
-}
-
-fn severity(verdict: Verdict) -> Severity {
-    if verdict == Verdict::Down { Severity::Critical } else { Severity::Warning }
 }

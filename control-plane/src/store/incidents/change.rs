@@ -54,6 +54,9 @@ async fn facts(
         }
     }
     let waiting = intents::unsettled(tx, organisation_id, incident.id).await?;
+    let opening = |quiet| {
+        waiting.iter().any(|intent| intent.kind == NoticeKind::Opened && intent.quiet == quiet)
+    };
     Ok(Open {
         verdict: incident.verdict,
         scope: incident.scope,
@@ -62,7 +65,8 @@ async fn facts(
         started_at: incident.started_at,
         changed_at,
         paged: incident.paged,
-        opening_waits: waiting.iter().any(|intent| intent.kind == NoticeKind::Opened),
+        opening_waits: opening(false),
+        told_quietly: incident.told_quietly || opening(true),
         widest_down,
     })
 }
@@ -94,6 +98,7 @@ pub async fn record(
             incident_id,
             event_number: number,
             kind: asked.kind,
+            quiet: asked.quiet,
             due_at: asked.due_at,
             created_at: now,
         };

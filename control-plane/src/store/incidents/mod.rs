@@ -43,6 +43,8 @@ pub struct Incident {
     pub last_event: i64,
     /// An opening notice was put in the outbox.
     pub paged: bool,
+    /// Whether routes were told of it below the quorum.
+    pub told_quietly: bool,
 }
 
 /// A line of an incident's timeline.
@@ -158,15 +160,16 @@ pub async fn acknowledge(
     Ok(true)
 }
 
-/// The subjects of `kind` that have an open incident.
+/// The subjects of `kind` that have an open incident of this cause.
 pub async fn open_subjects(
     tx: &mut Tx,
     organisation_id: Uuid,
     kind: SubjectKind,
+    cause: &str,
 ) -> Result<Vec<String>, StoreError> {
-    const SQL: &str = "SELECT subject_id FROM incidents
-        WHERE organisation_id = $1 AND subject_kind = $2 AND resolved_at IS NULL";
-    let rows = tx.fetch_all(SQL, params![organisation_id, kind.as_str()]).await?;
+    const SQL: &str = "SELECT subject_id FROM incidents WHERE organisation_id = $1
+        AND subject_kind = $2 AND cause = $3 AND resolved_at IS NULL";
+    let rows = tx.fetch_all(SQL, params![organisation_id, kind.as_str(), cause]).await?;
     rows.iter().map(|row| row.get("subject_id")).collect()
 }
 
@@ -191,5 +194,6 @@ fn read(row: &Row) -> Result<Incident, StoreError> {
         acknowledged_by: row.get("acknowledged_by")?,
         last_event: row.get("last_event")?,
         paged: row.get("paged")?,
+        told_quietly: row.get("told_quietly")?,
     })
 }

@@ -6,7 +6,7 @@
 mod overview;
 mod seats;
 
-use super::{Row, StoreError, Tx};
+use super::{Row, StoreError, Tx, json_text};
 use crate::params;
 use hyperverge_control_core::correlation::{BurstMark, Scope, StateRow, Verdict};
 use uuid::Uuid;
@@ -25,6 +25,10 @@ pub struct MonitorState {
     /// `None` while nothing hurts.
     pub scope: Option<Scope>,
     pub since: i64,
+    /// When its incidents last opened or resolved, the oldest first.
+    pub turns: Vec<i64>,
+    /// A resolution is held till then because it flaps.
+    pub hold_until: Option<i64>,
 }
 
 /// Locks these monitors' verdicts until the commit, always in the same order, so
@@ -50,7 +54,7 @@ pub async fn set_verdict(
     state: &MonitorState,
 ) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE monitor_states
-        SET generation = $3, verdict = $4, scope = $5, since = $6
+        SET generation = $3, verdict = $4, scope = $5, since = $6, turns = $7, hold_until = $8
         WHERE organisation_id = $1 AND monitor_id = $2";
     let values = params![
         organisation_id,
@@ -58,7 +62,9 @@ pub async fn set_verdict(
         state.generation,
         state.verdict.as_str(),
         state.scope.map(Scope::as_str),
-        state.since
+        state.since,
+        json_text("turns", &state.turns)?,
+        state.hold_until
     ];
     tx.execute(SQL, values).await.map(drop)
 }
@@ -73,7 +79,7 @@ pub async fn unsteady(
 ) -> Result<Vec<Uuid>, StoreError> {
     let sql = crate::among!(tx, "SELECT m.monitor_id FROM monitor_states m
         WHERE m.organisation_id = $1
-            AND (m.verdict <> 'up' OR EXISTS (SELECT 1 FROM region_states r
+            AND (m.verdict <> 'up' OR m.hold_until IS NOT NULL OR EXISTS (SELECT 1 FROM region_states r
                 WHERE r.organisation_id = m.organisation_id AND r.monitor_id = m.monitor_id
                     AND r.region_id = $2))
             AND m.monitor_id ", uuids "$3", " ORDER BY m.monitor_id");
@@ -81,9 +87,9 @@ pub async fn unsteady(
     rows.iter().map(|row| row.get("monitor_id")).collect()
 }
 
-/// Monitors whose verdict may change by time alone, after the id `after`: those
-/// with a region that is not steadily up, those whose verdict is not up, and
-/// those that an agent watches which has not reported since `fresh_since`.
+/// Monitors whose verdict or incident may change by time alone, after the id
+/// `after`: those with a region that is not steadily up, those whose verdict is not
+/// up, those that have to settle, and those that an agent watches which has not reported since `fresh_since`.
 pub async fn may_turn(
     tx: &mut Tx,
     organisation_id: Uuid,
@@ -94,7 +100,7 @@ pub async fn may_turn(
     const SQL: &str = "SELECT monitor_id FROM (
             SELECT monitor_id FROM region_states WHERE organisation_id = $1
             UNION SELECT monitor_id FROM monitor_states
-                WHERE organisation_id = $1 AND verdict <> 'up'
+                WHERE organisation_id = $1 AND (verdict <> 'up' OR hold_until IS NOT NULL)
             UNION SELECT a.monitor_id FROM agents g JOIN assignments a
                     ON a.organisation_id = g.organisation_id AND a.agent_id = g.id
                 WHERE g.organisation_id = $1 AND a.ended_at IS NULL
@@ -188,6 +194,8 @@ fn read_monitor(row: &Row) -> Result<MonitorState, StoreError> {
         verdict: row.word("verdict")?,
         scope: row.optional_word("scope")?,
         since: row.get("since")?,
+        turns: row.json("turns")?,
+        hold_until: row.get("hold_until")?,
     })
 }
 

@@ -7,7 +7,7 @@ use crate::store::assignments::{self, Fleet};
 use crate::store::incidents::{self, Subject};
 use crate::store::leases::Lease;
 use crate::store::{StoreError, Tx};
-use hyperverge_control_core::incident::{SubjectKind, fall_silent, hear_again};
+use hyperverge_control_core::incident::{SILENT, SubjectKind, fall_silent, hear_again};
 use hyperverge_control_core::liveness::{Agent, Input, Plan, Settings, SilentRegion, plan};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -33,7 +33,8 @@ pub(super) async fn round(
     let fleet = assignments::fleet(&mut tx, organisation_id).await?;
     let now = tx.now().await?;
     let plan = plan(&input, settings, now);
-    write(&mut tx, organisation_id, &fleet, &plan, now).await?;
+    let wait = shared.settings.correlator.group_wait_ms();
+    write(&mut tx, organisation_id, &fleet, &plan, wait, now).await?;
     tx.commit().await?;
     for region in &plan.silent {
         tracing::warn!(region = %region.region_id, agents = region.agents, "a region is silent");
@@ -52,7 +53,8 @@ async fn input(
     listening_since: i64,
 ) -> Result<Input, StoreError> {
     let agents = agents::heartbeats(tx, organisation_id, AgentState::Enrolled).await?;
-    let silent = incidents::open_subjects(tx, organisation_id, SubjectKind::Region).await?;
+    let kind = SubjectKind::Region;
+    let silent = incidents::open_subjects(tx, organisation_id, kind, SILENT).await?;
     let silent: BTreeSet<Uuid> = silent.iter().filter_map(|id| id.parse().ok()).collect();
     let agents = agents
         .into_iter()
@@ -71,6 +73,7 @@ async fn write(
     organisation_id: Uuid,
     fleet: &Fleet,
     plan: &Plan,
+    group_wait_ms: i64,
     now: i64,
 ) -> Result<(), StoreError> {
     for (agent, _) in &plan.lost {
@@ -80,7 +83,7 @@ async fn write(
         agents::mark_found(tx, organisation_id, agent).await?;
     }
     for region in &plan.silent {
-        open(tx, organisation_id, fleet, region, now).await?;
+        open(tx, organisation_id, fleet, region, group_wait_ms, now).await?;
     }
     for region_id in &plan.heard {
         resolve(tx, organisation_id, fleet, *region_id, now).await?;
@@ -99,10 +102,15 @@ async fn open(
     organisation_id: Uuid,
     fleet: &Fleet,
     region: &SilentRegion,
+    group_wait_ms: i64,
     now: i64,
 ) -> Result<(), StoreError> {
     let subject = subject(fleet, region.region_id);
-    let change = fall_silent(&subject.name, region, now);
+    // Its agents' own fault is an open incident already: one for one subject.
+    if incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?.is_some() {
+        return Ok(());
+    }
+    let change = fall_silent(&subject.name, region, group_wait_ms, now);
     let evidence = serde_json::json!({ "silent": region });
     incidents::record(tx, organisation_id, &subject, None, &change, &evidence, now).await?;
     Ok(())
@@ -118,7 +126,7 @@ async fn resolve(
     let subject = subject(fleet, region_id);
     let found = incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?;
     let Some((incident, open)) = found else { return Ok(()) };
-    let change = hear_again(&subject.name, open.started_at, now);
+    let change = hear_again(&subject.name, open.started_at, open.told_quietly, now);
     let evidence = serde_json::json!({ "heard": region_id });
     incidents::record(tx, organisation_id, &subject, Some(&incident), &change, &evidence, now)
         .await?;

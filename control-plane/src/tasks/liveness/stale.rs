@@ -29,8 +29,7 @@ pub(super) async fn round(
     organisation_id: Uuid,
     cursor: &mut Cursor,
 ) -> Result<(), StoreError> {
-    let group_wait = shared.settings.correlator.group_wait.as_millis();
-    let group_wait_ms = i64::try_from(group_wait).unwrap_or(i64::MAX);
+    let group_wait_ms = shared.settings.correlator.group_wait_ms();
     for _ in 0..PAGES {
         let after = cursor.get(&organisation_id).copied().unwrap_or(Uuid::nil());
         let mut tx = shared.store.read().await?;

@@ -28,8 +28,7 @@ pub(super) async fn delete(
         .ok_or_else(|| Problem::not_found("monitor"))?;
     preconditions.require(monitor.revision)?;
     let now = tx.now().await?;
-    let (name, ending) = (&monitor.spec.name, Ending::Deleted);
-    verdicts::end(&mut tx, organisation, id, name, ending, now).await?;
+    verdicts::end(&mut tx, organisation, id, &monitor.spec, Ending::Deleted, now).await?;
     monitors::delete(&mut tx, organisation, &monitor, now).await?;
     tx.commit().await?;
     wake(&api);

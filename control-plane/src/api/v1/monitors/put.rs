@@ -51,7 +51,7 @@ pub(super) async fn replace(
         references::require(&mut tx, organisation, &spec).await?;
         let now = tx.now().await?;
         if let Some(ending) = Ending::of(&monitor.spec, &spec) {
-            verdicts::end(&mut tx, organisation, id, &monitor.spec.name, ending, now).await?;
+            verdicts::end(&mut tx, organisation, id, &monitor.spec, ending, now).await?;
         }
         monitor.revision += 1;
         monitors::replace(&mut tx, organisation, id, monitor.revision, &spec, now)

@@ -1,0 +1,154 @@
+//! What incidents that start together have in common.
+
+use super::{Candidate, Input};
+use crate::words::words;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Beginnings of one cause lie this far apart at most, beside an interval, ms.
+const TOGETHER_MS: i64 = 60_000;
+/// However long the interval, ms.
+const TOGETHER_MOST_MS: i64 = 900_000;
+
+/// What is shared; the most telling first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CauseKind {
+    /// A monitor that all of them depend on.
+    Parent,
+    Certificate,
+    Host,
+    Address,
+    Network,
+    /// Regions that see them down while others see them well.
+    Region,
+}
+words!(
+    CauseKind,
+    "kind of cause",
+    Parent = "parent",
+    Certificate = "certificate",
+    Host = "host",
+    Address = "address",
+    Network = "network",
+    Region = "region"
+);
+
+/// The likeliest common cause.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cause {
+    pub kind: CauseKind,
+    pub value: String,
+}
+
+impl Cause {
+    pub(super) fn new(kind: CauseKind, value: impl Into<String>) -> Self {
+        Self { kind, value: value.into() }
+    }
+
+    /// How many must share it. Two monitors that one region alone fails are chance.
+    pub(super) fn least(&self) -> usize {
+        if self.kind == CauseKind::Region { 3 } else { 2 }
+    }
+
+    /// `42 monitors that share the host edge.example.com are down`.
+    pub(super) fn sentence(&self, members: usize, quiet: bool) -> String {
+        let value = &self.value;
+        let shared = match self.kind {
+            CauseKind::Parent => format!("that depend on {value}"),
+            CauseKind::Certificate => format!("that serve the certificate {value:.16}…"),
+            CauseKind::Host => format!("on the host {value}"),
+            CauseKind::Address => format!("at the address {value}"),
+            CauseKind::Network => format!("in the network {value}"),
+            CauseKind::Region => format!("seen from {value}"),
+        };
+        let state = if quiet { "fail" } else { "are down" };
+        format!("{members} monitors {shared} {state}")
+    }
+}
+
+/// Everything that `candidate` may have in common with others.
+pub(super) fn causes(candidate: &Candidate) -> BTreeSet<Cause> {
+    let traits = &candidate.traits;
+    let parents = candidate.parents.iter().map(|parent| &parent.name);
+    let regions = (!traits.regions.is_empty())
+        .then(|| traits.regions.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+    let of = |kind| move |value: &String| Cause::new(kind, value.clone());
+    parents
+        .map(of(CauseKind::Parent))
+        .chain(traits.certificate.iter().map(of(CauseKind::Certificate)))
+        .chain(traits.host.iter().map(of(CauseKind::Host)))
+        .chain(traits.addresses.iter().map(of(CauseKind::Address)))
+        .chain(traits.networks.iter().map(of(CauseKind::Network)))
+        .chain(regions.iter().map(of(CauseKind::Region)))
+        .collect()
+}
+
+/// Whether two beginnings can be one cause's.
+pub(super) fn together(a: (i64, i64), b: (i64, i64)) -> bool {
+    let apart = TOGETHER_MS.saturating_add(a.1.max(b.1)).min(TOGETHER_MOST_MS);
+    (a.0 - b.0).abs() <= apart
+}
+
+/// Incidents with a common cause.
+#[derive(Debug)]
+pub(super) struct Cluster {
+    pub(super) cause: Cause,
+    /// Positions among the input's candidates, the earliest beginning first.
+    pub(super) members: Vec<usize>,
+}
+
+/// Divides `pool` (positions) into clusters, the largest first; of equally large
+/// ones the most telling cause. What shares nothing is left out.
+pub(super) fn clusters(input: &Input, pool: &[usize]) -> Vec<Cluster> {
+    let mut by_cause: BTreeMap<Cause, Vec<usize>> = BTreeMap::new();
+    for position in pool {
+        for cause in causes(&input.candidates[*position]) {
+            by_cause.entry(cause).or_default().push(*position);
+        }
+    }
+    by_cause.retain(|cause, members| {
+        members.sort_by_key(|position| began(&input.candidates[*position]));
+        members.len() >= cause.least() && is_telling(input, cause, members.len())
+    });
+    let mut clusters = Vec::new();
+    let mut taken = BTreeSet::new();
+    loop {
+        let best = by_cause
+            .iter()
+            .map(|(cause, members)| (cause, run(input, members, &taken)))
+            .filter(|(cause, members)| members.len() >= cause.least())
+            .max_by(|(a, left), (b, right)| left.len().cmp(&right.len()).then_with(|| b.cmp(a)));
+        let Some((cause, members)) = best else { return clusters };
+        let cause = cause.clone();
+        taken.extend(members.iter().copied());
+        by_cause.retain(|cause, members| {
+            members.retain(|member| !taken.contains(member));
+            members.len() >= cause.least()
+        });
+        clusters.push(Cluster { cause, members });
+    }
+}
+
+/// The free members that began together with the first free one.
+fn run(input: &Input, members: &[usize], taken: &BTreeSet<usize>) -> Vec<usize> {
+    let mut free = members.iter().copied().filter(|member| !taken.contains(member));
+    let Some(first) = free.next() else { return Vec::new() };
+    let start = |position: usize| {
+        let candidate = &input.candidates[position];
+        (candidate.started_at, candidate.interval_ms)
+    };
+    let near = free.filter(|member| together(start(first), start(*member)));
+    [first].into_iter().chain(near).collect()
+}
+
+/// Whether so many failing of all that share it point there. A network or region of
+/// which most is well is not what failed.
+fn is_telling(input: &Input, cause: &Cause, failing: usize) -> bool {
+    let wide = matches!(cause.kind, CauseKind::Address | CauseKind::Network | CauseKind::Region);
+    let population = input.population.get(cause).copied().unwrap_or(0) as usize;
+    !wide || failing * 2 >= population
+}
+
+fn began(candidate: &Candidate) -> (i64, uuid::Uuid) {
+    (candidate.started_at, candidate.incident_id)
+}

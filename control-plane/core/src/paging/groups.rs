@@ -1,0 +1,314 @@
+//! From what each incident asks for to the plan: groups, notices, holds.
+
+use super::cause::{self, Cause, CauseKind, clusters, together};
+use super::parents::Graph;
+use super::stage::{Stage, stage};
+use super::{Candidate, Fold, Form, Group, GroupRef, Holding, Input, Join, Plan, Send};
+use crate::notification::NoticeKind;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// How long the lead of a group waits for its last member before it looks again, ms.
+const GROUP_RECHECK_MS: i64 = 2_000;
+
+pub(super) struct Planner<'a> {
+    input: &'a Input,
+    now: i64,
+    stages: Vec<Stage<'a>>,
+    groups: BTreeMap<Uuid, &'a Group>,
+    plan: Plan,
+}
+
+impl<'a> Planner<'a> {
+    pub(super) fn new(input: &'a Input, now: i64) -> Self {
+        let graph = Graph::new(&input.candidates);
+        let stages = input.candidates.iter().map(|one| stage(one, &graph, now)).collect();
+        let groups = input.groups.iter().map(|group| (group.id, group)).collect();
+        Self { input, now, stages, groups, plan: Plan::default() }
+    }
+
+    pub(super) fn run(mut self) -> Plan {
+        let mut loud = Vec::new();
+        let mut quiet = Vec::new();
+        for (position, candidate) in self.input.candidates.iter().enumerate() {
+            match self.stages[position].clone() {
+                Stage::Rests | Stage::OpensSoon => {}
+                Stage::Done { why } => self.fold(candidate, why),
+                Stage::Held { until, why, down } => {
+                    self.hold(candidate, until, why);
+                    self.list(candidate, down);
+                }
+                Stage::Widens { event } => self.widens(candidate, event),
+                Stage::Ends { event, quiet } => self.ends(candidate, event, quiet),
+                Stage::Opens { quiet: true, .. } => quiet.push(position),
+                Stage::Opens { quiet: false, .. } => loud.push(position),
+            }
+        }
+        self.open(&loud, false);
+        self.open(&quiet, true);
+        self.close();
+        self.plan
+    }
+
+    fn fold(&mut self, candidate: &Candidate, why: &str) {
+        self.plan.folds.push(Fold {
+            incident_id: candidate.incident_id,
+            events: events(candidate),
+            why: why.to_owned(),
+        });
+    }
+
+    fn hold(&mut self, candidate: &Candidate, until: i64, why: String) {
+        let due = candidate.waiting.iter().filter(|waiting| waiting.due_at <= self.now);
+        let events = due.map(|waiting| waiting.event_number).collect();
+        self.plan.holds.push(Holding { incident_id: candidate.incident_id, events, until, why });
+    }
+
+    /// The group that a candidate is in, if it is open still.
+    fn group_of(&self, candidate: &Candidate) -> Option<&'a Group> {
+        candidate.group.and_then(|id| self.groups.get(&id).copied())
+    }
+
+    fn widens(&mut self, candidate: &Candidate, event: i64) {
+        let group = self.group_of(candidate);
+        let told =
+            group.is_some_and(|group| group.told_global || group.lead != candidate.incident_id);
+        if told {
+            return self.fold(candidate, "its group was told as much already");
+        }
+        let group = group.map(|group| GroupRef::Known(group.id));
+        self.send(candidate, event, NoticeKind::Widened, false, group);
+    }
+
+    fn ends(&mut self, candidate: &Candidate, event: i64, quiet: bool) {
+        let Some(group) = self.group_of(candidate) else {
+            return self.send_as(candidate, event, NoticeKind::Resolved, (false, quiet), None);
+        };
+        if group.lead != candidate.incident_id {
+            return self.fold(candidate, "told when the whole group is over");
+        }
+        if group.unresolved > 0 {
+            let until = self.now.saturating_add(GROUP_RECHECK_MS);
+            return self.hold(candidate, until, "others of its group still hurt".to_owned());
+        }
+        self.plan.closes.push(group.id);
+        let known = Some(GroupRef::Known(group.id));
+        self.send_as(candidate, event, NoticeKind::Resolved, (false, quiet), known);
+    }
+
+    fn send(
+        &mut self,
+        candidate: &Candidate,
+        event: i64,
+        kind: NoticeKind,
+        opening_included: bool,
+        group: Option<GroupRef>,
+    ) {
+        self.send_as(candidate, event, kind, (opening_included, false), group);
+    }
+
+    fn send_as(
+        &mut self,
+        candidate: &Candidate,
+        event_number: i64,
+        kind: NoticeKind,
+        (opening_included, quiet): (bool, bool),
+        group: Option<GroupRef>,
+    ) {
+        let others = candidate.waiting.iter().map(|waiting| waiting.event_number);
+        self.plan.sends.push(Send {
+            incident_id: candidate.incident_id,
+            event_number,
+            kind,
+            opening_included,
+            quiet,
+            group,
+            folded: others.filter(|number| *number != event_number).collect(),
+        });
+    }
+
+    /// Tells the beginnings of what is at these positions, in groups where they share
+    /// a cause.
+    fn open(&mut self, ready: &[usize], quiet: bool) {
+        let mut pool = Vec::new();
+        for position in ready {
+            let candidate = &self.input.candidates[*position];
+            // It was listed in a group while it was held; now it speaks for itself.
+            if self.group_of(candidate).is_some_and(|group| group.lead != candidate.incident_id) {
+                self.plan.leaves.push(candidate.incident_id);
+            }
+            match self.open_group_for(candidate, quiet) {
+                Some(group) => self.join(candidate, GroupRef::Known(group)),
+                None => pool.push(*position),
+            }
+        }
+        let ready: BTreeSet<usize> = pool.iter().copied().collect();
+        if ready.is_empty() {
+            return;
+        }
+        pool.extend(self.company(quiet));
+        let mut grouped = BTreeSet::new();
+        for cluster in clusters(self.input, &pool) {
+            if cluster.members.iter().any(|member| ready.contains(member)) {
+                grouped.extend(cluster.members.iter().copied());
+                self.form(&cluster.cause, &cluster.members, quiet);
+            }
+        }
+        for position in ready.difference(&grouped) {
+            self.alone(*position, quiet);
+        }
+    }
+
+    /// An open group whose cause `candidate` shares, and with which it began.
+    fn open_group_for(&self, candidate: &Candidate, quiet: bool) -> Option<Uuid> {
+        let causes = cause::causes(candidate);
+        let start = (candidate.started_at, candidate.interval_ms);
+        let mut groups = self.input.groups.iter().filter(|group| {
+            // A quiet group told nobody who would be paged.
+            (quiet || !group.quiet)
+                && group.unresolved > 0
+                && causes.contains(&group.cause)
+                && group.cause.kind != CauseKind::Parent
+                && together(start, (group.newest_started_at, group.interval_ms))
+        });
+        groups.next().map(|group| group.id)
+    }
+
+    /// What hurts beside what is to be told: incidents told by themselves a moment
+    /// ago, and those that would be told in a moment.
+    fn company(&self, quiet: bool) -> impl Iterator<Item = usize> + use<'_, 'a> {
+        let candidates = self.input.candidates.iter().enumerate();
+        let alone = candidates.filter(move |(position, candidate)| {
+            let told = candidate.paged && !candidate.resolved && candidate.waiting.is_empty();
+            let soon = self.stages[*position] == Stage::OpensSoon;
+            !quiet && (told || soon) && self.group_of(candidate).is_none()
+        });
+        alone.map(|(position, _)| position)
+    }
+
+    fn form(&mut self, cause: &Cause, members: &[usize], quiet: bool) {
+        let all = || members.iter().map(|position| (*position, &self.input.candidates[*position]));
+        // One that was told already leads; else the first to hurt of those that still do.
+        let told = all().find(|(_, one)| one.paged);
+        let hurts = all().find(|(position, _)| self.opens_unresolved(*position));
+        let Some((lead_position, lead)) = told.or(hurts).or_else(|| all().next()) else { return };
+        let over = told.is_none() && hurts.is_none();
+        let group = GroupRef::LedBy(lead.incident_id);
+        if told.is_none() {
+            let event = match self.stages[lead_position] {
+                Stage::Opens { event, .. } => event,
+                _ => lead.waiting.first().map_or(0, |waiting| waiting.event_number),
+            };
+            let kind = if over { NoticeKind::Resolved } else { NoticeKind::Opened };
+            self.send_as(lead, event, kind, (over, quiet), Some(group));
+        }
+        let others: Vec<&Candidate> =
+            all().filter(|(position, _)| *position != lead_position).map(|(_, one)| one).collect();
+        let held = self.held_by(members);
+        self.plan.forms.push(Form {
+            cause: cause.clone(),
+            lead: lead.incident_id,
+            members: others.iter().map(|member| member.incident_id).collect(),
+            summary: cause.sentence(members.len(), quiet),
+            held,
+            quiet,
+        });
+        for member in others {
+            self.join(member, group);
+        }
+    }
+
+    fn opens_unresolved(&self, position: usize) -> bool {
+        matches!(self.stages[position], Stage::Opens { over: false, .. } | Stage::OpensSoon)
+    }
+
+    fn join(&mut self, candidate: &Candidate, group: GroupRef) {
+        self.plan.joins.push(Join {
+            incident_id: candidate.incident_id,
+            group,
+            events: events(candidate),
+            held: false,
+        });
+    }
+
+    /// Lists what is held because of `parent` in the parent's group.
+    fn list(&mut self, candidate: &Candidate, parent: Option<&str>) {
+        let mut all = self.input.candidates.iter();
+        let parent = parent.and_then(|name| all.find(|other| other.name == name));
+        let group = parent.and_then(|parent| self.group_of(parent));
+        if let Some(group) = group.filter(|_| candidate.group.is_none()) {
+            self.plan.joins.push(Join {
+                incident_id: candidate.incident_id,
+                group: GroupRef::Known(group.id),
+                events: Vec::new(),
+                held: true,
+            });
+        }
+    }
+
+    /// One that shares nothing; what depends on it is listed with it.
+    fn alone(&mut self, position: usize, quiet: bool) {
+        let candidate = &self.input.candidates[position];
+        let Stage::Opens { event, over, .. } = self.stages[position] else { return };
+        let kind = if over { NoticeKind::Resolved } else { NoticeKind::Opened };
+        let held = if over { Vec::new() } else { self.held_by(&[position]) };
+        let group = (!held.is_empty()).then_some(GroupRef::LedBy(candidate.incident_id));
+        if !held.is_empty() {
+            let cause = Cause::new(CauseKind::Parent, &candidate.name);
+            self.plan.forms.push(Form {
+                summary: format!(
+                    "{} is down, and with it {} that depend{} on it",
+                    candidate.name,
+                    monitors(held.len()),
+                    if held.len() == 1 { "s" } else { "" }
+                ),
+                cause,
+                lead: candidate.incident_id,
+                members: Vec::new(),
+                held,
+                quiet,
+            });
+        }
+        self.send_as(candidate, event, kind, (over, quiet), group);
+    }
+
+    /// The ungrouped incidents that are held because one of these is down.
+    fn held_by(&self, members: &[usize]) -> Vec<Uuid> {
+        let names: BTreeSet<&str> =
+            members.iter().map(|member| self.input.candidates[*member].name.as_str()).collect();
+        let candidates = self.input.candidates.iter().zip(&self.stages);
+        let held = candidates.filter(|(candidate, stage)| {
+            let by = match stage {
+                Stage::Held { down: Some(parent), .. } => names.contains(parent),
+                _ => false,
+            };
+            by && candidate.group.is_none()
+        });
+        held.map(|(candidate, _)| candidate.incident_id).collect()
+    }
+
+    /// Groups whose lead has nothing more to tell end with their last member.
+    fn close(&mut self) {
+        let speaks: BTreeSet<Uuid> = self
+            .input
+            .candidates
+            .iter()
+            .filter(|candidate| !candidate.waiting.is_empty())
+            .map(|candidate| candidate.incident_id)
+            .collect();
+        let over = self
+            .input
+            .groups
+            .iter()
+            .filter(|group| group.unresolved == 0 && !speaks.contains(&group.lead));
+        self.plan.closes.extend(over.map(|group| group.id));
+    }
+}
+
+fn monitors(count: usize) -> String {
+    if count == 1 { "1 monitor".to_owned() } else { format!("{count} monitors") }
+}
+
+fn events(candidate: &Candidate) -> Vec<i64> {
+    candidate.waiting.iter().map(|waiting| waiting.event_number).collect()
+}

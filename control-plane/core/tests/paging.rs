@@ -1,0 +1,326 @@
+//! What becomes of what waits: groups, holds, notices.
+
+use hyperverge_control_core::correlation::{Scope, Verdict};
+use hyperverge_control_core::incident::SubjectKind;
+use hyperverge_control_core::notification::NoticeKind::{self, Opened, Resolved, Widened};
+use hyperverge_control_core::notification::hold::{Hold, HoldKind};
+use hyperverge_control_core::paging::{
+    Candidate, Cause, CauseKind, Group, GroupRef, Input, Parent, ParentState, Plan, Traits,
+    Waiting, plan,
+};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+const NOW: i64 = 1_000_000;
+
+fn id(number: u128) -> Uuid {
+    Uuid::from_u128(number)
+}
+
+fn waits(event_number: i64, kind: NoticeKind, due_at: i64) -> Waiting {
+    Waiting { event_number, kind, due_at, quiet: false }
+}
+
+/// A monitor that is down, with an opening that is due.
+fn down(number: u128, host: &str) -> Candidate {
+    Candidate {
+        incident_id: id(number),
+        subject: SubjectKind::Monitor,
+        name: format!("monitor-{number}"),
+        verdict: Verdict::Down,
+        scope: Scope::Global,
+        started_at: NOW - 6_000,
+        resolved: false,
+        paged: false,
+        group: None,
+        waiting: vec![waits(1, Opened, NOW)],
+        traits: Traits { host: Some(host.to_owned()), ..Traits::default() },
+        parents: Vec::new(),
+        interval_ms: 60_000,
+        recheck_ms: 70_000,
+        hold: None,
+    }
+}
+
+fn decide(candidates: Vec<Candidate>) -> Plan {
+    plan(&Input { candidates, ..Input::default() }, NOW)
+}
+
+fn child(number: u128, parent: u128, state: ParentState) -> Candidate {
+    let parents = vec![Parent { name: format!("monitor-{parent}"), state }];
+    Candidate { parents, ..down(number, &format!("child-{number}.example")) }
+}
+
+#[test]
+fn strangers_are_told_one_by_one() {
+    let plan = decide(vec![down(1, "a.example"), down(2, "b.example")]);
+    assert_eq!(plan.sends.len(), 2);
+    assert!(plan.forms.is_empty() && plan.sends.iter().all(|send| send.group.is_none()));
+}
+
+#[test]
+fn a_shared_host_is_one_notice_and_the_not_yet_due_come_along() {
+    let early = Candidate {
+        waiting: vec![waits(1, Opened, NOW + 4_000)],
+        started_at: NOW - 1_000,
+        ..down(3, "edge.example")
+    };
+    let plan = decide(vec![down(1, "edge.example"), down(2, "edge.example"), early]);
+    assert_eq!(plan.sends.len(), 1);
+    assert_eq!(plan.sends[0].group, Some(GroupRef::LedBy(id(1))));
+    let form = &plan.forms[0];
+    assert_eq!(form.cause, Cause { kind: CauseKind::Host, value: "edge.example".into() });
+    assert_eq!(form.summary, "3 monitors on the host edge.example are down");
+    assert_eq!((form.lead, &form.members), (id(1), &vec![id(2), id(3)]));
+    assert_eq!(plan.joins.len(), 2);
+}
+
+#[test]
+fn beginnings_far_apart_share_nothing() {
+    let old = Candidate { started_at: NOW - 900_000, ..down(1, "edge.example") };
+    assert_eq!(decide(vec![old, down(2, "edge.example")]).sends.len(), 2);
+}
+
+#[test]
+fn who_comes_late_joins_quietly() {
+    let told = Candidate { paged: true, waiting: Vec::new(), ..down(1, "edge.example") };
+    let first = decide(vec![told, down(2, "edge.example")]);
+    assert!(first.sends.is_empty(), "the first was told already");
+    assert_eq!((first.forms[0].lead, first.joins[0].incident_id), (id(1), id(2)));
+
+    let group = Group {
+        id: id(77),
+        cause: first.forms[0].cause.clone(),
+        lead: id(1),
+        newest_started_at: NOW - 60_000,
+        interval_ms: 60_000,
+        quiet: false,
+        told_global: true,
+        unresolved: 2,
+    };
+    let input = Input {
+        candidates: vec![down(3, "edge.example")],
+        groups: vec![group.clone()],
+        ..Input::default()
+    };
+    let late = plan(&input, NOW);
+    assert!(late.sends.is_empty());
+    assert_eq!((late.joins[0].group, &late.joins[0].events), (GroupRef::Known(id(77)), &vec![1]));
+
+    // It ends with its last member, through its lead.
+    let over = |number: u128| Candidate {
+        resolved: true,
+        paged: true,
+        group: Some(id(77)),
+        verdict: Verdict::Up,
+        waiting: vec![waits(5, Resolved, NOW)],
+        ..down(number, "edge.example")
+    };
+    let one_left = Input {
+        candidates: vec![over(1), over(2)],
+        groups: vec![Group { unresolved: 1, ..group.clone() }],
+        ..Input::default()
+    };
+    let waiting = plan(&one_left, NOW);
+    assert!(waiting.sends.is_empty() && waiting.closes.is_empty());
+    assert_eq!((waiting.holds[0].incident_id, waiting.folds[0].incident_id), (id(1), id(2)));
+    let none_left = Input { groups: vec![Group { unresolved: 0, ..group }], ..one_left };
+    let ended = plan(&none_left, NOW);
+    assert_eq!((ended.sends.len(), ended.sends[0].kind), (1, Resolved));
+    assert_eq!(ended.closes, [id(77)]);
+}
+
+#[test]
+fn a_region_of_which_most_is_well_is_no_cause() {
+    let seen = |number: u128| Candidate {
+        scope: Scope::Regional,
+        traits: Traits { regions: BTreeSet::from(["eu".into(), "us".into()]), ..Traits::default() },
+        ..down(number, "")
+    };
+    let candidates: Vec<_> = (1..4).map(seen).collect();
+    let grouped = decide(candidates.clone());
+    assert_eq!(grouped.forms[0].summary, "3 monitors seen from eu, us are down");
+    assert_eq!(decide(candidates[..2].to_vec()).sends.len(), 2, "two may be chance");
+    let region = grouped.forms[0].cause.clone();
+    let input = Input { candidates, population: [(region, 7)].into(), ..Input::default() };
+    assert_eq!(plan(&input, NOW).sends.len(), 3);
+}
+
+#[test]
+fn children_wait_for_their_parent_and_are_listed_with_it() {
+    let parent = down(1, "gateway.example");
+    let held = decide(vec![parent.clone(), child(2, 1, ParentState::Down)]);
+    assert_eq!((held.sends.len(), held.sends[0].incident_id), (1, id(1)));
+    assert_eq!(held.holds[0].why, "it depends on monitor-1, which is down");
+    assert_eq!(held.forms[0].held, [id(2)]);
+    assert_eq!(
+        held.forms[0].summary,
+        "monitor-1 is down, and with it 1 monitor that depends on it"
+    );
+    let confirming = decide(vec![child(2, 1, ParentState::Confirming)]);
+    assert!(confirming.sends.is_empty() && confirming.holds[0].until <= NOW + 1_000);
+    let back = child(2, 1, ParentState::Well { since: NOW - 1_000 });
+    assert!(decide(vec![back]).sends.is_empty(), "it has not looked again yet");
+    let still = child(2, 1, ParentState::Well { since: NOW - 70_000 });
+    let still = Candidate { started_at: NOW - 100_000, group: None, ..still };
+    assert_eq!(decide(vec![still]).sends.len(), 1, "released");
+    assert_eq!(decide(vec![child(2, 1, ParentState::Well { since: 0 })]).sends.len(), 1);
+    assert_eq!(decide(vec![child(2, 1, ParentState::Unknown)]).sends.len(), 1);
+}
+
+#[test]
+fn a_circle_holds_only_who_began_later() {
+    let first = Candidate { started_at: NOW - 9_000, ..child(1, 2, ParentState::Down) };
+    let plan = decide(vec![first, child(2, 1, ParentState::Down)]);
+    assert_eq!((plan.sends.len(), plan.sends[0].incident_id), (1, id(1)));
+}
+
+#[test]
+fn a_quorum_that_is_not_there_any_more_pages_nobody() {
+    let with = |verdict| decide(vec![Candidate { verdict, ..down(1, "a.example") }]);
+    assert_eq!(with(Verdict::Unknown).holds.len(), 1);
+    for verdict in [Verdict::Up, Verdict::Degraded] {
+        let plan = with(verdict);
+        assert_eq!((plan.sends.len(), plan.folds.len()), (0, 1));
+    }
+}
+
+#[test]
+fn what_is_held_is_told_when_the_hold_ends_and_not_if_it_was_over_by_then() {
+    let hold =
+        Hold { until: NOW + 60_000, kind: HoldKind::Silence, id: id(9), name: "work".into() };
+    let silenced = Candidate { hold: Some(hold), ..down(1, "a.example") };
+    let plan = decide(vec![silenced.clone()]);
+    assert_eq!(plan.holds[0].why, "held by the silence work");
+    let over = Candidate {
+        resolved: true,
+        waiting: vec![waits(1, Opened, NOW), waits(2, Resolved, NOW)],
+        ..silenced
+    };
+    let plan = decide(vec![over.clone()]);
+    assert_eq!((plan.sends.len(), plan.folds[0].events.len()), (0, 2));
+    let told = decide(vec![Candidate { hold: None, ..over.clone() }]);
+    assert!(told.sends[0].opening_included && told.sends[0].kind == Resolved);
+    // Whoever was told of the beginning hears the end, silence or not.
+    let paged = Candidate { paged: true, waiting: vec![waits(2, Resolved, NOW)], ..over };
+    assert_eq!(decide(vec![paged]).sends.len(), 1);
+}
+
+#[test]
+fn quiet_incidents_never_lead_loud_ones() {
+    let quiet = |number| Candidate {
+        verdict: Verdict::Up,
+        scope: Scope::Local,
+        waiting: vec![Waiting { quiet: true, ..waits(1, Opened, NOW) }],
+        ..down(number, "edge.example")
+    };
+    let plan = decide(vec![quiet(1), quiet(2), down(3, "edge.example")]);
+    let loud: Vec<_> = plan.sends.iter().filter(|send| !send.quiet).collect();
+    assert_eq!((loud.len(), loud[0].incident_id, loud[0].group), (1, id(3), None));
+    assert!(plan.forms.iter().all(|form| form.quiet));
+}
+
+#[test]
+fn thousands_at_once_are_one_notice() {
+    let all: Vec<_> = (0..2_800)
+        .map(|number| {
+            let mut one = down(number, &format!("shop-{number}.example"));
+            one.traits.addresses.insert("192.0.2.7".into());
+            one.traits.networks.insert("192.0.2.0/24".into());
+            one
+        })
+        .collect();
+    let plan = decide(all);
+    assert_eq!((plan.sends.len(), plan.forms.len(), plan.joins.len()), (1, 1, 2_799));
+    assert_eq!(plan.forms[0].cause.kind, CauseKind::Address);
+}
+
+fn any_candidate() -> impl Strategy<Value = Candidate> {
+    let waiting = prop::collection::vec((0u8..3, -10i64..10, any::<bool>()), 0..4);
+    (0u128..40, 0u8..3, waiting, any::<[bool; 4]>(), 0usize..4, -200i64..0, 0u8..5).prop_map(
+        |(number, host, waiting, [resolved, paged, grouped, held], verdict, began, parent)| {
+            let verdict =
+                [Verdict::Down, Verdict::Up, Verdict::Unknown, Verdict::Degraded][verdict];
+            let waiting = (1..).zip(waiting).map(|(event, (kind, due, quiet))| Waiting {
+                quiet: quiet && kind != 1,
+                ..waits(event, [Opened, Widened, Resolved][usize::from(kind)], NOW + due * 1_000)
+            });
+            let state = [
+                ParentState::Unknown,
+                ParentState::Down,
+                ParentState::Confirming,
+                ParentState::Well { since: NOW - 5_000 },
+            ];
+            let parents = state
+                .get(usize::from(parent))
+                .map(|state| Parent { name: format!("monitor-{}", number % 7), state: *state });
+            Candidate {
+                verdict,
+                resolved,
+                paged,
+                group: grouped.then_some(id(1_000)),
+                waiting: waiting.collect(),
+                started_at: NOW + began * 1_000,
+                parents: parents.into_iter().collect(),
+                hold: held.then(|| Hold {
+                    until: NOW + 9_000,
+                    kind: HoldKind::Maintenance,
+                    id: id(5),
+                    name: "window".into(),
+                }),
+                ..down(number, &format!("host-{host}.example"))
+            }
+        },
+    )
+}
+
+proptest! {
+    /// Whatever waits: nothing is settled twice or both sent and folded, no page goes
+    /// out without a verdict of down, and nothing that is held is sent.
+    #[test]
+    fn everything_is_settled_once_and_no_page_lacks_a_quorum(
+        all in prop::collection::vec(any_candidate(), 0..24), unresolved in 0u32..3,
+    ) {
+        let mut seen = BTreeSet::new();
+        let candidates: Vec<_> = all.into_iter().filter(|one| seen.insert(one.incident_id)).collect();
+        let lead = candidates.first().map_or(id(0), |one| one.incident_id);
+        let group = Group {
+            id: id(1_000),
+            cause: Cause { kind: CauseKind::Host, value: "host-1.example".into() },
+            lead,
+            newest_started_at: NOW - 50_000,
+            interval_ms: 60_000,
+            quiet: false,
+            told_global: false,
+            unresolved,
+        };
+        let input = Input { candidates, groups: vec![group], ..Input::default() };
+        let plan = plan(&input, NOW);
+        let mut settled = BTreeSet::new();
+        let mut settle = |incident: Uuid, event: i64| settled.insert((incident, event));
+        for send in &plan.sends {
+            let fresh = settle(send.incident_id, send.event_number);
+            prop_assert!(fresh, "{send:?}");
+            for event in &send.folded {
+                let fresh = settle(send.incident_id, *event);
+                prop_assert!(fresh);
+            }
+            let one = input.candidates.iter().find(|one| one.incident_id == send.incident_id).unwrap();
+            if matches!(send.kind, Opened | Widened) && !send.quiet {
+                prop_assert_eq!(one.verdict, Verdict::Down);
+                prop_assert!(one.hold.is_none());
+            }
+        }
+        for (incident, events) in plan.folds.iter().map(|fold| (fold.incident_id, &fold.events))
+            .chain(plan.joins.iter().map(|join| (join.incident_id, &join.events)))
+            .chain(plan.holds.iter().map(|hold| (hold.incident_id, &hold.events))) {
+            for event in events {
+                let fresh = settle(incident, *event);
+                prop_assert!(fresh, "{incident} {event}");
+            }
+        }
+        let text = serde_json::to_string(&input).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Input>(&text).unwrap(), input);
+    }
+}
