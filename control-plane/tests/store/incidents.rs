@@ -67,7 +67,7 @@ async fn quiet_then_wide_then_over() {
 
         fail(&mut tx, &fleet, monitor, 0, 40_000).await;
         let turned = evaluate(&mut tx, &fleet, monitor, 52_000).await;
-        assert_eq!((turned.opened, turned.intents), (vec![Scope::Local], 0));
+        assert_eq!((turned.opened, turned.intents), (vec![Scope::Local], 1));
         let quiet = only(&mut tx, &fleet).await;
         assert_eq!(
             (quiet.scope, quiet.started_at, quiet.opened_at),
@@ -83,7 +83,8 @@ async fn quiet_then_wide_then_over() {
         assert_eq!((wide.started_at, wide.last_event, wide.regions.len()), (40_000, 2, 3));
         assert_eq!(wide.regions[1].since_ms, Some(45_000));
         let waiting = intents::unsettled(&mut tx, organisation, wide.id).await.unwrap();
-        assert_eq!((waiting[0].kind, waiting[0].due_at), (NoticeKind::Opened, 58_000));
+        assert_eq!((waiting[0].due_at, waiting[0].quiet), (57_000, true));
+        assert_eq!((waiting[1].kind, waiting[1].due_at), (NoticeKind::Opened, 58_000));
         let state = states::lock(&mut tx, organisation, vec![monitor]).await.unwrap().remove(0);
         assert_eq!((state.verdict, state.since), (Verdict::Down, 51_000), "not before it was up");
 

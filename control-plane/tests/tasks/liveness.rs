@@ -32,7 +32,7 @@ const VERDICT: &str = "SELECT verdict AS answer FROM monitor_states";
 const REGION_INCIDENT: &str = "SELECT summary AS answer FROM incidents
     WHERE subject_kind = 'region' AND resolved_at IS NULL";
 const LOST: &str = "SELECT id AS answer FROM agents WHERE lost_at IS NOT NULL";
-const INTENT: &str = "SELECT kind AS answer FROM page_intents";
+const INTENT: &str = "SELECT kind AS answer FROM page_intents WHERE NOT quiet";
 
 #[tokio::test]
 async fn silence_is_ours_for_a_minute_and_unknown_after() {
