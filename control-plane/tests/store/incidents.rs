@@ -104,7 +104,8 @@ async fn quiet_then_wide_then_over() {
         let kinds: Vec<_> = intents::unsettled(&mut tx, organisation, over.id).await.unwrap();
         assert_eq!(
             kinds.iter().map(|intent| intent.kind).collect::<Vec<_>>(),
-            [NoticeKind::Opened, NoticeKind::Resolved]
+            [NoticeKind::Opened, NoticeKind::Opened, NoticeKind::Resolved],
+            "quietly, then loudly"
         );
         let timeline = incidents::timeline(&mut tx, organisation, over.id, 0, 9).await.unwrap();
         let told: Vec<_> = timeline.iter().map(|e| (e.number, e.kind.as_str())).collect();

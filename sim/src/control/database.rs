@@ -56,6 +56,10 @@ pub struct MonitorState {
     pub verdict: Verdict,
     pub scope: Option<Scope>,
     pub since: i64,
+    /// When its incidents last opened or resolved.
+    pub turns: Vec<i64>,
+    /// Until when a resolution is held because it flaps.
+    pub hold_until: Option<i64>,
 }
 
 /// An incident.

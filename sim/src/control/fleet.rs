@@ -56,14 +56,14 @@ pub(super) fn liveness(
         let Some(index) = cast.region_by_id.get(&region.region_id).copied() else { continue };
         let subject = (SubjectKind::Region, index);
         let incident = open_of(db, subject).map(|(id, _)| id);
-        let change = fall_silent(&cast.regions[index].name, region, now);
+        let change = fall_silent(&cast.regions[index].name, region, cast.group_wait, now);
         record(db, subject, incident, change, notes, now);
     }
     for region in &plan.heard {
         let Some(index) = cast.region_by_id.get(region).copied() else { continue };
         let subject = (SubjectKind::Region, index);
         let Some((id, open)) = open_of(db, subject) else { continue };
-        let change = hear_again(&cast.regions[index].name, open.started_at, now);
+        let change = hear_again(&cast.regions[index].name, open.started_at, open.told_quietly, now);
         record(db, subject, Some(id), change, notes, now);
     }
 }
@@ -85,7 +85,11 @@ pub(super) fn stale(
     let mut turning: BTreeSet<MonitorIndex> =
         db.region_states.iter().map(|((monitor, _), _)| *monitor).collect();
     let states = db.monitor_states.iter();
-    turning.extend(states.filter(|(_, it)| it.verdict != Verdict::Up).map(|(id, _)| *id));
+    turning.extend(
+        states
+            .filter(|(_, it)| it.verdict != Verdict::Up || it.hold_until.is_some())
+            .map(|(id, _)| *id),
+    );
     let fresh_since = Some(now - LAG_MS);
     let lags = |row: &AssignmentRow| {
         db.agents.get(&row.agent).is_none_or(|agent| agent.complete_through < fresh_since)

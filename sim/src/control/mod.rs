@@ -167,7 +167,14 @@ impl Control {
         let mut db = Database::default();
         for monitor in 0..cast.monitors.len() {
             let (verdict, scope) = (Verdict::Unknown, None);
-            let state = MonitorState { generation: 0, verdict, scope, since: EPOCH_MS };
+            let state = MonitorState {
+                generation: 0,
+                verdict,
+                scope,
+                since: EPOCH_MS,
+                turns: Vec::new(),
+                hold_until: None,
+            };
             db.monitor_states.put(monitor, state);
         }
         (0..cast.agents.len()).for_each(|agent| db.agents.put(agent, AgentRow::default()));

@@ -7,7 +7,9 @@ use crate::world::cast::{Cast, MonitorIndex};
 use hyperverge_control_core::correlation::{
     Evaluation, Held, Seat, Verdict, evaluate as vote, view,
 };
-use hyperverge_control_core::incident::{Change, EventKind, Input, Open, SubjectKind, plan};
+use hyperverge_control_core::incident::{
+    Change, EventKind, Input, Open, Plan, SubjectKind, flap, plan,
+};
 use hyperverge_control_core::notification::NoticeKind;
 
 /// Evaluates a monitor whose state is locked.
@@ -20,14 +22,30 @@ pub(super) fn evaluate(
 ) {
     let evaluation = count(db, cast, monitor, now);
     turn(db, monitor, &evaluation, notes, now);
-    if evaluation.verdict == Verdict::Unknown {
-        return;
-    }
+    let Some(mut state) = db.monitor_states.get(&monitor).cloned() else { return };
     let subject = (SubjectKind::Monitor, monitor);
     let (incident, open) = open_of(db, subject).unzip();
-    let name = cast.monitors[monitor].name().to_owned();
-    let input = Input { name, open, evaluation, group_wait_ms: cast.group_wait };
-    if let Some(change) = plan(&input, now) {
+    let spec = &cast.monitors[monitor].monitor.spec;
+    let input = Input {
+        name: spec.name.clone(),
+        open,
+        evaluation,
+        group_wait_ms: cast.group_wait,
+        labels: spec.labels.clone(),
+        flap: flap::Rule::of(&spec.policy.flap),
+        turns: state.turns.clone(),
+        hold_until: state.hold_until,
+    };
+    let Plan { change, hold_until } = plan(&input, now);
+    let turned = change.as_ref().map(|change| change.kind);
+    if matches!(turned, Some(EventKind::Opened | EventKind::Resolved)) {
+        state.turns = flap::turned(&state.turns, now);
+    }
+    if turned.is_some() || state.hold_until != hold_until {
+        state.hold_until = hold_until;
+        db.monitor_states.put(monitor, state);
+    }
+    if let Some(change) = change {
         record(db, subject, incident, change, notes, now);
     }
 }
@@ -73,7 +91,7 @@ fn turn(
         false => evaluation.since.unwrap_or(now).max(state.since),
     };
     let (verdict, scope) = (evaluation.verdict, evaluation.scope);
-    let next = MonitorState { generation: state.generation + 1, verdict, scope, since };
+    let next = MonitorState { generation: state.generation + 1, verdict, scope, since, ..state };
     db.monitor_states.put(monitor, next);
     notes.push(Note::Verdict {
         monitor,
@@ -99,6 +117,7 @@ pub(super) fn open_of(db: &mut Database, subject: Subject) -> Option<(IncidentId
         changed_at: row.changed_at,
         paged: row.paged,
         opening_waits,
+        told_quietly: false,
         widest_down: row.widest_down,
     };
     Some((id, open))
@@ -137,7 +156,8 @@ pub(super) fn record(
         }
         _ => {}
     }
-    if let Some(asked) = change.intent {
+    // Routes are not simulated yet.
+    if let Some(asked) = change.intent.filter(|asked| !asked.quiet) {
         let intent =
             IntentRow { kind: asked.kind, due_at: asked.due_at, created_at: now, outcome: None };
         db.intents.put((id, row.last_event), intent);

@@ -2,15 +2,21 @@
 
 use super::{Outage, Page};
 use crate::correlation::{Evaluation, RegionState, RegionView, Verdict};
-use crate::incident::{Change, Ending, EventKind, Input, Open, end, plan};
+use crate::incident::{Change, Ending, EventKind, Input, Open, Plan, end, flap, plan};
 use crate::notification::{NoticeKind, ToSend, Waiting, settle};
-use std::collections::BTreeSet;
+use hyperverge_protocol::monitor::MonitorSpec;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The incidents of one monitor under one rule, one after the other.
 #[derive(Debug)]
 pub(super) struct Line {
     group_wait_ms: i64,
     name: String,
+    labels: BTreeMap<String, String>,
+    /// When incidents opened or resolved.
+    turns: Vec<i64>,
+    /// Until when a resolution is held.
+    hold_until: Option<i64>,
     /// At most the last is open.
     incidents: Vec<Incident>,
 }
@@ -26,29 +32,46 @@ struct Incident {
 
 impl Line {
     pub(super) fn new(group_wait_ms: i64) -> Self {
-        Self { group_wait_ms, name: String::new(), incidents: Vec::new() }
+        Self {
+            group_wait_ms,
+            name: String::new(),
+            labels: BTreeMap::new(),
+            turns: Vec::new(),
+            hold_until: None,
+            incidents: Vec::new(),
+        }
     }
 
     pub(super) fn into_outages(self) -> Vec<Outage> {
         self.incidents.into_iter().map(|incident| incident.outage).collect()
     }
 
-    /// When the next notice is due.
+    /// When the next notice is due, or a held resolution is looked at again.
     pub(super) fn next_due(&self) -> Option<i64> {
-        let waiting = &self.incidents.last()?.waiting;
-        waiting.iter().map(|intent| intent.due_at).min()
+        let waiting = self.incidents.last().map_or(&[][..], |incident| &incident.waiting);
+        waiting.iter().map(|intent| intent.due_at).chain(self.hold_until).min()
     }
 
     /// Asks the planner what `evaluation` changes.
-    pub(super) fn decide(&mut self, name: &str, evaluation: Evaluation, now: i64) {
-        if self.name != name {
-            name.clone_into(&mut self.name);
+    pub(super) fn decide(&mut self, spec: &MonitorSpec, evaluation: Evaluation, now: i64) {
+        if self.name != spec.name || self.labels != spec.labels {
+            self.name.clone_from(&spec.name);
+            self.labels.clone_from(&spec.labels);
         }
         let first_hurt = evaluation.first_hurt();
-        let open = self.running().map(|incident| incident.open.clone());
-        let (name, group_wait_ms) = (self.name.clone(), self.group_wait_ms);
-        let input = Input { name, open, evaluation, group_wait_ms };
-        if let Some(change) = plan(&input, now) {
+        let input = Input {
+            name: self.name.clone(),
+            open: self.running().map(|incident| incident.open.clone()),
+            evaluation,
+            group_wait_ms: self.group_wait_ms,
+            labels: self.labels.clone(),
+            flap: flap::Rule::of(&spec.policy.flap),
+            turns: self.turns.clone(),
+            hold_until: self.hold_until,
+        };
+        let Plan { change, hold_until } = plan(&input, now);
+        self.hold_until = hold_until;
+        if let Some(change) = change {
             self.apply(change, first_hurt, now);
         }
     }
@@ -56,7 +79,8 @@ impl Line {
     /// Ends the open incident of a monitor that is looked at no more.
     pub(super) fn end(&mut self, ending: Ending, now: i64) {
         let Some(open) = self.running().map(|incident| incident.open.clone()) else { return };
-        let change = end(&self.name, &open, ending, now);
+        let change = end(&self.name, &self.labels, &open, ending, now);
+        self.hold_until = None;
         self.apply(change, None, now);
     }
 
@@ -85,6 +109,9 @@ impl Line {
     }
 
     fn apply(&mut self, change: Change, first_hurt: Option<i64>, now: i64) {
+        if matches!(change.kind, EventKind::Opened | EventKind::Resolved) {
+            self.turns = flap::turned(&self.turns, now);
+        }
         if change.kind == EventKind::Opened {
             self.incidents.push(Incident::opened(&change, now));
         }
@@ -106,6 +133,7 @@ impl Incident {
                 changed_at: now,
                 paged: false,
                 opening_waits: false,
+                told_quietly: false,
                 widest_down: None,
             },
             event: 0,
@@ -146,7 +174,8 @@ impl Incident {
         self.open.cause = change.cause;
         self.open.regions = change.regions;
         self.note(now);
-        if let Some(intent) = change.intent {
+        // What is quiet goes to routes only: it is no page.
+        if let Some(intent) = change.intent.filter(|intent| !intent.quiet) {
             let (event_number, due_at) = (self.event, intent.due_at);
             self.waiting.push(Waiting { event_number, kind: intent.kind, due_at });
         }

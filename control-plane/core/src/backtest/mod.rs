@@ -87,7 +87,7 @@ pub fn run(history: &History, asked: Asked<'_>, group_wait_ms: i64, until: i64) 
             line.end(ending, now);
         }
         if let Some((evaluation, spec)) = replay.changed_evaluation().zip(replay.spec()) {
-            line.decide(&spec.name, evaluation, now);
+            line.decide(spec, evaluation, now);
         }
         line.settle(now);
     }
