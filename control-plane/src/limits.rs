@@ -115,6 +115,8 @@ pub const MAINTENANCE_WINDOWS: i64 = 500;
 pub const COMMENTS: i64 = 500;
 /// See [`COMMENTS`].
 pub const COMMENT_CHARS: usize = 4_000;
+/// Events that a post-mortem lists.
+pub const POST_MORTEM_EVENTS: i64 = 1_000;
 /// Batches that wait for a commit; sessions wait while it is full.
 pub const INGEST_QUEUE_BATCHES: usize = 256;
 /// Batches, and about how many rows, of one commit.

@@ -9,6 +9,7 @@
 //! | 5 correlation | [`correlation`] |
 //! | 6 incident | [`incident`] |
 //! | 7 notification | [`notification`] |
+//! | afterwards | [`post_mortem`] |
 //!
 //! Besides the path: [`history`] lets what is stored happen again, and [`backtest`] asks
 //! what another policy would have made of it.
@@ -24,5 +25,6 @@ pub mod incident;
 pub mod liveness;
 pub mod notification;
 pub mod paging;
+pub mod post_mortem;
 pub mod vantage;
 mod words;

@@ -61,6 +61,13 @@ impl PageQuery {
         let problem = |_| Problem::field("cursor", "must be the next_cursor of the page before");
         key.parse().map(Some).map_err(problem)
     }
+
+    /// As [`Self::after`], for lists whose key is a number from 1 upward; 0 on the first page.
+    pub fn after_number(&self) -> Result<i64, Problem> {
+        let Some(key) = self.after()? else { return Ok(0) };
+        let problem = |_| Problem::field("cursor", "must be the next_cursor of the page before");
+        key.parse().map_err(problem)
+    }
 }
 
 /// A later form of cursors gets another letter, and old ones are refused with their field.

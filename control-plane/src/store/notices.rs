@@ -2,6 +2,7 @@
 
 use super::{Row, StoreError, Tx};
 use crate::params;
+use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::{Notice, NoticeKind, NoticeRegion, NoticeSubject};
 use hyperverge_protocol::monitor::MonitorSpec;
 use uuid::Uuid;
@@ -82,6 +83,21 @@ pub async fn lock(
         facts.notify = spec.notify;
     }
     Ok(Some(facts))
+}
+
+/// What a monitor watches, or watched last; nothing for another subject.
+pub async fn target(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    kind: SubjectKind,
+    subject_id: &str,
+) -> Result<Option<String>, StoreError> {
+    match subject_id.parse() {
+        Ok(id) if kind == SubjectKind::Monitor => {
+            Ok(newest_spec(tx, organisation_id, id).await?.map(|spec| spec.target))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The channels that were put in the outbox for this incident before: whoever

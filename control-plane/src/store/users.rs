@@ -2,7 +2,7 @@
 
 use super::{Row, StoreError, Tx};
 use crate::auth::Role;
-use crate::params;
+use crate::{among, params};
 use uuid::Uuid;
 
 /// A person who can sign in.
@@ -44,6 +44,22 @@ pub async fn get(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<Option<Use
         FROM users WHERE organisation_id = $1 AND id = $2";
     let row = tx.fetch_optional(SQL, params![organisation, id]).await?;
     row.map(|row| read(&row)).transpose()
+}
+
+/// The addresses of these people, by id; whoever is no longer there is left out.
+pub async fn emails(
+    tx: &mut Tx,
+    organisation: Uuid,
+    ids: Vec<Uuid>,
+) -> Result<Vec<(Uuid, String)>, StoreError> {
+    let sql = among!(
+        tx,
+        "SELECT id, email FROM users WHERE organisation_id = $1 AND id ",
+        uuids "$2",
+        " ORDER BY id"
+    );
+    let rows = tx.fetch_all(sql, params![organisation, ids]).await?;
+    rows.iter().map(|row| Ok((row.get("id")?, row.get("email")?))).collect()
 }
 
 /// Gives somebody another role and ends their sessions.

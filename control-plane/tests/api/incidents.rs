@@ -4,6 +4,7 @@ use crate::app::App;
 use http::Method;
 use hyperverge_control_core::correlation::{RegionState, RegionView, Scope, Verdict};
 use hyperverge_control_core::incident::{Change, EventKind, Severity, SubjectKind};
+use hyperverge_control_plane::auth::Role;
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::store::incidents::{self, Subject};
 use hyperverge_control_plane::store::states::{self, MonitorState};
@@ -99,8 +100,15 @@ async fn acknowledging_is_noted_once_and_by_whom() {
     let path = format!("/api/v1/incidents/{id}");
     for _ in 0..2 {
         let answer = app.post(&format!("{path}/acknowledge"), &token, Value::Null).await;
-        assert_eq!(answer.expect(200).json()["state"], "acknowledged");
+        let incident = answer.expect(200).json();
+        assert_eq!(incident["state"], "acknowledged");
+        let by = &incident["acknowledged_by"];
+        assert!(by["id"].is_string() && by["email"].as_str().unwrap().contains('@'), "{by}");
     }
+    let other = app.member(organisation, Role::Editor).await;
+    let by = app.get(&path, &token).await.json()["acknowledged_by"].clone();
+    let again = app.post(&format!("{path}/acknowledge"), &other, Value::Null).await.expect(200);
+    assert_eq!(again.json()["acknowledged_by"], by, "it stays with who said so first");
     let timeline = app.get(&format!("{path}/timeline"), &token).await.expect(200).json();
     let kinds: Vec<_> = timeline["items"]
         .as_array()
@@ -109,6 +117,8 @@ async fn acknowledging_is_noted_once_and_by_whom() {
         .map(|event| (event["number"].as_i64().unwrap(), event["kind"].as_str().unwrap()))
         .collect();
     assert_eq!(kinds, [(1, "opened"), (2, "acknowledged")]);
+    let who = by["email"].as_str().unwrap();
+    assert_eq!(timeline["items"][1]["summary"], format!("{who} takes care of it"));
 
     let monitor = format!("/monitors/{monitor}");
     app.call(Method::DELETE, &monitor, &token, Value::Null).await.expect(204);

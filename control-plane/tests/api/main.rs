@@ -16,6 +16,7 @@ mod channels;
 mod document;
 mod fleet;
 mod holds;
+mod incident_life;
 mod incidents;
 mod monitors;
 mod page;

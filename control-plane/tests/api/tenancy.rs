@@ -112,6 +112,15 @@ fn rows() -> Vec<Row> {
         // The monitor stands in the body; `backtests.rs` tells of one that is there.
         row(post.clone(), "/api/v1/backtests", Viewer, || json!({ "monitor": "m" }), 422),
         row(post.clone(), "/api/v1/incidents/{id}/acknowledge", Editor, nothing, 200),
+        row(get.clone(), "/api/v1/incidents/{id}/comments", Viewer, nothing, 200),
+        row(
+            post.clone(),
+            "/api/v1/incidents/{id}/comments",
+            Editor,
+            || json!({ "text": "on it" }),
+            201,
+        ),
+        row(get.clone(), "/api/v1/incidents/{id}/post-mortem", Viewer, nothing, 200),
         row(post.clone(), "/api/v1/routes/test", Viewer, || json!({}), 200),
         row(Method::PUT, "/api/v1/routes/{id}", Editor, route, 200),
     ]);

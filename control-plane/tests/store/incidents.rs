@@ -119,7 +119,7 @@ async fn quiet_then_wide_then_over() {
         assert_eq!(open.len(), 1);
         assert_ne!(open[0].id, over.id, "the next time is another incident");
         let subject = (SubjectKind::Monitor, monitor.to_string());
-        let of_it = Filter { subject: Some(subject), resolved: Some(true), state: None };
+        let of_it = Filter { subject: Some(subject), resolved: Some(true), ..Filter::default() };
         let past =
             incidents::page(&mut tx, organisation, &of_it, Some(open[0].id), 9).await.unwrap();
         assert_eq!(past[0].id, over.id);

@@ -182,7 +182,7 @@ fn region_line(region: &NoticeRegion) -> String {
 }
 
 /// A text from outside: one line, no control characters, not too long.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     let printable = |c: char| if c.is_control() || is_invisible(c) { ' ' } else { c };
     let cut: String = text.chars().take(MESSAGE_TEXT_CHARS).map(printable).collect();
     let mut line = cut.split_whitespace().collect::<Vec<_>>().join(" ");

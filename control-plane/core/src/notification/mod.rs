@@ -29,6 +29,7 @@ pub use attempt::{AfterAttempt, AttemptResult, Next, after_attempt};
 pub use channel::{ChannelConfig, ChannelKind, EmailConfig, UnknownChannelKind, WebhookConfig};
 pub use labels::{ANY, LabelMismatch, Labels};
 pub use lane::{DeliveryState, LanePlan, LaneRow, UnknownDeliveryState, plan_lane};
+pub(crate) use message::clean;
 pub use message::{Circumstances, Fact, Message, Standing, compose, elapsed, utc};
 pub use notice::{Notice, NoticeKind, NoticeRegion, NoticeSubject, UnknownNoticeKind};
 pub use reasons::in_words;

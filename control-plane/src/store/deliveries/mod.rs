@@ -80,6 +80,9 @@ pub async fn get(
     row.as_ref().map(read).transpose()
 }
 
+/// Deliveries of one incident that [`of_incident`] gives.
+pub const OF_INCIDENT: i64 = 500;
+
 /// What an incident's timeline shows of its deliveries, in the order they were made.
 pub async fn of_incident(
     tx: &mut Tx,
@@ -87,8 +90,9 @@ pub async fn of_incident(
     incident_id: Uuid,
 ) -> Result<Vec<Delivery>, StoreError> {
     const SQL: &str = "SELECT * FROM deliveries WHERE organisation_id = $1 AND incident_id = $2
-        ORDER BY event_number, id LIMIT 500";
-    let rows = tx.fetch_all(SQL, params![organisation_id, incident_id]).await?;
+        ORDER BY event_number, id LIMIT $3";
+    let values = params![organisation_id, incident_id, OF_INCIDENT];
+    let rows = tx.fetch_all(SQL, values).await?;
     rows.iter().map(read).collect()
 }
 

@@ -6,7 +6,7 @@
 
 mod change;
 
-use super::{Row, StoreError, Tx};
+use super::{Row, StoreError, Tx, users};
 use crate::params;
 use hyperverge_control_core::correlation::{Scope, Verdict};
 use hyperverge_control_core::incident::{IncidentState, Severity, SubjectKind};
@@ -69,6 +69,14 @@ pub struct Filter {
     /// Only those in this state.
     pub state: Option<IncidentState>,
     pub subject: Option<(SubjectKind, String)>,
+    pub subject_kind: Option<SubjectKind>,
+    pub scope: Option<Scope>,
+    pub severity: Option<Severity>,
+    pub group: Option<Uuid>,
+    /// Only those that lasted at this time or later, ms.
+    pub since: Option<i64>,
+    /// Only those that began before this time, ms.
+    pub until: Option<i64>,
 }
 
 /// A page of incidents, newest first by id (which rises with time), before `before`.
@@ -83,6 +91,11 @@ pub async fn page(
             AND ($3 = 0 OR ($3 = 1 AND resolved_at IS NULL) OR ($3 = 2 AND resolved_at IS NOT NULL))
             AND ($4 = '' OR (subject_kind = $4 AND subject_id = $5))
             AND ($7 = '' OR state = $7)
+            AND ($8 = '' OR subject_kind = $8)
+            AND ($9 = '' OR scope = $9)
+            AND ($10 = '' OR severity = $10)
+            AND ($11 = $12 OR group_id = $11)
+            AND (resolved_at IS NULL OR resolved_at >= $13) AND started_at < $14
         ORDER BY id DESC LIMIT $6";
     let resolved: i64 = match filter.resolved {
         None => 0,
@@ -94,8 +107,17 @@ pub async fn page(
         None => ("", ""),
     };
     let before = before.unwrap_or(Uuid::max());
-    let state = filter.state.map_or("", IncidentState::as_str);
-    let values = params![organisation_id, before, resolved, kind, subject, limit, state];
+    let mut values = params![organisation_id, before, resolved, kind, subject, limit];
+    values.extend(params![
+        filter.state.map_or("", IncidentState::as_str),
+        filter.subject_kind.map_or("", SubjectKind::as_str),
+        filter.scope.map_or("", Scope::as_str),
+        filter.severity.map_or("", Severity::as_str),
+        filter.group.unwrap_or(Uuid::nil()),
+        Uuid::nil(),
+        filter.since.unwrap_or(i64::MIN),
+        filter.until.unwrap_or(i64::MAX),
+    ]);
     tx.fetch_all(SQL, values).await?.iter().map(read).collect()
 }
 
@@ -155,7 +177,9 @@ pub async fn acknowledge(
         return Ok(false);
     }
     let evidence = serde_json::json!({ "user_id": user_id }).to_string();
-    let summary = "somebody takes care of it";
+    let user = users::get(tx, organisation_id, user_id).await?;
+    let who = user.map_or_else(|| "somebody".to_owned(), |user| user.email);
+    let summary = format!("{who} takes care of it");
     tx.execute(EVENT, params![organisation_id, id, now, summary, evidence]).await?;
     Ok(true)
 }

@@ -1,6 +1,6 @@
 //! `POST /incidents/{id}/acknowledge`.
 
-use super::IncidentView;
+use super::{IncidentView, view};
 use crate::api::{Api, Problem, input::Id};
 use crate::auth::Editor;
 use crate::store::incidents;
@@ -28,6 +28,7 @@ pub(super) async fn acknowledge(
     if incident.state == IncidentState::Resolved {
         return Err(Problem::conflict("the incident is resolved"));
     }
+    let view = view(&mut tx, organisation, incident).await?;
     tx.commit().await?;
-    Ok(Json(incident.into()))
+    Ok(Json(view))
 }

@@ -1,6 +1,6 @@
 //! `GET /incidents/{id}`.
 
-use super::IncidentView;
+use super::{IncidentView, view};
 use crate::api::{Api, Problem, input::Id};
 use crate::auth::Viewer;
 use crate::store::incidents;
@@ -20,5 +20,5 @@ pub(super) async fn get(
     let incident = incidents::get(&mut tx, caller.organisation, id)
         .await?
         .ok_or_else(|| Problem::not_found("incident"))?;
-    Ok(Json(incident.into()))
+    Ok(Json(view(&mut tx, caller.organisation, incident).await?))
 }

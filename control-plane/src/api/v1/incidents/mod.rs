@@ -1,13 +1,18 @@
 //! Incidents: what was found wrong, since when, and what came of it.
 
 mod acknowledge;
+mod comments;
 mod get;
 mod list;
+mod people;
+mod post_mortem;
 mod timeline;
 
-use crate::api::{Api, Timestamp};
+use crate::api::{Api, Problem, Timestamp};
+use crate::store::Tx;
 use crate::store::incidents::Incident;
 use hyperverge_control_core::notification::NoticeRegion;
+use people::{People, PersonView};
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -19,6 +24,8 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(get::get))
         .routes(routes!(timeline::timeline))
         .routes(routes!(acknowledge::acknowledge))
+        .routes(routes!(comments::comments, comments::comment))
+        .routes(routes!(post_mortem::post_mortem))
 }
 
 /// An incident.
@@ -44,7 +51,7 @@ struct IncidentView {
     opened_at: Timestamp,
     resolved_at: Option<Timestamp>,
     acknowledged_at: Option<Timestamp>,
-    acknowledged_by: Option<Uuid>,
+    acknowledged_by: Option<PersonView>,
     /// The reason most regions give.
     cause: Option<String>,
     /// Incidents of one cause share a group.
@@ -74,8 +81,29 @@ struct IncidentRegionView {
     message: Option<String>,
 }
 
-impl From<Incident> for IncidentView {
-    fn from(incident: Incident) -> Self {
+/// Incidents as they are shown, with who and what they refer to.
+async fn views(
+    tx: &mut Tx,
+    organisation: Uuid,
+    incidents: Vec<Incident>,
+) -> Result<Vec<IncidentView>, Problem> {
+    let handlers = incidents.iter().filter_map(|incident| incident.acknowledged_by);
+    let people = People::of(tx, organisation, handlers).await?;
+    Ok(incidents.into_iter().map(|incident| IncidentView::new(incident, &people)).collect())
+}
+
+/// One incident as it is shown.
+async fn view(
+    tx: &mut Tx,
+    organisation: Uuid,
+    incident: Incident,
+) -> Result<IncidentView, Problem> {
+    let mut views = views(tx, organisation, vec![incident]).await?;
+    views.pop().ok_or_else(|| Problem::not_found("incident"))
+}
+
+impl IncidentView {
+    fn new(incident: Incident, people: &People) -> Self {
         Self {
             id: incident.id,
             state: incident.state.as_str(),
@@ -93,7 +121,7 @@ impl From<Incident> for IncidentView {
             opened_at: Timestamp(incident.opened_at),
             resolved_at: incident.resolved_at.map(Timestamp),
             acknowledged_at: incident.acknowledged_at.map(Timestamp),
-            acknowledged_by: incident.acknowledged_by,
+            acknowledged_by: incident.acknowledged_by.map(|id| people.person(id)),
             cause: incident.cause,
             group: incident.group_id,
             paged: incident.paged,

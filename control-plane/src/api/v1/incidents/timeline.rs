@@ -14,7 +14,7 @@ pub(super) struct EventView {
     /// 1 upward, without gaps.
     number: i64,
     at: Timestamp,
-    /// `opened`, `widened`, `narrowed`, `changed`, `acknowledged`, `resolved`, `paged`, `held`.
+    /// `opened`, `widened`, `narrowed`, `changed`, `acknowledged`, `comment`, `resolved`, `paged`, `held`.
     kind: String,
     verdict: &'static str,
     scope: &'static str,
@@ -35,13 +35,7 @@ pub(super) async fn timeline(
     Id(id): Id,
     Params(query): Params<PageQuery>,
 ) -> Result<Page<EventView>, Problem> {
-    let after = match query.after()? {
-        None => 0,
-        Some(key) => key
-            .parse()
-            .map_err(|_| Problem::field("cursor", "must be the next_cursor of the page before"))?,
-    };
-    let (organisation, rows) = (caller.organisation, query.rows()?);
+    let (organisation, after, rows) = (caller.organisation, query.after_number()?, query.rows()?);
     let mut tx = api.shared.store.read().await?;
     incidents::get(&mut tx, organisation, id)
         .await?
