@@ -6,9 +6,9 @@
 //! | step | module |
 //! |---|---|
 //! | 2 assignment | [`assignment`], [`liveness`] |
-//! | 5 correlation | [`correlation`] |
+//! | 5 correlation | [`correlation`], [`vantage`] |
 //! | 6 incident | [`incident`] |
-//! | 7 notification | [`notification`] |
+//! | 7 notification | [`paging`], [`notification`] |
 //! | afterwards | [`post_mortem`] |
 //!
 //! Besides the path: [`history`] lets what is stored happen again, and [`backtest`] asks
