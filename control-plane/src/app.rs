@@ -16,7 +16,7 @@ use crate::server::{self, Readiness};
 use crate::settings::{Settings, Sources};
 use crate::shared::Shared;
 use crate::store::Store;
-use crate::tasks::{census, correlator, liveness, planner, retention};
+use crate::tasks::{bursts, census, correlator, liveness, planner, retention};
 use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -132,6 +132,7 @@ impl App {
             let stop = tasks.stop.clone();
             tasks.spawn("census", census::run(shared.clone(), stop.clone()));
             tasks.spawn("planner", planner::run(shared.clone(), stop.clone()));
+            tasks.spawn("bursts", bursts::run(shared.clone(), stop.clone()));
             tasks.spawn("liveness", liveness::run(shared.clone(), stop.clone()));
             tasks.spawn("correlator", correlator::run(shared.clone(), stop.clone()));
             tasks.spawn("retention", retention::run(shared.clone(), stop));

@@ -137,3 +137,11 @@ pub const BACKTEST_MISSED: i64 = 20_000;
 pub const BACKTEST_INCIDENTS: i64 = 500;
 /// Backtests at once in one process.
 pub const BACKTESTS: usize = 2;
+/// Orders of bursts that one round signs.
+pub const BURST_ORDERS_SIGNED: i64 = 1_000;
+/// How often a scheduler looks for orders to sign when nobody hints.
+pub const BURST_POLL: Duration = Duration::from_millis(500);
+/// Open orders of bursts that one look of a gateway reads, for all its sessions.
+pub const BURST_ORDERS_READ: i64 = 20_000;
+/// Bursts that are settled at once because they have expired.
+pub const BURSTS_EXPIRED: i64 = 1_000;

@@ -53,6 +53,11 @@ pub struct Metrics {
     pub planner_duration_seconds: Histogram,
     pub retention_rows_deleted_total: IntCounterVec,
 
+    pub bursts_asked_total: IntCounter,
+    pub bursts_kept_back_total: IntCounterVec,
+    pub burst_orders_signed_total: IntCounter,
+    pub burst_orders_sent_total: IntCounter,
+
     pub incidents_created_total: IntCounterVec,
     pub incidents_open: IntGaugeVec,
     pub correlator_duration_seconds: Histogram,
@@ -102,6 +107,11 @@ impl Metrics {
             scheduler_jobs_scheduled_total: c.counter("scheduler_jobs_scheduled_total", "Assignments made or moved."),
             planner_duration_seconds: c.histogram("hyperverge_planner_duration_seconds", "Duration of one planner run.", WORK_SECONDS),
             retention_rows_deleted_total: c.counters("hyperverge_retention_rows_deleted_total", "Rows that were older than the retention allows, by table.", &["table"]),
+
+            bursts_asked_total: c.counter("hyperverge_bursts_asked_total", "Confirmation bursts asked for, each of every region of a monitor."),
+            bursts_kept_back_total: c.counters("hyperverge_bursts_kept_back_total", "First failures that asked for no burst, by reason.", &["reason"]),
+            burst_orders_signed_total: c.counter("hyperverge_burst_orders_signed_total", "Orders of bursts signed."),
+            burst_orders_sent_total: c.counter("hyperverge_burst_orders_sent_total", "Orders of bursts sent to agents."),
 
             incidents_created_total: c.counters("incidents_created_total", "Incidents opened, by scope.", &["scope"]),
             incidents_open: c.gauges("hyperverge_incidents_open", "Incidents not resolved, by scope; the same from every replica.", &["scope"]),

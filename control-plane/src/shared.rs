@@ -35,8 +35,10 @@ pub struct Wake {
     pub planner: Notify,
     /// Results were stored, a page intent came due.
     pub correlator: Notify,
+    /// Bursts were asked for.
+    pub bursts: Notify,
     /// There are outbox rows.
     pub delivery: Notify,
-    /// There are new assignment sets or revocations.
+    /// There are new assignment sets, orders of bursts or revocations.
     pub gateway: Notify,
 }

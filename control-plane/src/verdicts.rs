@@ -4,6 +4,7 @@
 //! Three callers: ingest, for what a batch may have changed; the liveness task,
 //! for what time alone changes; the API, when a monitor ends ([`end`]).
 
+use crate::store::bursts;
 use crate::store::incidents::{self, Subject};
 use crate::store::states::{self, MonitorState, Watched};
 use crate::store::{StoreError, Tx};
@@ -77,7 +78,7 @@ pub async fn evaluate_locked(
 }
 
 /// The vote of a monitor's regions at `now`.
-fn count(monitor: &Watched, now: i64) -> Evaluation {
+pub fn count(monitor: &Watched, now: i64) -> Evaluation {
     let stale_after_ms = Thresholds::of(&monitor.spec).stale_after_ms;
     let regions = monitor.seats.iter().map(|seat| view(seat, stale_after_ms, now)).collect();
     vote(regions, monitor.spec.policy.quorum)
@@ -166,6 +167,7 @@ pub async fn end(
         turned.verdicts += 1;
     }
     states::delete_rows(tx, organisation_id, monitor_id).await?;
+    bursts::end(tx, organisation_id, monitor_id, now).await?;
     let subject_id = monitor_id.to_string();
     let found = incidents::open_of(tx, organisation_id, SubjectKind::Monitor, &subject_id).await?;
     let Some((incident, open)) = found else { return Ok(turned) };

@@ -294,6 +294,46 @@ CREATE TABLE region_states (
     PRIMARY KEY (organisation_id, monitor_id, region_id)
 );
 
+-- Confirmation: the first failure of a streak asks every region of the monitor to look at once.
+CREATE TABLE bursts (
+    organisation_id UUID NOT NULL,
+    id              UUID NOT NULL,
+    monitor_id      UUID NOT NULL,
+    revision        BIGINT NOT NULL,
+    region_id       UUID NOT NULL,             -- whose failure asked
+    agent_id        TEXT NOT NULL,             -- that saw it
+    host            TEXT NOT NULL,             -- that the monitor asks: bursts against one are capped
+    failures        BIGINT NOT NULL,           -- answers without a success after which a region stops
+    asked_at        BIGINT NOT NULL,
+    expires_at      BIGINT NOT NULL,
+    settled_at      BIGINT,                    -- null while answers are waited for
+    outcome         TEXT,                      -- answered expired ended
+    PRIMARY KEY (organisation_id, id)
+);
+CREATE UNIQUE INDEX bursts_one_active ON bursts (organisation_id, monitor_id) WHERE settled_at IS NULL;
+CREATE INDEX bursts_monitor ON bursts (organisation_id, monitor_id, asked_at);
+CREATE INDEX bursts_asked ON bursts (organisation_id, asked_at);  -- caps
+CREATE INDEX bursts_active ON bursts (expires_at) WHERE settled_at IS NULL;
+CREATE INDEX bursts_old ON bursts (asked_at);  -- retention
+
+-- What each region's agent was asked in a burst, and what it answered.
+CREATE TABLE burst_orders (
+    organisation_id UUID NOT NULL,
+    burst_id        UUID NOT NULL,
+    region_id       UUID NOT NULL,
+    agent_id        TEXT NOT NULL,
+    expires_at      BIGINT NOT NULL,           -- the burst's
+    envelope        BYTEA,                     -- encoded wire Envelope; null until a scheduler has signed it
+    sent_at         BIGINT,                    -- first given to the agent's session
+    failures        BIGINT NOT NULL,           -- answers without a success
+    successes       BIGINT NOT NULL,
+    answered_at     BIGINT,                    -- one success, or as many failures as were asked
+    PRIMARY KEY (organisation_id, burst_id, region_id)
+);
+CREATE INDEX burst_orders_unsigned ON burst_orders (expires_at) WHERE envelope IS NULL;
+CREATE INDEX burst_orders_agent ON burst_orders (agent_id, expires_at);
+CREATE INDEX burst_orders_old ON burst_orders (expires_at);  -- retention
+
 -- One row a monitor, made with it: the lock and generation under which verdicts change.
 CREATE TABLE monitor_states (
     organisation_id UUID NOT NULL,

@@ -5,10 +5,11 @@ use super::sealed::Sealed;
 use super::states::Steps;
 use super::{Answer, BatchOutcome, IngestRefusal};
 use crate::store::agents::{self, AgentState, Batch};
+use crate::store::bursts::{self, Ordered};
 use crate::store::results::{self, NewMissed, NewResult, Origin};
 use crate::store::{StoreError, Tx, assignments};
 use hyperverge_protocol::wire::{RefusalCode, ResultBatch};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// How far ahead of our time an agent may say it is complete, ms.
@@ -180,8 +181,9 @@ async fn judge(
     let asked =
         assignments::held_by(tx, source.organisation_id, &source.agent_id, source.region_id, ids)
             .await?;
+    let ordered = ordered(tx, sealed).await?;
     let boot = Uuid::from_slice(&batch.boot_id).unwrap_or_default();
-    let judge = Judge::new(asked, batch.undated.then_some(boot), now);
+    let judge = Judge::new(asked, ordered, batch.undated.then_some(boot), now);
     let mut judged = JudgedBatch { rows: Vec::new(), missed: Vec::new(), refused: 0 };
     let mut first_unfit = None;
     judged.rows.reserve(batch.rows.len());
@@ -216,6 +218,20 @@ async fn judge(
         );
     }
     Ok(judged)
+}
+
+/// The bursts that rows of this batch say they answer, as far as they were asked.
+async fn ordered(tx: &mut Tx, sealed: &Sealed) -> Result<BTreeMap<Uuid, Ordered>, StoreError> {
+    let source = &sealed.source;
+    let named = sealed.batch.rows.iter().filter(|row| !row.burst_id.is_empty());
+    let ids: BTreeSet<Uuid> =
+        named.filter_map(|row| Uuid::from_slice(&row.burst_id).ok()).collect();
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let (organisation_id, region_id) = (source.organisation_id, source.region_id);
+    let ids = ids.into_iter().collect();
+    bursts::ordered(tx, organisation_id, region_id, &source.agent_id, ids).await
 }
 
 fn monitor_ids(batch: &ResultBatch) -> Vec<Uuid> {

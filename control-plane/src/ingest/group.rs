@@ -2,6 +2,7 @@
 //! next group gathers by itself, so the load sets the group's size.
 
 use super::commit::{self, Settled};
+use super::confirm::Confirmed;
 use super::states::Steps;
 use super::{Answer, IngestRefusal, Waiting};
 use crate::clock;
@@ -116,14 +117,15 @@ async fn transact(shared: &Shared, group: &[Waiting]) -> Result<Vec<Answer>, Fai
             answers.push(commit::batch(&mut tx, &waiting.sealed, &mut steps, now).await?);
         }
         let wait = shared.settings.correlator.group_wait_ms();
-        let turned = steps.correlate(&mut tx, wait, now).await?;
+        let (turned, confirmed) = steps.correlate(&mut tx, wait, now).await?;
         tx.commit().await?;
-        Ok((answers, turned))
+        Ok((answers, turned, confirmed))
     };
-    let (settled, turned) = stored.await.map_err(Failed::Within)?;
+    let (settled, turned, confirmed) = stored.await.map_err(Failed::Within)?;
     shared.metrics.ingest_commit_duration_seconds.observe(began.elapsed().as_secs_f64());
     count(shared, group, &settled);
     tell(shared, &turned);
+    tell_confirmed(shared, &confirmed);
     Ok(settled.into_iter().map(Settled::answer).collect())
 }
 
@@ -181,6 +183,20 @@ pub(crate) fn tell(shared: &Shared, turned: &Turned) {
         shared.metrics.incidents_created_total.with_label_values(&[scope.as_str()]).inc();
     }
     if turned.intents > 0 {
+        shared.wake.correlator.notify_one();
+    }
+}
+
+/// Counts what was asked and wakes whoever signs it; what is answered, others wait for.
+fn tell_confirmed(shared: &Shared, confirmed: &Confirmed) {
+    shared.metrics.bursts_asked_total.inc_by(confirmed.asked);
+    for (reason, times) in &confirmed.kept {
+        shared.metrics.bursts_kept_back_total.with_label_values(&[reason]).inc_by(*times);
+    }
+    if confirmed.asked > 0 {
+        shared.wake.bursts.notify_one();
+    }
+    if confirmed.settled > 0 {
         shared.wake.correlator.notify_one();
     }
 }

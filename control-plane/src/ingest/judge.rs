@@ -1,9 +1,11 @@
 //! Judging rows: an agent is believed about what it saw where it was asked to
-//! look, and about nothing else.
+//! look, and about nothing else. It is asked by its sets, slot by slot, and out
+//! of turn by bursts.
 
 use crate::store::assignments::Assignment;
+use crate::store::bursts::Ordered;
 use crate::store::results::{NewMissed, NewResult, missed_word};
-use hyperverge_control_core::correlation::{Sight, Step};
+use hyperverge_control_core::correlation::{BurstMark, Sight, Step};
 use hyperverge_protocol::limits::{DETAILS_BYTES, MESSAGE_BYTES, SAMPLE_BYTES, SHORT_TEXT_BYTES};
 use hyperverge_protocol::outcome::Outcome;
 use hyperverge_protocol::wire::{self, MissedReason, MissedSlots, ResultRow};
@@ -27,6 +29,8 @@ pub(super) struct Unfit {
 /// What the agent was ever asked in this region, by monitor and revision.
 pub(super) struct Judge {
     asked: BTreeMap<(Uuid, i64), Vec<Assignment>>,
+    /// The bursts it was ordered.
+    ordered: BTreeMap<Uuid, Ordered>,
     /// The host boot that rows are counted from, where they cannot be dated.
     undated: Option<Uuid>,
     now: i64,
@@ -53,29 +57,36 @@ fn unless(holds: bool, field: &'static str, rule: &'static str) -> Result<(), Un
 }
 
 impl Judge {
-    pub(super) fn new(assignments: Vec<Assignment>, undated: Option<Uuid>, now: i64) -> Self {
+    pub(super) fn new(
+        assignments: Vec<Assignment>,
+        ordered: BTreeMap<Uuid, Ordered>,
+        undated: Option<Uuid>,
+        now: i64,
+    ) -> Self {
         let mut asked: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for assignment in assignments {
             let key = (assignment.monitor_id, assignment.revision);
             asked.entry(key).or_default().push(assignment);
         }
-        Self { asked, undated, now }
+        Self { asked, ordered, undated, now }
     }
 
     pub(super) fn row(&self, row: &ResultRow) -> Result<Judged, Unfit> {
         let monitor_id = monitor_id(&row.monitor_id)?;
-        let revision = self.asked_for(monitor_id, row.revision, row.slot, row.slot)?;
+        let burst = self.burst(monitor_id, row)?;
+        let revision = match burst {
+            Some(_) => self.known(monitor_id, row.revision)?.0,
+            None => self.asked_for(monitor_id, row.revision, row.slot, row.slot)?,
+        };
         self.check_times(monitor_id, revision, row)?;
-        // Bursts are asked for by the correlator; nobody else may vote out of turn.
-        unless(row.burst_id.is_empty(), "burst_id", "must be of a burst that was asked for")?;
         let (outcome, reason) = outcome(row)?;
         let row = NewResult {
             monitor_id,
             revision,
             slot: row.slot,
             // Undated slots are numbered from a boot, so two boots must not collide.
-            burst_id: self.undated.unwrap_or(Uuid::nil()),
-            burst_index: 0,
+            burst_id: burst.map(|mark| mark.id).or(self.undated).unwrap_or(Uuid::nil()),
+            burst_index: burst.map_or(0, |mark| i64::from(mark.index)),
             due_us: row.due_us,
             started_us: row.started_us,
             ended_us: row.ended_us,
@@ -95,7 +106,7 @@ impl Judge {
         let step = self.undated.is_none().then(|| {
             Step::Sight(Sight {
                 slot: row.slot,
-                burst: None,
+                burst,
                 started_at: row.started_us.div_euclid(1_000),
                 outcome,
                 reason: row.reason.clone(),
@@ -119,6 +130,49 @@ impl Judge {
         Ok(JudgedMissed { range, step })
     }
 
+    /// Which check of which burst this was. Nobody votes out of turn who was not
+    /// asked to, or from before the question.
+    fn burst(&self, monitor_id: Uuid, row: &ResultRow) -> Result<Option<BurstMark>, Unfit> {
+        if row.burst_id.is_empty() {
+            unless(row.burst_index == 0, "burst_index", "must be 0 without a burst_id")?;
+            return Ok(None);
+        }
+        let id = Uuid::from_slice(&row.burst_id).ok();
+        let ordered = id.and_then(|id| self.ordered.get(&id)).filter(|ordered| {
+            let asked = (ordered.monitor_id, ordered.revision.unsigned_abs());
+            self.undated.is_none() && asked == (monitor_id, row.revision)
+        });
+        let Some((ordered, id)) = ordered.zip(id) else {
+            let rule = "must be of a burst that this agent was ordered for this monitor";
+            return Err(Unfit { field: "burst_id", rule });
+        };
+        let indices = 1..=ordered.failures;
+        unless(
+            indices.contains(&row.burst_index),
+            "burst_index",
+            "must be 1 to the failures ordered",
+        )?;
+        let asked_us = ordered.asked_at.saturating_mul(1_000);
+        unless(
+            row.started_us >= asked_us,
+            "started_us",
+            "must not lie before the burst was asked",
+        )?;
+        Ok(Some(BurstMark { id, index: row.burst_index }))
+    }
+
+    /// The assignments of this agent for a monitor at a revision.
+    fn known(&self, monitor_id: Uuid, revision: u64) -> Result<(i64, &[Assignment]), Unfit> {
+        let revision = i64::try_from(revision).unwrap_or(-1);
+        match self.asked.get(&(monitor_id, revision)) {
+            Some(spans) => Ok((revision, spans)),
+            None => {
+                let rule = "must be of an assignment this agent was given";
+                Err(Unfit { field: "monitor_id", rule })
+            }
+        }
+    }
+
     /// Whether one assignment of this agent owns all of these slots, and none of
     /// them lies in the future.
     fn asked_for(
@@ -128,11 +182,7 @@ impl Judge {
         first_slot: i64,
         last_slot: i64,
     ) -> Result<i64, Unfit> {
-        let revision = i64::try_from(revision).unwrap_or(-1);
-        let Some(spans) = self.asked.get(&(monitor_id, revision)) else {
-            let rule = "must be of an assignment this agent was given";
-            return Err(Unfit { field: "monitor_id", rule });
-        };
+        let (revision, spans) = self.known(monitor_id, revision)?;
         if self.undated.is_some() {
             return Ok(revision);
         }
@@ -159,10 +209,20 @@ impl Judge {
         }
         let spans = self.asked.get(&(monitor_id, revision)).map_or(&[][..], Vec::as_slice);
         let tolerance = SKEW_MS * 1_000;
-        let as_due = |span: &Assignment| {
-            due_ms(span, row.slot).saturating_mul(1_000).abs_diff(row.due_us) <= 1_000_000
-        };
-        unless(spans.iter().any(as_due), "due_us", "must be when the slot is due")?;
+        if row.burst_id.is_empty() {
+            let as_due = |span: &Assignment| {
+                due_ms(span, row.slot).saturating_mul(1_000).abs_diff(row.due_us) <= 1_000_000
+            };
+            unless(spans.iter().any(as_due), "due_us", "must be when the slot is due")?;
+        } else {
+            let newest = |span: &Assignment| {
+                let from = due_ms(span, row.slot).saturating_sub(SKEW_MS);
+                let to = due_ms(span, row.slot.saturating_add(1)).saturating_add(SKEW_MS);
+                (from..=to).contains(&row.started_us.div_euclid(1_000))
+            };
+            unless(spans.iter().any(newest), "slot", "must be the newest that was due")?;
+            unless(row.due_us == row.started_us, "due_us", "must be started_us in a burst")?;
+        }
         unless(
             row.started_us >= row.due_us.saturating_sub(tolerance),
             "started_us",
@@ -259,7 +319,28 @@ mod tests {
             last_slot,
             predecessor_through: None,
         };
-        Judge::new(vec![span(10, Some(20)), span(30, None)], undated.then_some(Uuid::max()), NOW)
+        let ordered =
+            Ordered { monitor_id: Uuid::from_u128(1), revision: 3, failures: 2, asked_at: 40_600 };
+        let of_another = Ordered { monitor_id: Uuid::from_u128(9), ..ordered };
+        let ordered = [(Uuid::from_u128(7), ordered), (Uuid::from_u128(8), of_another)].into();
+        let undated = undated.then_some(Uuid::max());
+        Judge::new(vec![span(10, Some(20)), span(30, None)], ordered, undated, NOW)
+    }
+
+    fn undated() -> Judge {
+        judge(true)
+    }
+
+    /// The second check of burst 7.
+    fn of_burst() -> ResultRow {
+        ResultRow {
+            burst_id: Bytes::copy_from_slice(Uuid::from_u128(7).as_bytes()),
+            burst_index: 2,
+            due_us: 40_800_000,
+            started_us: 40_800_000,
+            ended_us: 40_900_000,
+            ..row(40)
+        }
     }
 
     fn row(slot: i64) -> ResultRow {
@@ -333,6 +414,41 @@ mod tests {
             break_it(&mut row);
             assert_eq!(field(judge.row(&row)), Some(wrong), "{row:?}");
         }
+    }
+
+    #[test]
+    fn a_burst_is_believed_where_it_was_ordered_and_since() {
+        let judge = judge(false);
+        let fit = judge.row(&of_burst()).unwrap();
+        assert_eq!((fit.row.burst_id, fit.row.burst_index), (Uuid::from_u128(7), 2));
+        let mark = BurstMark { id: Uuid::from_u128(7), index: 2 };
+        assert!(matches!(fit.step, Some(Step::Sight(Sight { burst: Some(m), .. })) if m == mark));
+        // It owns no slot: the newest that was due may be nobody's, or another's.
+        let mut first = ResultRow { slot: 25, ..of_burst() };
+        (first.due_us, first.started_us, first.ended_us) = (25_600_000, 25_600_000, 25_600_000);
+        assert_eq!(field(judge.row(&first)), Some("started_us"), "before it was asked");
+        type Break = (&'static str, fn(&mut ResultRow));
+        let broken: [Break; 10] = [
+            ("burst_id", |row| row.burst_id = Bytes::from_static(&[1; 16])),
+            ("burst_id", |row| row.burst_id = Bytes::from_static(b"short")),
+            ("burst_id", |row| {
+                row.burst_id = Bytes::copy_from_slice(Uuid::from_u128(8).as_bytes());
+            }),
+            ("burst_id", |row| row.revision = 4),
+            ("burst_index", |row| row.burst_index = 0),
+            ("burst_index", |row| row.burst_index = 3),
+            ("burst_index", |row| row.burst_id.clear()),
+            ("slot", |row| row.slot = 34),
+            ("slot", |row| row.slot = i64::MAX),
+            ("due_us", |row| row.due_us -= 1),
+        ];
+        for (wrong, break_it) in broken {
+            let mut row = of_burst();
+            break_it(&mut row);
+            assert_eq!(field(judge.row(&row)), Some(wrong), "{row:?}");
+        }
+        let nobody_knows_when = field(undated().row(&of_burst()));
+        assert_eq!(nobody_knows_when, Some("burst_id"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! | `judge` | each row is judged; a bad one is refused and counted, the rest stands |
 //! | `commit` | one batch inside a transaction: its number, its rows, its freshness |
 //! | `states` | steps 5 and 6 for what the group brought, in the same transaction |
+//! | `confirm` | bursts: what answers one, and what asks for one |
 //! | `group` | the task that commits what waits together, and answers |
 //!
 //! An answer is given only after the commit. The commit locks the agent's lane:
@@ -16,6 +17,7 @@
 //! as busy, and stays in the agent's spool.
 
 mod commit;
+mod confirm;
 mod group;
 mod judge;
 mod sealed;

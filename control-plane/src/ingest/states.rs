@@ -4,10 +4,15 @@
 //! those are locked (in the order of their ids), counted and evaluated.
 
 use super::Source;
+use super::confirm::{self, Began, Confirmed};
+use crate::store::bursts::{self, Answer};
 use crate::store::states::{self, Watched};
 use crate::store::{StoreError, Tx, results};
 use crate::verdicts::{self, Turned};
-use hyperverge_control_core::correlation::{Newest, Step, Thresholds, Track};
+use hyperverge_control_core::correlation::{
+    Newest, Sight, StateRow, Step, Thresholds, Track, casts_no_vote,
+};
+use hyperverge_protocol::outcome::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -20,8 +25,11 @@ type Question = (Uuid, i64);
 #[derive(Debug, Default)]
 pub(super) struct Steps {
     by_place: BTreeMap<Place, BTreeMap<Question, Vec<Step>>>,
-    /// Monitors of a place of which something else than plain success was seen.
-    eventful: BTreeMap<Place, BTreeSet<Uuid>>,
+    /// Monitors of a place of which something else than plain success was seen,
+    /// with the agent that saw it.
+    eventful: BTreeMap<Place, BTreeMap<Uuid, String>>,
+    /// What answers bursts, by organisation, burst and region.
+    answers: BTreeMap<Uuid, BTreeMap<Uuid, BTreeMap<Uuid, Answer>>>,
     /// What was newest before the group, where that matters; read once.
     newest: BTreeMap<Place, BTreeMap<Question, Newest>>,
     asked: BTreeSet<(Place, Uuid)>,
@@ -39,7 +47,17 @@ impl Steps {
         let Some(step) = step else { return };
         let place = (source.organisation_id, source.region_id);
         if !step.is_plain() {
-            self.eventful.entry(place).or_default().insert(monitor_id);
+            let eventful = self.eventful.entry(place).or_default();
+            eventful.insert(monitor_id, source.agent_id.clone());
+        }
+        if let Step::Sight(Sight { burst: Some(mark), outcome, .. }) = &step {
+            let bursts = self.answers.entry(source.organisation_id).or_default();
+            let regions = bursts.entry(mark.id).or_default();
+            let answer = regions.entry(source.region_id).or_default();
+            match outcome {
+                Outcome::Ok | Outcome::Degraded => answer.succeeded = true,
+                _ => answer.failures = answer.failures.max(mark.index),
+            }
         }
         let questions = self.by_place.entry(place).or_default();
         questions.entry((monitor_id, revision)).or_default().push(step);
@@ -55,7 +73,7 @@ impl Steps {
         let place = (organisation_id, region_id);
         let Some(eventful) = self.eventful.get(&place) else { return Ok(()) };
         let ids: Vec<Uuid> =
-            eventful.iter().filter(|id| self.asked.insert((place, **id))).copied().collect();
+            eventful.keys().filter(|id| self.asked.insert((place, **id))).copied().collect();
         if !ids.is_empty() {
             let found = results::newest(tx, organisation_id, region_id, ids).await?;
             self.newest.entry(place).or_default().extend(found);
@@ -63,31 +81,37 @@ impl Steps {
         Ok(())
     }
 
-    /// Counts the steps into region states and evaluates what they may have changed.
+    /// Counts the steps into region states, evaluates what they may have changed,
+    /// and confirms what began.
     pub(super) async fn correlate(
         mut self,
         tx: &mut Tx,
         group_wait_ms: i64,
         now: i64,
-    ) -> Result<Turned, StoreError> {
-        let mut turned = Turned::default();
+    ) -> Result<(Turned, Confirmed), StoreError> {
+        let (mut turned, mut confirmed) = (Turned::default(), Confirmed::default());
         let organisations: BTreeSet<Uuid> =
             self.by_place.keys().map(|(organisation_id, _)| *organisation_id).collect();
         for organisation_id in organisations {
             let unsteady = self.unsteady(tx, organisation_id).await?;
-            if unsteady.is_empty() {
-                continue;
+            let mut began = Vec::new();
+            if !unsteady.is_empty() {
+                let ids: Vec<Uuid> = unsteady.into_iter().collect();
+                let locked = states::lock(tx, organisation_id, ids.clone()).await?;
+                for monitor in states::watched(tx, organisation_id, &ids).await? {
+                    began.extend(self.count(tx, organisation_id, &monitor, now).await?);
+                }
+                let wait = group_wait_ms;
+                let changed =
+                    verdicts::evaluate_locked(tx, organisation_id, locked, wait, now).await?;
+                turned.add(changed);
             }
-            let ids: Vec<Uuid> = unsteady.into_iter().collect();
-            let locked = states::lock(tx, organisation_id, ids.clone()).await?;
-            for monitor in states::watched(tx, organisation_id, &ids).await? {
-                self.count(tx, organisation_id, &monitor, now).await?;
+            if let Some(answers) = self.answers.remove(&organisation_id) {
+                confirmed.settled += bursts::answer(tx, organisation_id, &answers, now).await?;
             }
-            let changed =
-                verdicts::evaluate_locked(tx, organisation_id, locked, group_wait_ms, now).await?;
-            turned.add(changed);
+            confirmed.add(confirm::ask(tx, organisation_id, &began, now).await?);
         }
-        Ok(turned)
+        Ok((turned, confirmed))
     }
 
     /// The monitors that have to be looked at, by id.
@@ -106,23 +130,25 @@ impl Steps {
             let plain: BTreeSet<Uuid> = questions
                 .keys()
                 .map(|(monitor_id, _)| *monitor_id)
-                .filter(|id| !eventful.contains(id))
+                .filter(|id| !eventful.contains_key(id))
                 .collect();
             let plain = plain.into_iter().collect();
             unsteady.extend(states::unsteady(tx, organisation_id, *region_id, plain).await?);
-            unsteady.extend(eventful);
+            unsteady.extend(eventful.into_keys());
         }
         Ok(unsteady)
     }
 
-    /// Counts what every region of the group saw of one locked monitor.
+    /// Counts what every region of the group saw of one locked monitor; where a
+    /// streak of failures began.
     async fn count(
         &mut self,
         tx: &mut Tx,
         organisation_id: Uuid,
         monitor: &Watched,
         now: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<Began>, StoreError> {
+        let mut began = Vec::new();
         for seat in &monitor.seats {
             let (Some(region_id), Some(held)) = (seat.region_id, &seat.held) else { continue };
             let place = (organisation_id, region_id);
@@ -135,12 +161,24 @@ impl Steps {
             let newest = self.newest.get(&place).and_then(|map| map.get(&question)).copied();
             let thresholds = Thresholds::of(&monitor.spec);
             let mut track = Track::new(held.revision, thresholds, seat.row.clone(), newest);
+            let mut streak = false;
             for step in &steps {
+                let before = track.row().and_then(|row| row.streak_began);
                 track.step(step, now);
+                let own = matches!(step, Step::Sight(Sight { burst: None, .. }));
+                streak |= own && fails_since(track.row()).is_some_and(|at| Some(at) != before);
             }
             let row = track.into_row();
             if row == seat.row {
                 continue;
+            }
+            if streak
+                && fails_since(row.as_ref()).is_some()
+                && let Some(agent_id) =
+                    self.eventful.get(&place).and_then(|agents| agents.get(&monitor.monitor_id))
+            {
+                let (monitor_id, agent_id) = (monitor.monitor_id, agent_id.clone());
+                began.push(Began { monitor_id, region_id, agent_id });
             }
             match row {
                 Some(row) => {
@@ -153,6 +191,14 @@ impl Steps {
                 }
             }
         }
-        Ok(())
+        Ok(began)
     }
+}
+
+/// When the streak of failures began that the row is in: of failures that say
+/// something about the target.
+fn fails_since(row: Option<&StateRow>) -> Option<i64> {
+    let row = row.filter(|row| row.failures > 0)?;
+    let ours = row.reason.as_deref().is_some_and(casts_no_vote);
+    row.streak_began.filter(|_| !ours)
 }

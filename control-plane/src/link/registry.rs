@@ -1,10 +1,11 @@
 //! The sessions of this gateway: one for each agent, the newest.
 //!
-//! A session is told things through its [`Line`]: that it has to end, or that a
-//! newer set is stored. It says things through the registry: heartbeats and
-//! accepted sets, which [`super::rounds`] writes together once a second.
+//! A session is told things through its [`Line`]: that it has to end, that a
+//! newer set is stored, or which orders of bursts are open. It says things
+//! through the registry: heartbeats, accepted sets and sent orders, which [`super::rounds`] writes together once a second.
 
 use crate::store::agents::AgentState;
+use crate::store::bursts::OpenOrder;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
@@ -26,6 +27,8 @@ pub(super) struct Line {
     pub(super) ending: watch::Receiver<Option<Ending>>,
     /// The version of the newest set that is stored.
     pub(super) newest_set: watch::Receiver<i64>,
+    /// The agent's open orders of bursts, sent or not.
+    pub(super) bursts: watch::Receiver<Vec<OpenOrder>>,
 }
 
 /// What a session has to report, the newest of each.
@@ -34,6 +37,16 @@ pub(super) struct Report {
     /// Wall-clock skew that the newest heartbeat showed.
     pub(super) heartbeat_skew_ms: Option<i64>,
     pub(super) accepted_set: Option<i64>,
+    /// Bursts whose orders were sent.
+    pub(super) sent_bursts: Vec<Uuid>,
+}
+
+impl Report {
+    fn is_empty(&self) -> bool {
+        self.heartbeat_skew_ms.is_none()
+            && self.accepted_set.is_none()
+            && self.sent_bursts.is_empty()
+    }
 }
 
 /// A session that has something to report.
@@ -51,6 +64,7 @@ struct Entry {
     session_id: Uuid,
     ending: watch::Sender<Option<Ending>>,
     newest_set: watch::Sender<i64>,
+    bursts: watch::Sender<Vec<OpenOrder>>,
     report: Report,
 }
 
@@ -63,11 +77,12 @@ impl Registry {
         let (ending, ending_line) = watch::channel(None);
         let (newest_set, newest_set_line) = watch::channel(0);
         let report = Report::default();
-        let entry = Entry { organisation_id, session_id, ending, newest_set, report };
+        let (bursts, bursts_line) = watch::channel(Vec::new());
+        let entry = Entry { organisation_id, session_id, ending, newest_set, bursts, report };
         if let Some(older) = self.entries().insert(agent_id.to_owned(), entry) {
             older.ending.send_replace(Some(Ending::Superseded));
         }
-        Line { ending: ending_line, newest_set: newest_set_line }
+        Line { ending: ending_line, newest_set: newest_set_line, bursts: bursts_line }
     }
 
     /// The session is over.
@@ -91,7 +106,7 @@ impl Registry {
         let mut reporters = Vec::new();
         for (agent_id, entry) in self.entries().iter_mut() {
             let report = std::mem::take(&mut entry.report);
-            if report.heartbeat_skew_ms.is_some() || report.accepted_set.is_some() {
+            if !report.is_empty() {
                 reporters.push(Reporter {
                     agent_id: agent_id.clone(),
                     organisation_id: entry.organisation_id,
@@ -109,6 +124,7 @@ impl Registry {
             self.note(&agent_id, session_id, |newer| {
                 newer.heartbeat_skew_ms = newer.heartbeat_skew_ms.or(report.heartbeat_skew_ms);
                 newer.accepted_set = newer.accepted_set.or(report.accepted_set);
+                newer.sent_bursts.extend(report.sent_bursts);
             });
         }
     }
@@ -143,6 +159,18 @@ impl Registry {
                 let newer = version > *known;
                 *known = version.max(*known);
                 newer
+            });
+        }
+    }
+
+    /// Tells each session which orders are open, by agent; none for who is not named.
+    pub(super) fn announce_bursts(&self, mut orders: BTreeMap<String, Vec<OpenOrder>>) {
+        for (agent_id, entry) in self.entries().iter() {
+            let open = orders.remove(agent_id).unwrap_or_default();
+            entry.bursts.send_if_modified(|known| {
+                let changed = *known != open;
+                *known = open;
+                changed
             });
         }
     }

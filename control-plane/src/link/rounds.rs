@@ -2,14 +2,16 @@
 //! is written, and what concerns them is read.
 //!
 //! One transaction writes all heartbeats of the second, one looks for
-//! revocations and newer sets, so the database's work does not grow with the
+//! revocations, newer sets and orders of bursts, so the database's work does not grow with the
 //! number of frames. A hint on `wake.gateway` brings the round forward.
 
 use super::endpoint::Gateway;
 use super::registry::{Ending, Reporter};
-use crate::limits::GATEWAY_POLL;
+use crate::limits::{BURST_ORDERS_READ, GATEWAY_POLL};
+use crate::store::bursts::{self, OpenOrder};
 use crate::store::{StoreError, Tx, agents, assignments};
 use crate::telemetry;
+use std::collections::BTreeMap;
 use tokio_util::sync::CancellationToken;
 
 /// Goes its rounds until `stop`, and once more for what was reported last.
@@ -83,10 +85,15 @@ async fn write_one(tx: &mut Tx, reporter: &Reporter, now: i64) -> Result<bool, S
     if let Some(version) = report.accepted_set {
         newest &= agents::accept_set(tx, *organisation_id, agent_id, *session_id, version).await?;
     }
+    if !report.sent_bursts.is_empty() {
+        let ids = report.sent_bursts.clone();
+        bursts::sent(tx, *organisation_id, agent_id, ids, now).await?;
+    }
     Ok(newest)
 }
 
-/// Looks for agents that may not take part any more, and for newer sets.
+/// Looks for agents that may not take part any more, for newer sets, and for
+/// orders of bursts.
 async fn look(gateway: &Gateway) -> Result<(), StoreError> {
     let ids = gateway.registry.agent_ids();
     if ids.is_empty() {
@@ -96,8 +103,14 @@ async fn look(gateway: &Gateway) -> Result<(), StoreError> {
     for (agent_id, state) in agents::barred(&mut tx, ids.clone()).await? {
         gateway.registry.end(&agent_id, None, Ending::Barred(state));
     }
-    for (agent_id, version) in assignments::set_versions(&mut tx, ids).await? {
+    for (agent_id, version) in assignments::set_versions(&mut tx, ids.clone()).await? {
         gateway.registry.announce_set(&agent_id, version);
     }
+    let now = tx.now().await?;
+    let mut orders: BTreeMap<String, Vec<OpenOrder>> = BTreeMap::new();
+    for order in bursts::open_orders(&mut tx, ids, now, BURST_ORDERS_READ).await? {
+        orders.entry(order.agent_id.clone()).or_default().push(order);
+    }
+    gateway.registry.announce_bursts(orders);
     Ok(())
 }

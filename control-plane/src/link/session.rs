@@ -27,9 +27,11 @@ use hyperverge_protocol::wire::{
 };
 use prost::Message;
 use quinn::RecvStream;
+use std::collections::BTreeSet;
 use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// How a session ended.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +71,9 @@ pub(super) struct Session<'g> {
     answers: FuturesOrdered<BoxFuture<'static, Body>>,
     /// The newest set the agent holds or was sent.
     set_version: i64,
+    /// Open orders of bursts that were sent in this session. Another sends them
+    /// again, since nobody knows what arrived; the agent does each once.
+    sent_bursts: BTreeSet<Uuid>,
     heard: Instant,
 }
 
@@ -85,7 +90,8 @@ impl<'g> Session<'g> {
     ) -> Self {
         let answers = FuturesOrdered::new();
         let heard = clock::monotonic();
-        Self { gateway, admitted, key, line, send, answers, set_version, heard }
+        let sent_bursts = BTreeSet::new();
+        Self { gateway, admitted, key, line, send, answers, set_version, sent_bursts, heard }
     }
 
     /// Runs until the agent leaves, misbehaves or is told to end; what is under
@@ -128,6 +134,8 @@ impl<'g> Session<'g> {
                 self.answer(answer).await
             }
             Ok(()) = self.line.newest_set.changed() => self.send_newest_set().await,
+            // After the set that holds the monitor.
+            Ok(()) = self.line.bursts.changed() => self.send_bursts().await,
             frame = frames.recv(), if self.answers.len() < SESSION_BATCHES => match frame {
                 Some(Ok(body)) => self.handle(body).await,
                 Some(Err(error)) => Err(unreadable(&error)),
@@ -220,6 +228,23 @@ impl<'g> Session<'g> {
         self.set_version = set.version;
         self.gateway.shared.metrics.link_sets_sent_total.inc();
         tracing::debug!(version = set.version, parts = set.parts.len(), "set sent");
+        Ok(())
+    }
+
+    async fn send_bursts(&mut self) -> Result<(), End> {
+        let open = self.line.bursts.borrow_and_update().clone();
+        self.sent_bursts.retain(|id| open.iter().any(|order| order.burst_id == *id));
+        for order in open {
+            if self.sent_bursts.contains(&order.burst_id) {
+                continue;
+            }
+            let malformed = |_| WriteError::Frame(FrameError::Malformed);
+            let envelope = Envelope::decode(order.envelope.as_slice()).map_err(malformed)?;
+            self.send.write(Body::Burst(envelope)).await?;
+            self.sent_bursts.insert(order.burst_id);
+            self.note(|report| report.sent_bursts.push(order.burst_id));
+            self.gateway.shared.metrics.burst_orders_sent_total.inc();
+        }
         Ok(())
     }
 

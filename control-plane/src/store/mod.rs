@@ -19,6 +19,7 @@
 
 pub mod agents;
 pub mod assignments;
+pub mod bursts;
 pub mod channels;
 pub mod comments;
 pub mod deliveries;

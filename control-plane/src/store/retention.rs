@@ -13,7 +13,7 @@ pub struct Forgettable {
 }
 
 /// Every such table. Incidents and their timelines are kept.
-pub const TABLES: [&Forgettable; 8] = [
+pub const TABLES: [&Forgettable; 10] = [
     &Forgettable {
         name: "results",
         days: None,
@@ -52,6 +52,18 @@ pub const TABLES: [&Forgettable; 8] = [
         days: None,
         sql: "DELETE FROM maintenance_windows WHERE (organisation_id, id) IN
             (SELECT organisation_id, id FROM maintenance_windows WHERE ends_at < $1 LIMIT $2)",
+    },
+    &Forgettable {
+        name: "burst_orders",
+        days: None,
+        sql: "DELETE FROM burst_orders WHERE (organisation_id, burst_id, region_id) IN
+            (SELECT organisation_id, burst_id, region_id FROM burst_orders WHERE expires_at < $1 LIMIT $2)",
+    },
+    &Forgettable {
+        name: "bursts",
+        days: None,
+        sql: "DELETE FROM bursts WHERE (organisation_id, id) IN
+            (SELECT organisation_id, id FROM bursts WHERE asked_at < $1 LIMIT $2)",
     },
     &Forgettable {
         name: "sessions",

@@ -9,6 +9,7 @@
 //! To add one: a file with `pub async fn run(shared, stop)` around
 //! [`reconcile`], and a line where the roles are started.
 
+pub mod bursts;
 pub mod census;
 pub mod correlator;
 pub mod liveness;

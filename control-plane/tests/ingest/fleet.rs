@@ -87,8 +87,13 @@ impl Fleet {
 
     /// A monitor of every region, each second, from the fleet's slot on.
     pub(crate) async fn monitor(&self, name: &str) -> Uuid {
+        self.monitor_of(name, "https://example.com/").await
+    }
+
+    /// The same, of this target.
+    pub(crate) async fn monitor_of(&self, name: &str, target: &str) -> Uuid {
         let json = format!(
-            r#"{{"name": "{name}", "target": "https://example.com/", "interval": "1s",
+            r#"{{"name": "{name}", "target": "{target}", "interval": "1s",
                 "timeout": "1s", "policy": {{"stale_after": "1h"}}}}"#
         );
         let spec = MonitorSpec::from_json(json.as_bytes()).unwrap();
@@ -153,6 +158,13 @@ impl Fleet {
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
         let mut tx = self.shared.store.read().await.unwrap();
         tx.fetch_optional(sql, params![]).await.unwrap().unwrap().get("n").unwrap()
+    }
+
+    /// Runs a statement.
+    pub(crate) async fn execute(&self, sql: &'static str) {
+        let mut tx = self.shared.store.begin().await.unwrap();
+        tx.execute(sql, params![]).await.unwrap();
+        tx.commit().await.unwrap();
     }
 
     pub(crate) async fn state(&self, monitor: Uuid) -> MonitorState {

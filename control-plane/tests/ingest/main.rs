@@ -6,6 +6,7 @@
 #[path = "../store/back_ends.rs"]
 mod back_ends;
 mod backtest;
+mod bursts;
 mod correlation;
 mod fleet;
 mod numbers;

@@ -9,6 +9,7 @@
 mod abuse;
 #[path = "../store/back_ends.rs"]
 mod back_ends;
+mod bursts;
 mod enrolment;
 mod fake_agent;
 mod results;

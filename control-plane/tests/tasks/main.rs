@@ -5,6 +5,7 @@
 
 #[path = "../store/back_ends.rs"]
 mod back_ends;
+mod bursts;
 mod correlator;
 mod fixture;
 mod liveness;

@@ -142,6 +142,11 @@ impl Track {
         Self { revision, thresholds, row, newest }
     }
 
+    /// The row as it is so far.
+    pub fn row(&self) -> Option<&StateRow> {
+        self.row.as_ref()
+    }
+
     /// The row to store; `None`: steadily up, or nothing known yet.
     pub fn into_row(self) -> Option<StateRow> {
         self.row

@@ -118,32 +118,39 @@ pub async fn insert_missed(
     Ok(())
 }
 
-/// The newest stored slot of each of these monitors' present revision in the
-/// region, by monitor and revision: what a failure's place in the order is judged by.
+/// The newest slot of these monitors' present revision in the region whose own
+/// check is stored, and when the newest check started, a burst's too; by monitor
+/// and revision: what a failure's place in the order is judged by.
 pub async fn newest(
     tx: &mut Tx,
     organisation_id: Uuid,
     region_id: Uuid,
     monitor_ids: Vec<Uuid>,
 ) -> Result<BTreeMap<(Uuid, i64), Newest>, StoreError> {
-    let sql = crate::among!(tx, "SELECT r.monitor_id, r.revision, r.slot, r.started_us
+    // Where there are only checks of bursts, those are looked at.
+    let sql = crate::among!(tx, "SELECT r.monitor_id, r.revision, r.slot, r.burst_index, r.started_us
         FROM assignments a JOIN results r
             ON r.organisation_id = a.organisation_id AND r.monitor_id = a.monitor_id
                 AND r.region_id = a.region_id AND r.revision = a.revision
-                AND r.slot = (SELECT MAX(n.slot) FROM results n
+                AND r.slot >= COALESCE((SELECT MAX(n.slot) FROM results n
                     WHERE n.organisation_id = a.organisation_id AND n.monitor_id = a.monitor_id
                         AND n.region_id = a.region_id AND n.revision = a.revision
-                        AND NOT n.undated)
+                        AND NOT n.undated AND n.burst_index = 0), -4611686018427387904)
         WHERE a.organisation_id = $1 AND a.region_id = $2 AND a.ended_at IS NULL
-            AND NOT r.undated AND a.monitor_id ", uuids "$3", " ORDER BY r.started_us");
+            AND NOT r.undated AND a.monitor_id ", uuids "$3", "");
     let rows = tx.fetch_all(sql, params![organisation_id, region_id, monitor_ids]).await?;
-    rows.iter()
-        .map(|row| {
-            let newest = Newest {
-                slot: row.get("slot")?,
-                started_at: row.get::<i64>("started_us")? / 1_000,
-            };
-            Ok(((row.get("monitor_id")?, row.get("revision")?), newest))
-        })
-        .collect()
+    let mut found: BTreeMap<(Uuid, i64), Newest> = BTreeMap::new();
+    for row in &rows {
+        let of_burst = row.get::<i64>("burst_index")? > 0;
+        // A burst's slot may still have its own check.
+        let slot = row.get::<i64>("slot")? - i64::from(of_burst);
+        let started_at = row.get::<i64>("started_us")? / 1_000;
+        let key = (row.get("monitor_id")?, row.get("revision")?);
+        let newest = found.entry(key).or_insert(Newest { slot, started_at });
+        if !of_burst {
+            newest.slot = slot;
+        }
+        newest.started_at = newest.started_at.max(started_at);
+    }
+    Ok(found)
 }

@@ -132,7 +132,7 @@ async fn newest_results(
                         AND n.region_id = a.region_id AND n.revision = a.revision
                         AND NOT n.undated)
         WHERE a.organisation_id = $1 AND a.ended_at IS NULL AND NOT r.undated AND a.monitor_id ", uuids "$2",
-        " ORDER BY r.burst_index DESC");
+        " ORDER BY r.started_us");
     let rows = tx.fetch_all(sql, params![organisation_id, monitor_ids.to_vec()]).await?;
     rows.iter()
         .map(|row| {

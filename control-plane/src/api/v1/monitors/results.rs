@@ -10,6 +10,7 @@ use axum::extract::State;
 use hyperverge_protocol::outcome::Details;
 use hyperverge_protocol::wire;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 /// Parameters of the list.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
@@ -34,7 +35,9 @@ pub(super) struct ResultView {
     /// The monitor's revision it was judged by.
     revision: i64,
     slot: i64,
-    /// Above 0: one of a burst that confirmed a failure.
+    /// The burst that asked for it, to confirm a failure; null for a slot's own check.
+    burst_id: Option<Uuid>,
+    /// Which of the burst's checks it is, from 1; 0 for a slot's own check.
     burst_index: i64,
     /// In control-plane time, unless `undated`.
     due_at: Timestamp,
@@ -109,6 +112,8 @@ impl From<StoredResult> for ResultView {
             agent_id: result.agent_id,
             revision: result.revision,
             slot: result.slot,
+            // Undated rows have the boot there, which is no burst.
+            burst_id: (result.burst_index > 0).then_some(result.position.burst_id),
             burst_index: result.burst_index,
             due_at: Timestamp(result.due_us / 1_000),
             started_at: Timestamp(result.started_us / 1_000),
@@ -144,7 +149,6 @@ fn outcome_word(stored: i64) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use uuid::Uuid;
 
     #[test]
     fn a_key_is_read_back_as_the_position_it_was_made_of() {

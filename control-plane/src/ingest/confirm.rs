@@ -1,0 +1,186 @@
+//! Immediate confirmation: what answers a burst is recorded, and the first
+//! failure of a streak asks for one, if `burst::ask` says so.
+//!
+//! Only a slot's own check asks: the failures of a burst are answers. The counts
+//! that its caps look at are read once for a group of batches and go on from
+//! there, so that a thousand first failures in one batch ask for no more than a
+//! thousand batches would. Replicas that commit at the same moment do not see
+//! each other's; an agent has one session, so what it may ask for is exact.
+
+use crate::clock;
+use crate::store::bursts::{self, Addressee, NewBurst};
+use crate::store::states::{self, Watched};
+use crate::store::{StoreError, Tx};
+use crate::verdicts;
+use hyperverge_control_core::correlation::burst::{
+    Decision, Input, Last, Recent, WINDOW_MS, ask as decide,
+};
+use hyperverge_protocol::BURST_CAPABILITY;
+use hyperverge_protocol::limits::BURST_LIFE;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Why nothing is asked where everything speaks for it: no agent that could be
+/// asked is there, or none knows bursts.
+const NOBODY: &str = "nobody_to_ask";
+
+/// Regions with their agents.
+type Regions = Vec<(Uuid, String)>;
+
+/// A streak of failures that began with a slot's own check.
+#[derive(Debug, Clone)]
+pub(super) struct Began {
+    pub(super) monitor_id: Uuid,
+    pub(super) region_id: Uuid,
+    /// That saw it.
+    pub(super) agent_id: String,
+}
+
+/// What came of it, for metrics and hints after the commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Confirmed {
+    pub(super) asked: u64,
+    /// How often nothing was asked, by the reason.
+    pub(super) kept: BTreeMap<&'static str, u64>,
+    /// Bursts that are answered in full.
+    pub(super) settled: u64,
+}
+
+impl Confirmed {
+    pub(super) fn add(&mut self, other: Self) {
+        self.asked += other.asked;
+        self.settled += other.settled;
+        for (reason, times) in other.kept {
+            *self.kept.entry(reason).or_default() += times;
+        }
+    }
+
+    fn keep(&mut self, reason: &'static str) {
+        *self.kept.entry(reason).or_default() += 1;
+    }
+}
+
+/// What the decisions of one organisation look at; moves on with each burst.
+struct Known {
+    /// By agent and host.
+    recent: Vec<(String, String, u32)>,
+    last: BTreeMap<Uuid, (i64, Last)>,
+    addressees: Vec<Addressee>,
+}
+
+impl Known {
+    async fn read(
+        tx: &mut Tx,
+        organisation_id: Uuid,
+        monitor_ids: &[Uuid],
+        now: i64,
+    ) -> Result<Self, StoreError> {
+        let since = now.saturating_sub(WINDOW_MS);
+        Ok(Self {
+            recent: bursts::recent(tx, organisation_id, since).await?,
+            last: bursts::newest(tx, organisation_id, monitor_ids.to_vec(), now).await?,
+            addressees: bursts::addressees(tx, organisation_id, monitor_ids.to_vec()).await?,
+        })
+    }
+
+    fn recent(&self, agent_id: &str, host: &str) -> Recent {
+        let count = |counts: &dyn Fn(&str, &str) -> bool| {
+            let those = self.recent.iter().filter(|(agent, host, _)| counts(agent, host));
+            those.fold(0, |sum: u32, (_, _, times)| sum.saturating_add(*times))
+        };
+        Recent {
+            of_origin: count(&|agent, _| agent == agent_id),
+            of_host: count(&|_, against| against == host),
+            of_organisation: count(&|_, _| true),
+        }
+    }
+
+    /// The regions of `monitor` that can be asked.
+    fn regions(&self, monitor: &Watched) -> Regions {
+        let able = |to: &&Addressee| {
+            (to.monitor_id, to.revision) == (monitor.monitor_id, monitor.revision)
+                && to.capabilities.iter().any(|word| word == BURST_CAPABILITY)
+        };
+        let able = self.addressees.iter().filter(able);
+        able.map(|to| (to.region_id, to.agent_id.clone())).collect()
+    }
+}
+
+/// Decides for each monitor, whose lock the caller holds, and writes what is asked.
+pub(super) async fn ask(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    began: &[Began],
+    now: i64,
+) -> Result<Confirmed, StoreError> {
+    let mut confirmed = Confirmed::default();
+    // One burst asks every region, so the first of a monitor's regions speaks for all.
+    let mut first: BTreeMap<Uuid, &Began> = BTreeMap::new();
+    began.iter().rev().for_each(|began| {
+        first.insert(began.monitor_id, began);
+    });
+    if first.is_empty() {
+        return Ok(confirmed);
+    }
+    let ids: Vec<Uuid> = first.keys().copied().collect();
+    let mut known = Known::read(tx, organisation_id, &ids, now).await?;
+    for monitor in states::watched(tx, organisation_id, &ids).await? {
+        let began = first.get(&monitor.monitor_id).filter(|_| monitor.spec.enabled);
+        let Some(began) = began else { continue };
+        match judge(&known, &monitor, began, now) {
+            Err(reason) => confirmed.keep(reason),
+            Ok((new, regions)) => {
+                bursts::ask(tx, organisation_id, &new, &regions).await?;
+                known.recent.push((new.agent_id, new.host, 1));
+                confirmed.asked += 1;
+            }
+        }
+    }
+    Ok(confirmed)
+}
+
+/// The burst to ask for and of whom, or why none.
+fn judge(
+    known: &Known,
+    monitor: &Watched,
+    began: &Began,
+    now: i64,
+) -> Result<(NewBurst, Regions), &'static str> {
+    let spec = &monitor.spec;
+    let host = spec.asked_host();
+    let seat = monitor.seats.iter().find(|seat| seat.region_id == Some(began.region_id));
+    let last = known.last.get(&monitor.monitor_id).map(|(revision, last)| {
+        // A burst about another revision confirms nothing of this one.
+        Last { active: last.active && *revision == monitor.revision, ..*last }
+    });
+    let input = Input {
+        confirm: spec.policy.confirm,
+        fail_after: spec.policy.fail_after.max(1),
+        timeout_ms: i64::try_from(spec.timeout().0.as_millis()).unwrap_or(i64::MAX),
+        evaluation: verdicts::count(monitor, now),
+        discredited: seat.and_then(|seat| seat.held.as_ref()).is_some_and(|held| held.discredited),
+        last,
+        recent: known.recent(&began.agent_id, &host),
+    };
+    let (failures, expires_at) = match decide(&input, now) {
+        Decision::Keep(kept) => return Err(kept.as_str()),
+        Decision::Ask { failures, expires_at } => (failures, expires_at),
+    };
+    let regions = known.regions(monitor);
+    if regions.is_empty() {
+        return Err(NOBODY);
+    }
+    let life = i64::try_from(BURST_LIFE.as_millis()).unwrap_or(i64::MAX);
+    let new = NewBurst {
+        id: clock::new_id(),
+        monitor_id: monitor.monitor_id,
+        revision: monitor.revision,
+        region_id: began.region_id,
+        agent_id: began.agent_id.clone(),
+        host,
+        failures,
+        asked_at: now,
+        expires_at: expires_at.min(now.saturating_add(life)),
+    };
+    Ok((new, regions))
+}
