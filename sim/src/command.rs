@@ -4,6 +4,8 @@
 //! expectation not met; 2, the arguments or the scenario are wrong; 3, a file
 //! cannot be read or written.
 
+use crate::campaign;
+use crate::generate;
 use crate::limits::FILE_BYTES;
 use crate::report::{self, Report};
 use crate::scenario::{self, Scenario, Unreadable};
@@ -38,6 +40,21 @@ enum Command {
     Check {
         #[arg(required = true)]
         scenarios: Vec<PathBuf>,
+    },
+    /// Makes scenarios up and checks that no invariant is broken.
+    Seeds {
+        /// How many.
+        #[arg(long, default_value_t = 100)]
+        count: u64,
+        /// The first.
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// Where to put the scenarios of seeds that fail, as small as they still fail.
+        #[arg(long)]
+        keep: Option<PathBuf>,
+        /// Writes the scenario of the first seed instead of running any.
+        #[arg(long)]
+        show: bool,
     },
 }
 
@@ -98,8 +115,33 @@ impl Arguments {
                 }
                 Ok(Ended::Well)
             }
+            Command::Seeds { from, show: true, .. } => {
+                let made = generate::scenario(from).map_err(|source| CommandError::Scenario {
+                    path: format!("seed {from}"),
+                    source,
+                })?;
+                write!(out, "{}", made.text())?;
+                Ok(Ended::Well)
+            }
+            Command::Seeds { count, from, keep, .. } => seeds(count, from, keep.as_deref(), out),
         }
     }
+}
+
+fn seeds(
+    count: u64,
+    from: u64,
+    keep: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<Ended, CommandError> {
+    let summary = campaign::run(from, count);
+    write!(out, "{summary}")?;
+    for (seed, _) in &summary.broken {
+        if let Some(dir) = keep {
+            writeln!(out, "kept {}", campaign::keep(*seed, dir)?.display())?;
+        }
+    }
+    Ok(if summary.broken.is_empty() { Ended::Well } else { Ended::Broken })
 }
 
 /// Runs a scenario under the product's rule.

@@ -14,12 +14,15 @@
 //! | [`reference`] | what must be true |
 //! | [`rule`] | the seam for other rules over the same world |
 //! | [`report`] | what is printed |
+//! | [`generate`], [`campaign`] | scenarios made up by seeds, many at a time |
 //!
 //! `docs/simulation.md` is the manual.
 
 pub mod agent;
+pub mod campaign;
 pub mod command;
 pub mod control;
+pub mod generate;
 pub mod limits;
 pub mod random;
 pub mod reference;

@@ -3,8 +3,11 @@
 //! An agent is lost after [`Settings::missed`] heartbeats that did not come, but
 //! only while we were there to hear them: for [`Settings::grace_ms`] after a
 //! start, a pause or an outage of the database nobody is late. A region is
-//! silent when every agent it counts on is lost; that is one incident about us,
-//! never about a target.
+//! silent when every agent it counts on is lost and none was heard for
+//! [`Settings::silence_ms`]; that is one incident about us, never about a target.
+//! That is longer than an agent needs to find another process of ours: it gives a
+//! session up with its fourth heartbeat and connects anew, so that the end of one
+//! replica is no region's silence.
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,11 +40,13 @@ pub struct Settings {
     pub heartbeat_ms: i64,
     pub missed: i64,
     pub grace_ms: i64,
+    /// How long nothing comes from a region before that is an incident.
+    pub silence_ms: i64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { heartbeat_ms: 10_000, missed: 3, grace_ms: 60_000 }
+        Self { heartbeat_ms: 10_000, missed: 3, grace_ms: 60_000, silence_ms: 60_000 }
     }
 }
 
@@ -103,7 +108,8 @@ pub fn plan(input: &Input, settings: Settings, now: i64) -> Plan {
         regions.entry(agent.region_id).or_default().push((heard, lost));
     }
     for (region_id, agents) in &regions {
-        let silent = agents.iter().all(|(_, lost)| *lost);
+        let quiet = |heard: &i64| now - heard > settings.silence_ms;
+        let silent = agents.iter().all(|(heard, lost)| *lost && quiet(heard));
         match (input.silent.contains(region_id), silent) {
             (false, true) => plan.silent.push(SilentRegion {
                 region_id: *region_id,
@@ -135,14 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn three_missed_heartbeats_lose_an_agent_and_the_last_one_silences_its_region() {
+    fn three_missed_heartbeats_lose_an_agent_and_a_minute_silences_its_region() {
         let agents = vec![agent("a", 100_000, None), agent("b", 129_999, None)];
         assert!(at(agents.clone(), false, 0, 130_000).is_empty());
         let plan = at(agents.clone(), false, 0, 130_001);
         assert_eq!(plan.lost, [("a".to_owned(), 30_001)]);
         assert!(plan.silent.is_empty());
-        let plan = at(agents, false, 0, 160_000);
-        assert_eq!(plan.lost.len(), 2);
+        let plan = at(agents.clone(), false, 0, 189_999);
+        assert_eq!((plan.lost.len(), plan.silent.len()), (2, 0), "they may be on their way");
+        let plan = at(agents, false, 0, 190_000);
         assert_eq!((plan.silent[0].agents, plan.silent[0].last_heard_at), (2, 129_999));
     }
 

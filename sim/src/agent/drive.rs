@@ -217,8 +217,8 @@ impl Process {
                 }
                 Asked::Established { .. } => self.established_ms = Some(boot_ms),
                 Asked::Acknowledged { lane, number, .. } => {
-                    place.actions.push(Action::Acknowledged { lane, number });
-                    place.disk.acknowledged(lane, number);
+                    let batch = place.disk.acknowledged(lane, number);
+                    place.actions.extend(batch.map(|batch| Action::Acknowledged { lane, batch }));
                 }
                 Asked::BatchRefused { .. } => {}
                 Asked::Disconnect(_) => {

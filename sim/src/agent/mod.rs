@@ -79,7 +79,7 @@ pub enum Action {
     /// The control plane acknowledged a batch.
     Acknowledged {
         lane: Lane,
-        number: u64,
+        batch: Arc<ResultBatch>,
     },
 }
 

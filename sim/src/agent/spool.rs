@@ -121,11 +121,11 @@ impl Disk {
         while self.spool.poll_deletable().is_some() {}
     }
 
-    /// The control plane has it.
-    pub(super) fn acknowledged(&mut self, lane: Lane, number: u64) {
+    /// The control plane has it; gives it back for the last time.
+    pub(super) fn acknowledged(&mut self, lane: Lane, number: u64) -> Option<Arc<ResultBatch>> {
         self.spool.handle_acknowledged(lane, number);
-        self.batches.remove(&(lane, number));
         while self.spool.poll_deletable().is_some() {}
+        self.batches.remove(&(lane, number))
     }
 
     /// Fits a lane to what the control plane expects; whether that was possible

@@ -9,6 +9,7 @@ use hyperverge_control_core::assignment::Slots;
 use hyperverge_control_core::correlation::{Newest, RegionView, Scope, StateRow, Verdict};
 use hyperverge_control_core::incident::{Severity, SubjectKind};
 use hyperverge_control_core::notification::NoticeKind;
+use hyperverge_control_core::paging::Cause;
 use std::sync::Arc;
 
 /// An incident's number, in the order of opening.
@@ -16,13 +17,12 @@ pub type IncidentId = u64;
 /// What an incident is about: a monitor, an agent or a region by its index.
 pub type Subject = (SubjectKind, usize);
 
-/// An agent as the control plane knows it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AgentRow {
+/// An agent's signs of life. What is written apart in the product is a table
+/// apart here: a row is written as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeartbeatRow {
     /// Control-plane time, ms.
-    pub last_heartbeat_at: Option<i64>,
-    pub lost_at: Option<i64>,
-    pub complete_through: Option<i64>,
+    pub at: i64,
     /// The newest session.
     pub connection: u64,
 }
@@ -78,8 +78,13 @@ pub struct IncidentRow {
     pub last_event: i64,
     pub changed_at: i64,
     pub widest_down: Option<Scope>,
-    /// An opening notice was put in the outbox.
+    /// An opening notice was put in the outbox, with a quorum.
     pub paged: bool,
+    /// One was put there below the quorum.
+    pub told_quietly: bool,
+    pub group: Option<u64>,
+    /// It is only listed in its group: its own notice is held by a parent.
+    pub listed: bool,
 }
 
 /// Something that people are to be told.
@@ -87,9 +92,51 @@ pub struct IncidentRow {
 pub struct IntentRow {
     pub kind: NoticeKind,
     pub due_at: i64,
-    pub created_at: i64,
+    /// How long it was to wait, ms.
+    pub waits: i64,
+    /// Only for routes that name such incidents.
+    pub quiet: bool,
+    /// Why it was held last.
+    pub held: Option<String>,
     /// Why it waits no more.
     pub outcome: Option<String>,
+}
+
+/// A confirmation burst.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BurstRow {
+    pub monitor: MonitorIndex,
+    pub revision: i64,
+    /// The agent whose failure asked.
+    pub origin: AgentIndex,
+    pub failures: u32,
+    pub asked_at: i64,
+    pub expires_at: i64,
+    pub settled: bool,
+}
+
+/// What one region was asked, and what it answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRow {
+    pub agent: AgentIndex,
+    pub signed: bool,
+    pub failures: u32,
+    pub successes: u32,
+    pub answered: bool,
+}
+
+/// Incidents of one cause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupRow {
+    pub cause: Cause,
+    pub summary: String,
+    pub lead: IncidentId,
+    pub opened_at: i64,
+    pub resolved_at: Option<i64>,
+    pub newest_started_at: i64,
+    pub interval_ms: i64,
+    pub quiet: bool,
+    pub told_global: bool,
 }
 
 /// Work that one replica does at a time.
@@ -109,6 +156,8 @@ macro_rules! tables {
             $($(#[$doc])* pub $name: Table<$key, $row>,)+
             /// Ids are given out and never taken back, as by a sequence.
             pub next_incident: IncidentId,
+            pub next_burst: u64,
+            pub next_group: u64,
         }
 
         /// What a transaction does.
@@ -141,7 +190,13 @@ macro_rules! tables {
 }
 
 tables! {
-    agents: AgentIndex => AgentRow,
+    heartbeats: AgentIndex => HeartbeatRow,
+    /// Agents that are taken as lost, since when.
+    lost: AgentIndex => i64,
+    /// Agents that lost their vote, since when.
+    discredited: AgentIndex => i64,
+    /// All slots of the agent up to here are known.
+    complete: AgentIndex => i64,
     /// The number that is expected next.
     lanes: (AgentIndex, Lane) => u64,
     batches: (AgentIndex, Lane, u64) => BatchRow,
@@ -160,18 +215,23 @@ tables! {
     /// The one that is open.
     open: Subject => IncidentId,
     intents: (IncidentId, i64) => IntentRow,
+    /// Those that wait.
+    unsettled: (IncidentId, i64) => (),
+    groups: u64 => GroupRow,
     /// (incident, event, channel) that were put in the outbox.
     deliveries: (IncidentId, i64, usize) => NoticeKind,
     leases: &'static str => LeaseRow,
+    bursts: u64 => BurstRow,
+    newest_burst: MonitorIndex => u64,
+    orders: (u64, RegionIndex) => OrderRow,
 }
 
 impl Database {
     /// The intents of an incident that wait.
     pub fn waiting(&self, incident: IncidentId) -> impl Iterator<Item = (i64, &IntentRow)> {
-        self.intents
+        self.unsettled
             .range((incident, i64::MIN)..=(incident, i64::MAX))
-            .filter(|(_, intent)| intent.outcome.is_none())
-            .map(|((_, event), intent)| (*event, intent))
+            .filter_map(|(key, ())| Some((key.1, self.intents.get(key)?)))
     }
 
     /// Takes or renews a lease; its fence, or `None` while somebody else holds it.

@@ -30,13 +30,16 @@ pub(super) fn liveness(
     notes: &mut Vec<Note>,
     now: i64,
 ) {
-    let agents = db.agents.iter().map(|(index, row)| liveness::Agent {
-        id: cast.agents[*index].name.clone(),
-        region_id: cast.regions[cast.agents[*index].region].id,
-        last_heartbeat_at: row.last_heartbeat_at,
-        lost_at: row.lost_at,
+    let agents = (0..cast.agents.len()).map(|index| liveness::Agent {
+        id: cast.agents[index].name.clone(),
+        region_id: cast.regions[cast.agents[index].region].id,
+        last_heartbeat_at: db.heartbeats.get(&index).map(|beat| beat.at),
+        lost_at: db.lost.get(&index).copied(),
     });
-    let silent = db.open.iter().filter(|((kind, _), _)| *kind == SubjectKind::Region);
+    let silent = db.open.iter().filter(|((kind, _), id)| {
+        let cause = db.incidents.get(id).and_then(|row| row.cause.as_deref());
+        *kind == SubjectKind::Region && cause == Some("silent")
+    });
     let input = liveness::Input {
         agents: agents.collect(),
         silent: silent.map(|((_, region), _)| cast.regions[*region].id).collect(),
@@ -45,19 +48,22 @@ pub(super) fn liveness(
     let plan = liveness::plan(&input, Settings::default(), now);
     let index_of = |id: &String| cast.agents.iter().position(|agent| agent.name == *id);
     for agent in plan.lost.iter().filter_map(|(id, _)| index_of(id)) {
-        set_lost(db, agent, Some(now));
+        db.lost.put(agent, now);
         notes.push(Note::AgentLost(agent));
     }
     for agent in plan.found.iter().filter_map(index_of) {
-        set_lost(db, agent, None);
+        db.lost.remove(&agent);
         notes.push(Note::AgentFound(agent));
     }
     for region in &plan.silent {
         let Some(index) = cast.region_by_id.get(&region.region_id).copied() else { continue };
         let subject = (SubjectKind::Region, index);
-        let incident = open_of(db, subject).map(|(id, _)| id);
+        // A region whose agents are at fault is one incident already.
+        if open_of(db, subject).is_some() {
+            continue;
+        }
         let change = fall_silent(&cast.regions[index].name, region, cast.group_wait, now);
-        record(db, subject, incident, change, notes, now);
+        record(db, subject, None, change, notes, now);
     }
     for region in &plan.heard {
         let Some(index) = cast.region_by_id.get(region).copied() else { continue };
@@ -65,12 +71,6 @@ pub(super) fn liveness(
         let Some((id, open)) = open_of(db, subject) else { continue };
         let change = hear_again(&cast.regions[index].name, open.started_at, open.told_quietly, now);
         record(db, subject, Some(id), change, notes, now);
-    }
-}
-
-fn set_lost(db: &mut Database, agent: AgentIndex, lost_at: Option<i64>) {
-    if let Some(row) = db.agents.get(&agent).cloned() {
-        db.agents.put(agent, super::database::AgentRow { lost_at, ..row });
     }
 }
 
@@ -90,12 +90,10 @@ pub(super) fn stale(
             .filter(|(_, it)| it.verdict != Verdict::Up || it.hold_until.is_some())
             .map(|(id, _)| *id),
     );
-    let fresh_since = Some(now - LAG_MS);
-    let lags = |row: &AssignmentRow| {
-        db.agents.get(&row.agent).is_none_or(|agent| agent.complete_through < fresh_since)
-    };
-    if db.agents.iter().any(|(_, agent)| agent.complete_through < fresh_since) {
-        let lagging = db.current.iter().filter(|(_, row)| lags(row));
+    let lags =
+        |agent: &AgentIndex| db.complete.get(agent).is_none_or(|through| *through < now - LAG_MS);
+    if (0..cast.agents.len()).any(|agent| lags(&agent)) {
+        let lagging = db.current.iter().filter(|(_, row)| lags(&row.agent));
         turning.extend(lagging.map(|((monitor, _), _)| *monitor));
     }
     let after = cursor.map_or(0, |monitor| monitor + 1);
@@ -122,15 +120,15 @@ pub(super) fn plan(db: &mut Database, cast: &Cast, notes: &mut Vec<Note>, now: i
 }
 
 fn input(db: &Database, cast: &Cast) -> assignment::Input {
-    let agents = db.agents.iter().map(|(index, row)| assignment::Agent {
-        id: cast.agents[*index].name.clone(),
-        region_id: cast.regions[cast.agents[*index].region].id,
-        health: match (row.last_heartbeat_at, row.lost_at) {
+    let agents = (0..cast.agents.len()).map(|index| assignment::Agent {
+        id: cast.agents[index].name.clone(),
+        region_id: cast.regions[cast.agents[index].region].id,
+        health: match (db.heartbeats.get(&index), db.lost.get(&index)) {
             (Some(_), None) => Health::Healthy,
             _ => Health::Silent,
         },
         capabilities: CAPABILITIES.iter().map(|it| (*it).to_owned()).collect(),
-        complete_through: row.complete_through,
+        complete_through: db.complete.get(&index).copied(),
     });
     let monitors = cast.monitors.iter();
     let regions = cast.regions.iter();

@@ -1,6 +1,7 @@
 //! Batches become rows, once, and what follows from them in the same transaction,
 //! as `control-plane/src/ingest/` does it.
 
+use super::bursts;
 use super::database::{AssignmentRow, BatchRow, Database};
 use super::note::{Note, Seen};
 use super::states::Steps;
@@ -106,10 +107,8 @@ fn is_of_present_set(db: &Database, agent: AgentIndex, batch: &ResultBatch) -> b
 }
 
 fn raise_complete_through(db: &mut Database, agent: AgentIndex, through: i64) {
-    let mut row = db.agents.get(&agent).cloned().unwrap_or_default();
-    if row.complete_through < Some(through) {
-        row.complete_through = Some(through);
-        db.agents.put(agent, row);
+    if db.complete.get(&agent).is_none_or(|known| *known < through) {
+        db.complete.put(agent, through);
     }
 }
 
@@ -129,7 +128,7 @@ fn rows(
         match judge(db, cast, agent, row, batch.undated, now) {
             Some(seen) => {
                 if !batch.undated {
-                    steps.add(seen.monitor, region, seen.revision, step_of(&seen));
+                    steps.add(seen.monitor, region, seen.revision, agent, step_of(&seen));
                 }
                 fit.push(seen);
             }
@@ -138,7 +137,9 @@ fn rows(
     }
     for missed in &batch.missed {
         match judge_missed(db, cast, agent, missed, batch.undated, now) {
-            Some((monitor, revision, Some(step))) => steps.add(monitor, region, revision, step),
+            Some((monitor, revision, Some(step))) => {
+                steps.add(monitor, region, revision, agent, step)
+            }
             Some(_) => {}
             None => count.refused += 1,
         }
@@ -149,6 +150,7 @@ fn rows(
         let (burst, index) = seen.burst.unwrap_or_else(|| (undated_mark(batch), 0));
         let key = (seen.monitor, region, seen.revision, seen.slot, burst, index);
         if db.results.put_new(key, ()) {
+            bursts::answer(db, &seen);
             count.stored += 1;
             seen.late = !note_newest(db, &seen, batch.undated);
             notes.push(Note::Stored(seen));
@@ -167,16 +169,23 @@ fn undated_mark(batch: &ResultBatch) -> u128 {
     Uuid::from_slice(&batch.boot_id).map_or(0, |id| id.as_u128())
 }
 
-/// Whether it is the newest of its place.
+/// Whether it is newer than everything known of its place.
 fn note_newest(db: &mut Database, seen: &Seen, undated: bool) -> bool {
     let place = (seen.monitor, seen.region);
-    let known = db.newest.get(&place);
-    let newer = known
-        .is_none_or(|(revision, newest)| (*revision, newest.slot) < (seen.revision, seen.slot));
-    if newer && !undated {
-        let newest = Newest { slot: seen.slot, started_at: seen.started_at };
-        db.newest.put(place, (seen.revision, newest));
+    let known = db.newest.get(&place).filter(|(revision, _)| *revision == seen.revision);
+    let known = known.map(|(_, newest)| *newest);
+    let newer = known.is_none_or(|known| known.started_at < seen.started_at);
+    if undated {
+        return newer;
     }
+    // A burst's check owns no slot: the slot's own may still come.
+    let own = if seen.burst.is_some() { seen.slot - 1 } else { seen.slot };
+    let slot = known.map_or(own, |known| match seen.burst {
+        Some(_) => known.slot,
+        None => known.slot.max(own),
+    });
+    let started_at = known.map_or(seen.started_at, |known| known.started_at.max(seen.started_at));
+    db.newest.put(place, (seen.revision, Newest { slot, started_at }));
     newer
 }
 
@@ -203,15 +212,31 @@ fn judge(
     let monitor = monitor_of(cast, &row.monitor_id)?;
     let revision = row.revision.cast_signed();
     let spans = spans(db, agent, monitor, revision)?;
-    if !undated {
-        let span = spans.iter().find(|span| owns(span, row.slot, row.slot))?;
-        let due = span.slots.due(row.slot);
-        let tolerance = SKEW_MS * 1_000;
-        let fits = due <= now + SKEW_MS
-            && (due * 1_000).abs_diff(row.due_us) <= 1_000_000
-            && row.started_us >= row.due_us - tolerance
-            && row.ended_us <= now * 1_000 + tolerance;
-        fits.then_some(())?;
+    let burst = (!row.burst_id.is_empty())
+        .then(|| Uuid::from_slice(&row.burst_id).map(|id| (id.as_u128(), row.burst_index)));
+    let burst = burst.transpose().ok()?;
+    let tolerance = SKEW_MS * 1_000;
+    let ended = row.ended_us <= now * 1_000 + tolerance;
+    match burst {
+        _ if undated => {}
+        None => {
+            let span = spans.iter().find(|span| owns(span, row.slot, row.slot))?;
+            let due = span.slots.due(row.slot);
+            let fits = ended
+                && due <= now + SKEW_MS
+                && (due * 1_000).abs_diff(row.due_us) <= 1_000_000
+                && row.started_us >= row.due_us - tolerance;
+            fits.then_some(())?;
+        }
+        Some(_) => {
+            let started = row.started_us.div_euclid(1_000);
+            let newest = |span: &&AssignmentRow| {
+                let from = span.slots.due(row.slot) - SKEW_MS;
+                let to = span.slots.due(row.slot + 1) + SKEW_MS;
+                (from..=to).contains(&started)
+            };
+            (ended && spans.iter().any(newest)).then_some(())?;
+        }
     }
     let outcome = match row.outcome() {
         wire::Outcome::Ok => Outcome::Ok,
@@ -221,20 +246,21 @@ fn judge(
         wire::Outcome::Unsupported => Outcome::Unsupported,
         wire::Outcome::Unspecified => return None,
     };
-    Some(Seen {
+    let seen = Seen {
         monitor,
         region: cast.agents[agent].region,
         agent,
         revision,
         slot: row.slot,
-        burst: None,
+        burst,
         started_at: row.started_us.div_euclid(1_000),
         ended_at: row.ended_us.div_euclid(1_000),
         outcome,
         reason: row.reason.clone(),
         dated: !undated,
         late: false,
-    })
+    };
+    bursts::is_asked(db, &seen).then_some(seen)
 }
 
 type MissedStep = (MonitorIndex, i64, Option<Step>);

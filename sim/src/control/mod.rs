@@ -11,20 +11,24 @@ pub mod ingest;
 pub mod note;
 pub mod table;
 
+mod bursts;
 mod correlator;
 mod fleet;
 mod states;
+mod vantage;
 mod verdicts;
+mod waiting;
 
 use crate::random::{Random, Stream};
 use crate::world::cast::{AgentIndex, Cast, MonitorIndex};
-use database::{AgentRow, Database, IncidentId, MonitorState, Transaction};
+use database::{Database, HeartbeatRow, MonitorState, Transaction};
+use hyperverge_agent_core::schedule::Burst;
 use hyperverge_control_core::correlation::Verdict;
 use hyperverge_control_core::liveness::Settings;
 use ingest::{Answer, Waiting};
 use note::Note;
 use states::Steps;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// When virtual time 0 is in control-plane time, ms: 2026-01-01T00:00:00Z.
 pub const EPOCH_MS: i64 = 1_767_225_600_000;
@@ -83,10 +87,11 @@ pub enum Work {
     Planner {
         fence: i64,
     },
-    Settle {
+    Correlate {
         fence: i64,
-        incident: IncidentId,
     },
+    /// Orders of bursts are signed.
+    Sign,
     /// A lease is taken or renewed.
     Lease(Task),
 }
@@ -143,6 +148,8 @@ pub struct Session {
     /// The newest set it was sent.
     pub set_version: i64,
     pub beat: bool,
+    /// Orders of bursts it was sent.
+    pub orders: BTreeSet<u64>,
     /// Virtual time.
     pub heard_at: i64,
 }
@@ -177,7 +184,6 @@ impl Control {
             };
             db.monitor_states.put(monitor, state);
         }
-        (0..cast.agents.len()).for_each(|agent| db.agents.put(agent, AgentRow::default()));
         let enrolled = db.roll_back();
         db.commit(enrolled);
         Self {
@@ -218,7 +224,7 @@ impl Control {
         if !self.is_reachable(now) {
             return Vec::new();
         }
-        if task == Task::Correlator && correlator::due(&self.db, self.clock(now)).is_empty() {
+        if task == Task::Correlator && !correlator::has_work(&self.db, self.clock(now)) {
             return Vec::new();
         }
         match task {
@@ -321,9 +327,10 @@ impl Control {
                     fleet::plan(db, cast, notes, clock);
                 }
             }
-            Work::Settle { fence, incident } => {
+            Work::Sign => bursts::sign(db, notes),
+            Work::Correlate { fence } => {
                 if db.guard("correlator", replica, *fence, clock) {
-                    correlator::settle(db, cast, *incident, notes, clock);
+                    correlator::round(db, cast, notes, clock);
                 }
             }
         }
@@ -363,7 +370,8 @@ impl Control {
                     self.idle(replica, Task::Liveness);
                 }
             }
-            Work::Heartbeats(_) | Work::Settle { .. } => {}
+            Work::Correlate { .. } => self.idle(replica, Task::Correlator),
+            Work::Heartbeats(_) | Work::Sign => {}
         }
         outcome
     }
@@ -385,11 +393,7 @@ impl Control {
             Task::Rounds => Vec::new(),
             Task::Liveness => vec![Work::Liveness { fence }],
             Task::Planner => vec![Work::Planner { fence }],
-            Task::Correlator => {
-                self.idle(replica, task);
-                let due = correlator::due(&self.db, clock);
-                due.into_iter().map(|incident| Work::Settle { fence, incident }).collect()
-            }
+            Task::Correlator => vec![Work::Correlate { fence }],
         }
     }
 
@@ -417,9 +421,24 @@ impl Control {
             Work::Lease(task) => self.idle(replica, *task),
             Work::Liveness { .. } | Work::Stale { .. } => self.idle(replica, Task::Liveness),
             Work::Planner { .. } => self.idle(replica, Task::Planner),
-            Work::Settle { .. } => {}
+            Work::Correlate { .. } => self.idle(replica, Task::Correlator),
+            Work::Sign => {}
         }
         outcome
+    }
+
+    /// Orders for the sessions of a replica that they were not sent yet.
+    pub fn new_orders(&mut self, cast: &Cast, replica: usize, now: i64) -> Vec<(u64, Burst)> {
+        let clock = self.clock(now);
+        let mut new = Vec::new();
+        for (agent, session) in &mut self.replicas[replica].sessions {
+            for (id, order) in bursts::open_orders(&self.db, cast, *agent, clock) {
+                if session.orders.insert(id) {
+                    new.push((session.connection, order));
+                }
+            }
+        }
+        new
     }
 }
 
@@ -435,9 +454,9 @@ fn busy(waiting: &Waiting) -> Answer {
 
 /// Only the newest session speaks for its agent.
 fn heartbeat(db: &mut Database, agent: AgentIndex, connection: u64, now: i64) {
-    let Some(row) = db.agents.get(&agent).cloned() else { return };
-    if row.connection <= connection {
-        db.agents.put(agent, AgentRow { last_heartbeat_at: Some(now), connection, ..row });
+    let known = db.heartbeats.get(&agent).map_or(0, |beat| beat.connection);
+    if known <= connection {
+        db.heartbeats.put(agent, HeartbeatRow { at: now, connection });
     }
 }
 

@@ -4,9 +4,11 @@
 use super::database::{IncidentId, IncidentRow, Subject};
 use crate::world::cast::{AgentIndex, MonitorIndex, RegionIndex};
 use hyperverge_agent_core::Lane;
+use hyperverge_control_core::correlation::burst::Kept;
 use hyperverge_control_core::correlation::{Evaluation, Scope, Verdict};
 use hyperverge_control_core::incident::EventKind;
 use hyperverge_control_core::notification::NoticeKind;
+use hyperverge_control_core::paging::Cause;
 use hyperverge_protocol::outcome::Outcome;
 
 /// One observation, as it was stored.
@@ -45,6 +47,8 @@ pub struct Told {
     pub waited: i64,
     /// The opening was never told; this tells it too.
     pub opening_included: bool,
+    /// Only routes that name such incidents are told.
+    pub quiet: bool,
 }
 
 /// See the module's head.
@@ -86,6 +90,30 @@ pub enum Note {
         kind: NoticeKind,
         reason: String,
     },
+    BurstAsked {
+        monitor: MonitorIndex,
+        burst: u64,
+        origin: AgentIndex,
+        asked: usize,
+    },
+    BurstKept {
+        monitor: MonitorIndex,
+        agent: AgentIndex,
+        why: Kept,
+    },
+    OrdersSigned,
+    VoteLost(AgentIndex),
+    VoteRegained(AgentIndex),
+    GroupFormed {
+        id: u64,
+        cause: Cause,
+        lead: IncidentId,
+    },
+    GroupJoined {
+        group: u64,
+        incident: IncidentId,
+    },
+    GroupClosed(u64),
     AgentLost(AgentIndex),
     AgentFound(AgentIndex),
     SetChanged(AgentIndex),

@@ -1,10 +1,12 @@
 //! Counting what batches say into region states, as `control-plane/src/ingest/states.rs`.
 
+use super::bursts::{self, First};
 use super::database::Database;
 use super::note::Note;
 use super::verdicts;
-use crate::world::cast::{Cast, MonitorIndex, RegionIndex};
-use hyperverge_control_core::correlation::{Newest, Step, Track, Verdict};
+use crate::world::cast::{AgentIndex, Cast, MonitorIndex, RegionIndex};
+use hyperverge_control_core::correlation::{Newest, Step, Taken, Track, Verdict, casts_no_vote};
+use hyperverge_protocol::outcome::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A monitor at a revision, in a region.
@@ -13,7 +15,8 @@ type Question = (RegionIndex, MonitorIndex, i64);
 /// What the batches of a group say.
 #[derive(Debug, Default)]
 pub struct Steps {
-    by_question: BTreeMap<Question, Vec<Step>>,
+    /// With the agent that saw it.
+    by_question: BTreeMap<Question, Vec<(Step, AgentIndex)>>,
     /// Where something else than plain success was seen.
     eventful: BTreeSet<(RegionIndex, MonitorIndex)>,
     /// What was newest before the group; read once.
@@ -28,12 +31,13 @@ impl Steps {
         monitor: MonitorIndex,
         region: RegionIndex,
         revision: i64,
+        agent: AgentIndex,
         step: Step,
     ) {
         if !step.is_plain() {
             self.eventful.insert((region, monitor));
         }
-        self.by_question.entry((region, monitor, revision)).or_default().push(step);
+        self.by_question.entry((region, monitor, revision)).or_default().push((step, agent));
     }
 
     /// Reads what was newest of the eventful monitors that were not asked for yet.
@@ -62,27 +66,44 @@ impl Steps {
             })
             .map(|(_, monitor, _)| *monitor)
             .collect();
+        let mut firsts = BTreeMap::new();
         for monitor in &unsteady {
             db.monitor_states.lock(monitor);
-            self.count(db, cast, *monitor, now);
+            if let Some(first) = self.count(db, cast, *monitor, now) {
+                firsts.insert(*monitor, first);
+            }
         }
         for monitor in unsteady {
-            verdicts::evaluate(db, cast, monitor, notes, now);
+            let evaluation = verdicts::evaluate(db, cast, monitor, notes, now);
+            if let Some(first) = firsts.remove(&monitor) {
+                bursts::ask(db, cast, monitor, first, evaluation, notes, now);
+            }
         }
     }
 
-    fn count(&mut self, db: &mut Database, cast: &Cast, monitor: MonitorIndex, now: i64) {
+    /// Counts what every region saw; the first failure of a streak, if one began.
+    fn count(
+        &mut self,
+        db: &mut Database,
+        cast: &Cast,
+        monitor: MonitorIndex,
+        now: i64,
+    ) -> Option<First> {
+        let mut first = None;
         for region in &cast.monitors[monitor].seats {
             let Some(current) = db.current.get(&(monitor, *region)) else { continue };
             let question = (*region, monitor, current.revision);
             let Some(mut steps) = self.by_question.remove(&question) else { continue };
-            steps.sort_by_key(Step::order);
+            steps.sort_by_key(|(step, _)| step.order());
             let newest = self.newest.get(&question).copied();
             let row = db.region_states.get(&(monitor, *region)).cloned();
             let thresholds = cast.monitors[monitor].thresholds;
             let mut track = Track::new(current.revision, thresholds, row.clone(), newest);
-            for step in &steps {
-                track.step(step, now);
+            for (step, agent) in &steps {
+                let counted = track.step(step, now) == Taken::Counted;
+                if counted && begins_streak(step, &track) {
+                    first = first.or(Some(First { region: *region, agent: *agent }));
+                }
             }
             match track.into_row() {
                 next if next == row => {}
@@ -90,7 +111,16 @@ impl Steps {
                 None => db.region_states.remove(&(monitor, *region)),
             }
         }
+        first
     }
+}
+
+/// Whether `step`, which `track` has counted, is the first failure of a streak that votes.
+fn begins_streak(step: &Step, track: &Track) -> bool {
+    let Step::Sight(sight) = step else { return false };
+    let votes =
+        sight.outcome == Outcome::Fail && !sight.reason.as_deref().is_some_and(casts_no_vote);
+    votes && track.clone().into_row().is_some_and(|row| row.failures == 1)
 }
 
 /// Whether steady success of `region` may still change this monitor.

@@ -3,7 +3,7 @@
 
 use super::database::{Database, IncidentId, IncidentRow, IntentRow, MonitorState, Subject};
 use super::note::Note;
-use crate::world::cast::{Cast, MonitorIndex};
+use crate::world::cast::{Cast, MonitorIndex, RegionIndex};
 use hyperverge_control_core::correlation::{
     Evaluation, Held, Seat, Verdict, evaluate as vote, view,
 };
@@ -19,10 +19,10 @@ pub(super) fn evaluate(
     monitor: MonitorIndex,
     notes: &mut Vec<Note>,
     now: i64,
-) {
+) -> Evaluation {
     let evaluation = count(db, cast, monitor, now);
     turn(db, monitor, &evaluation, notes, now);
-    let Some(mut state) = db.monitor_states.get(&monitor).cloned() else { return };
+    let Some(mut state) = db.monitor_states.get(&monitor).cloned() else { return evaluation };
     let subject = (SubjectKind::Monitor, monitor);
     let (incident, open) = open_of(db, subject).unzip();
     let spec = &cast.monitors[monitor].monitor.spec;
@@ -48,30 +48,36 @@ pub(super) fn evaluate(
     if let Some(change) = change {
         record(db, subject, incident, change, notes, now);
     }
+    input.evaluation
 }
 
 /// The vote of a monitor's regions at `now`.
 pub(super) fn count(db: &Database, cast: &Cast, monitor: MonitorIndex, now: i64) -> Evaluation {
     let watched = &cast.monitors[monitor];
     let stale_after_ms = watched.thresholds.stale_after_ms;
-    let views = watched.seats.iter().map(|region| {
-        let current = db.current.get(&(monitor, *region));
-        let seat = Seat {
-            region: cast.regions[*region].name.clone(),
-            region_id: Some(cast.regions[*region].id),
-            held: current.map(|current| Held {
-                revision: current.revision,
-                first_slot: current.first_slot,
-                slots: current.slots,
-                predecessor_through: current.predecessor_through,
-                complete_through: db.agents.get(&current.agent).and_then(|it| it.complete_through),
-                discredited: false,
-            }),
-            row: db.region_states.get(&(monitor, *region)).cloned(),
-        };
-        view(&seat, stale_after_ms, now)
-    });
+    let views = watched
+        .seats
+        .iter()
+        .map(|region| view(&seat(db, cast, monitor, *region), stale_after_ms, now));
     vote(views.collect(), watched.monitor.spec.policy.quorum)
+}
+
+/// What is known of one region's seat.
+pub(super) fn seat(db: &Database, cast: &Cast, monitor: MonitorIndex, region: RegionIndex) -> Seat {
+    let current = db.current.get(&(monitor, region));
+    Seat {
+        region: cast.regions[region].name.clone(),
+        region_id: Some(cast.regions[region].id),
+        held: current.map(|current| Held {
+            revision: current.revision,
+            first_slot: current.first_slot,
+            slots: current.slots,
+            predecessor_through: current.predecessor_through,
+            complete_through: db.complete.get(&current.agent).copied(),
+            discredited: db.discredited.get(&current.agent).is_some(),
+        }),
+        row: db.region_states.get(&(monitor, region)).cloned(),
+    }
 }
 
 fn turn(
@@ -107,7 +113,9 @@ fn turn(
 pub(super) fn open_of(db: &mut Database, subject: Subject) -> Option<(IncidentId, Open)> {
     let id = *db.open.lock(&subject)?;
     let row = db.incidents.lock(&id)?.clone();
-    let opening_waits = db.waiting(id).any(|(_, intent)| intent.kind == NoticeKind::Opened);
+    let opening = |(_, intent): &(i64, &IntentRow)| intent.kind == NoticeKind::Opened;
+    let opening_waits = db.waiting(id).filter(opening).any(|(_, intent)| !intent.quiet);
+    let quietly = db.waiting(id).filter(opening).any(|(_, intent)| intent.quiet);
     let open = Open {
         verdict: row.verdict,
         scope: row.scope,
@@ -117,7 +125,7 @@ pub(super) fn open_of(db: &mut Database, subject: Subject) -> Option<(IncidentId
         changed_at: row.changed_at,
         paged: row.paged,
         opening_waits,
-        told_quietly: false,
+        told_quietly: row.told_quietly || quietly,
         widest_down: row.widest_down,
     };
     Some((id, open))
@@ -156,11 +164,17 @@ pub(super) fn record(
         }
         _ => {}
     }
-    // Routes are not simulated yet.
-    if let Some(asked) = change.intent.filter(|asked| !asked.quiet) {
-        let intent =
-            IntentRow { kind: asked.kind, due_at: asked.due_at, created_at: now, outcome: None };
+    if let Some(asked) = change.intent {
+        let intent = IntentRow {
+            kind: asked.kind,
+            due_at: asked.due_at,
+            waits: asked.due_at - now,
+            quiet: asked.quiet,
+            held: None,
+            outcome: None,
+        };
         db.intents.put((id, row.last_event), intent);
+        db.unsettled.put((id, row.last_event), ());
         let event = row.last_event;
         notes.push(Note::Intent { incident: id, event, kind: asked.kind, outcome: None });
     }
@@ -186,5 +200,8 @@ fn opening(subject: Subject, change: &Change, now: i64) -> IncidentRow {
         changed_at: now,
         widest_down: None,
         paged: false,
+        told_quietly: false,
+        group: None,
+        listed: false,
     }
 }

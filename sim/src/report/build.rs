@@ -39,7 +39,7 @@ pub fn of(world: &World) -> Report {
 }
 
 /// What people call a subject.
-pub(super) fn subject_name(cast: &Cast, (kind, index): Subject) -> String {
+pub(crate) fn subject_name(cast: &Cast, (kind, index): Subject) -> String {
     match kind {
         SubjectKind::Monitor => cast.monitors[index].name().to_owned(),
         SubjectKind::Agent => cast.agents[index].name.clone(),
@@ -97,7 +97,9 @@ fn incidents(world: &World) -> Vec<IncidentLine> {
         });
     }
     for (id, incident) in &mut found {
-        incident.paged = world.control.db.incidents.get(id).is_some_and(|row| row.paged);
+        let row = world.control.db.incidents.get(id);
+        incident.paged = row.is_some_and(|row| row.paged);
+        incident.group = row.and_then(|row| row.group);
     }
     found.into_values().collect()
 }
@@ -135,8 +137,35 @@ fn fill(incident: &mut IncidentLine, row: &IncidentRow) {
     incident.cause.clone_from(&row.cause);
 }
 
-fn groups(_: &World) -> Vec<GroupLine> {
-    Vec::new()
+fn groups(world: &World) -> Vec<GroupLine> {
+    let mut found: BTreeMap<u64, GroupLine> = BTreeMap::new();
+    for line in &world.lines {
+        match &line.note {
+            Note::GroupFormed { id, cause, .. } => {
+                let formed = GroupLine {
+                    id: *id,
+                    cause_kind: cause.kind.to_string(),
+                    cause: cause.value.clone(),
+                    opened_ms: line.at,
+                    resolved_ms: None,
+                    members: Vec::new(),
+                };
+                found.insert(*id, formed);
+            }
+            Note::GroupJoined { group, incident } => {
+                if let Some(group) = found.get_mut(group) {
+                    group.members.push(*incident);
+                }
+            }
+            Note::GroupClosed(id) => {
+                if let Some(group) = found.get_mut(id) {
+                    group.resolved_ms = Some(line.at);
+                }
+            }
+            _ => {}
+        }
+    }
+    found.into_values().collect()
 }
 
 fn pages(world: &World) -> Vec<PageLine> {
@@ -155,6 +184,7 @@ fn pages(world: &World) -> Vec<PageLine> {
             summary: told.summary.clone(),
             group_wait_ms: told.waited,
             opening_included: told.opening_included,
+            quiet: told.quiet,
         }),
         _ => None,
     });

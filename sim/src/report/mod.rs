@@ -10,6 +10,7 @@ use crate::world::Counts;
 use serde::Serialize;
 
 pub use build::of;
+pub(crate) use build::subject_name;
 pub use table::table;
 
 /// See the module's head.
@@ -98,6 +99,8 @@ pub struct EventLine {
 #[derive(Debug, Clone, Serialize)]
 pub struct GroupLine {
     pub id: u64,
+    /// `parent`, `certificate`, `host`, `address`, `network` or `region`.
+    pub cause_kind: String,
     pub cause: String,
     pub opened_ms: i64,
     pub resolved_ms: Option<i64>,
@@ -119,6 +122,8 @@ pub struct PageLine {
     /// How much of the time until now was waiting for what belongs to it.
     pub group_wait_ms: i64,
     pub opening_included: bool,
+    /// Below the quorum or about us: only routes that name it are told.
+    pub quiet: bool,
 }
 
 /// People were not told.

@@ -12,6 +12,7 @@ pub(super) fn check(scenario: &Scenario) -> Vec<FieldProblem> {
     check_whole(scenario, &mut problems);
     check_regions(scenario, &mut problems);
     check_monitors(scenario, &mut problems);
+    check_people(scenario, &mut problems);
     let names = Names::of(scenario);
     for (index, fault) in scenario.faults.iter().enumerate() {
         let place = format!("faults[{index}]");
@@ -95,6 +96,35 @@ fn check_monitors(scenario: &Scenario, problems: &mut Problems) {
             &format!("{place}: depends_on"),
             problems,
         );
+    }
+}
+
+/// Routes name channels that are there, holds name monitors that are there.
+fn check_people(scenario: &Scenario, problems: &mut Problems) {
+    let channels: Vec<&str> = scenario.channels.iter().map(String::as_str).collect();
+    let monitors: Vec<&str> = scenario.monitors.iter().map(|it| it.spec.name.as_str()).collect();
+    for (index, route) in scenario.routes.iter().enumerate() {
+        let place = format!("routes[{index}]");
+        let own = route.check().into_iter();
+        problems
+            .0
+            .extend(own.map(|it| FieldProblem::new(format!("{place}.{}", it.field), it.rule)));
+        must_be_known(route.channels.iter(), &channels, &format!("{place}.channels"), problems);
+    }
+    let holds =
+        [("silences", &scenario.silences), ("maintenance_windows", &scenario.maintenance_windows)];
+    for (kind, entries) in holds {
+        for (index, entry) in entries.iter().enumerate() {
+            let place = format!("{kind}[{index}].matchers");
+            let empty = entry.matchers.labels.is_empty() && entry.matchers.monitors.is_empty();
+            problems.unless(
+                !empty,
+                &place,
+                "must name a label or a monitor; the monitor `*` is every monitor",
+            );
+            let named = entry.matchers.monitors.iter().filter(|name| *name != "*");
+            must_be_known(named, &monitors, &format!("{place}.monitors"), problems);
+        }
     }
 }
 

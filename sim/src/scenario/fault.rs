@@ -147,6 +147,30 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// A fault that names nobody yet.
+    pub fn new(kind: FaultKind, at: Span) -> Self {
+        Self {
+            kind,
+            at,
+            lasts: None,
+            monitors: Vec::new(),
+            hosts: Vec::new(),
+            networks: Vec::new(),
+            regions: Vec::new(),
+            providers: Vec::new(),
+            agents: Vec::new(),
+            share: whole(),
+            latency: None,
+            down: None,
+            up: None,
+            delay: None,
+            loss: None,
+            by: None,
+            replica: None,
+            reboot: false,
+        }
+    }
+
     /// When it begins, ms.
     pub fn from(&self) -> i64 {
         ms(self.at)

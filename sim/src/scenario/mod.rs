@@ -11,6 +11,8 @@ mod expect;
 mod fault;
 mod read;
 
+use hyperverge_control_core::notification::hold::Matchers;
+use hyperverge_control_core::notification::route::Route;
 use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::monitor::MonitorSpec;
 use serde::{Deserialize, Serialize};
@@ -46,10 +48,30 @@ pub struct File {
     pub channels: Vec<String>,
     #[serde(default)]
     pub control: Control,
+    /// As `POST /routes` takes them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Route>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub silences: Vec<HoldEntry>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub maintenance_windows: Vec<HoldEntry>,
     #[serde(default)]
     pub faults: Vec<Fault>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+}
+
+/// A silence or a maintenance window.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HoldEntry {
+    /// Why.
+    #[serde(default = "unnamed")]
+    pub name: String,
+    pub matchers: Matchers,
+    pub at: Span,
+    #[serde(rename = "for")]
+    pub lasts: Span,
 }
 
 /// A region, as a name or in full.
@@ -105,6 +127,8 @@ pub struct Monitor {
     pub host: String,
     /// What the host's name resolves to.
     pub address: String,
+    /// What it identifies itself with: monitors may share one.
+    pub certificate: String,
 }
 
 /// A scenario that can be run.
@@ -121,6 +145,9 @@ pub struct Scenario {
     pub monitors: Vec<Monitor>,
     pub channels: Vec<String>,
     pub control: Control,
+    pub routes: Vec<Route>,
+    pub silences: Vec<HoldEntry>,
+    pub maintenance_windows: Vec<HoldEntry>,
     pub faults: Vec<Fault>,
     pub expect: Option<Expect>,
     /// What it was read from.
@@ -142,6 +169,10 @@ impl Scenario {
 /// Whole milliseconds.
 pub fn ms(span: Span) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn unnamed() -> String {
+    "unnamed".to_owned()
 }
 
 fn one() -> u64 {

@@ -17,7 +17,7 @@ pub enum Unreadable {
 }
 
 /// Words of a monitor that the product does not know: the world's.
-const WORLD_WORDS: [&str; 3] = ["address", "copies", "hosts"];
+const WORLD_WORDS: [&str; 4] = ["address", "certificate", "copies", "hosts"];
 
 /// Reads a scenario; `name` where the file gives none.
 pub fn read(text: &str, name: &str) -> Result<Scenario, Unreadable> {
@@ -47,6 +47,9 @@ fn resolve(file: File, name: &str) -> Result<Scenario, Unreadable> {
         monitors,
         channels: file.channels.clone(),
         control: file.control.clone(),
+        routes: file.routes.clone(),
+        silences: file.silences.clone(),
+        maintenance_windows: file.maintenance_windows.clone(),
         faults: file.faults.clone(),
         expect: file.expect.clone(),
         file,
@@ -105,13 +108,14 @@ fn monitors(entries: &[Map<String, Value>], problems: &mut Vec<FieldProblem>) ->
 fn monitor(entry: &Map<String, Value>) -> Result<Vec<Monitor>, Vec<FieldProblem>> {
     let mut entry = entry.clone();
     let address = word(&mut entry, "address")?;
+    let certificate = word(&mut entry, "certificate")?;
     let copies = number(&mut entry, "copies")?;
     let hosts = number(&mut entry, "hosts")?.unwrap_or(1).max(1);
     if copies.is_some_and(|copies| copies == 0 || copies > MONITORS as u64) {
         let rule = format!("must be from 1 to {MONITORS}");
         return Err(vec![FieldProblem::new("copies", rule)]);
     }
-    let Some(copies) = copies else { return one(entry, address).map(|one| vec![one]) };
+    let Some(copies) = copies else { return one(entry, address, certificate).map(|one| vec![one]) };
     let name = entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let target = entry.get("target").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut all = Vec::new();
@@ -122,18 +126,23 @@ fn monitor(entry: &Map<String, Value>) -> Result<Vec<Monitor>, Vec<FieldProblem>
         let host = (copy - 1) % hosts + 1;
         entry.insert("target".into(), target.replace('#', &host.to_string()).into());
         let address = address.as_ref().map(|address| address.replace('#', &host.to_string()));
-        all.push(one(entry, address)?);
+        all.push(one(entry, address, certificate.clone())?);
     }
     Ok(all)
 }
 
-fn one(entry: Map<String, Value>, address: Option<String>) -> Result<Monitor, Vec<FieldProblem>> {
+fn one(
+    entry: Map<String, Value>,
+    address: Option<String>,
+    certificate: Option<String>,
+) -> Result<Monitor, Vec<FieldProblem>> {
     let json = Value::from(entry).to_string();
     let spec = MonitorSpec::from_json(json.as_bytes())
         .map_err(|problems| problems.into_iter().map(with_world_words).collect::<Vec<_>>())?;
     let host = spec.asked_host();
     let address = address.unwrap_or_else(|| address_of(&host));
-    Ok(Monitor { spec, host, address })
+    let certificate = certificate.unwrap_or_else(|| format!("of-{host}"));
+    Ok(Monitor { spec, host, address, certificate })
 }
 
 /// A misspelt word of the world is not one of the product's.

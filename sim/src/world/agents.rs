@@ -3,6 +3,7 @@
 use super::link::{Links, Way};
 use super::{Connection, Event, World};
 use crate::agent::{Action, Down, Up};
+use crate::reference::At;
 use crate::world::cast::AgentIndex;
 use hyperverge_protocol::backoff::Backoff;
 use std::time::Duration;
@@ -31,6 +32,9 @@ impl World {
             return;
         }
         if let Some(until) = at.asleep_until.filter(|until| self.now < *until) {
+            if let (Event::Wake { .. }, Some(process)) = (&event, &mut self.agents[agent].process) {
+                process.wake_at = Some(until);
+            }
             self.queue.push(until, event);
             return;
         }
@@ -96,7 +100,7 @@ impl World {
                         &mut self.probes,
                     );
                     self.counts.checks += 1;
-                    self.reference.checked(due.monitor, agent, &answer, self.now);
+                    self.counts.burst_checks += u64::from(due.burst.is_some());
                     let epoch = self.agents[agent].epoch;
                     let at = self.now + answer.took.max(1);
                     self.queue
@@ -104,17 +108,14 @@ impl World {
                 }
                 Action::Connect { after } => self.connect_after(agent, after),
                 Action::Close => self.connected[agent] = false,
-                Action::Acknowledged { lane, number } => {
-                    let batch = self.agents[agent].disk.batches.get(&(lane, number)).cloned();
-                    self.reference.acknowledged(
-                        &self.cast,
-                        &self.control,
-                        agent,
-                        lane,
-                        number,
-                        batch.as_deref(),
-                        self.now,
-                    );
+                Action::Acknowledged { lane, batch } => {
+                    let at = At {
+                        cast: &self.cast,
+                        truth: &self.truth,
+                        control: &self.control,
+                        now: self.now,
+                    };
+                    self.reference.acknowledged(&at, agent, lane, &batch);
                 }
             }
         }

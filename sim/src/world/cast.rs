@@ -1,8 +1,11 @@
 //! Who takes part: a scenario with ids, resolved once and never changed.
 
+use crate::control::EPOCH_MS;
 use crate::random::{Random, Stream};
-use crate::scenario::{Monitor, Scenario, ms};
+use crate::scenario::{HoldEntry, Monitor, Scenario, ms};
 use hyperverge_control_core::correlation::{Thresholds, seat_names};
+use hyperverge_control_core::notification::hold::{Silence, Window};
+use hyperverge_control_core::notification::route::Route;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -23,6 +26,9 @@ pub struct Cast {
     pub monitor_by_id: BTreeMap<Uuid, MonitorIndex>,
     pub region_by_id: BTreeMap<Uuid, RegionIndex>,
     pub channels: Vec<String>,
+    pub routes: Vec<Route>,
+    pub silences: Vec<Silence>,
+    pub windows: Vec<Window>,
     pub replicas: usize,
     /// ms.
     pub group_wait: i64,
@@ -67,6 +73,13 @@ pub struct CastMonitor {
 }
 
 impl CastMonitor {
+    /// The /24 its address is in.
+    pub fn network(&self) -> String {
+        let address = &self.monitor.address;
+        let beginning = address.rfind('.').map_or(address.as_str(), |end| &address[..end]);
+        format!("{beginning}.0/24")
+    }
+
     /// Its name.
     pub fn name(&self) -> &str {
         &self.monitor.spec.name
@@ -102,6 +115,13 @@ impl Cast {
             agents,
             monitors,
             channels: scenario.channels.clone(),
+            routes: scenario.routes.clone(),
+            silences: scenario.silences.iter().map(|it| silence(it, random.id())).collect(),
+            windows: scenario
+                .maintenance_windows
+                .iter()
+                .map(|it| window(it, random.id()))
+                .collect(),
             replicas: scenario.control.replicas as usize,
             group_wait: ms(scenario.control.group_wait),
             transaction: ms(scenario.control.transaction),
@@ -112,6 +132,20 @@ impl Cast {
     pub fn agents_of(&self, region: RegionIndex) -> impl Iterator<Item = AgentIndex> + '_ {
         (0..self.agents.len()).filter(move |agent| self.agents[*agent].region == region)
     }
+}
+
+fn silence(entry: &HoldEntry, id: Uuid) -> Silence {
+    let starts_at = EPOCH_MS + ms(entry.at);
+    let ends_at = starts_at + ms(entry.lasts);
+    let comment = entry.name.clone();
+    Silence { id, matchers: entry.matchers.clone(), starts_at, ends_at, comment }
+}
+
+fn window(entry: &HoldEntry, id: Uuid) -> Window {
+    let starts_at = EPOCH_MS + ms(entry.at);
+    let ends_at = starts_at + ms(entry.lasts);
+    let name = entry.name.clone();
+    Window { id, name, matchers: entry.matchers.clone(), starts_at, ends_at }
 }
 
 fn cast(monitor: &Monitor, regions: &[CastRegion], id: Uuid) -> CastMonitor {

@@ -7,7 +7,6 @@ use crate::control::note::Note;
 use crate::control::{Session, Task, Work};
 use crate::world::cast::AgentIndex;
 use hyperverge_agent_core::Lane;
-use hyperverge_control_core::notification::NoticeKind;
 use hyperverge_protocol::wire::{HeartbeatReply, LaneState, Welcome};
 
 const HEARTBEAT_MS: u32 = 10_000;
@@ -81,9 +80,13 @@ impl World {
 
     /// Wakes whoever a commit gives work.
     fn follow(&mut self, replica: usize, notes: &[Note]) {
-        let intents = notes.iter().any(|note| {
-            matches!(note, Note::Intent { outcome: None, kind: NoticeKind::Resolved, .. })
-        });
+        let intents = notes.iter().any(|note| matches!(note, Note::Intent { outcome: None, .. }));
+        if notes.iter().any(|it| matches!(it, Note::BurstAsked { .. })) {
+            self.begin_work(replica, Work::Sign, 1);
+        }
+        if notes.iter().any(|it| matches!(it, Note::OrdersSigned)) {
+            self.send_orders(replica);
+        }
         let agents = notes.iter().any(|it| matches!(it, Note::AgentLost(_) | Note::AgentFound(_)));
         let sets = notes.iter().any(|it| matches!(it, Note::SetChanged(_)));
         if agents {
@@ -102,6 +105,16 @@ impl World {
         works.into_iter().for_each(|work| self.begin_work(replica, work, 1));
         if task == Task::Rounds {
             self.send_sets(replica);
+            self.send_orders(replica);
+        }
+    }
+
+    /// Sends orders of bursts that sessions of a replica were not sent yet.
+    fn send_orders(&mut self, replica: usize) {
+        if self.control.is_reachable(self.now) {
+            let orders = self.control.new_orders(&self.cast, replica, self.now);
+            let send = |(connection, order)| self.send_down(connection, Down::Order(order));
+            orders.into_iter().for_each(send);
         }
     }
 
@@ -175,7 +188,13 @@ impl World {
         for other in &mut self.control.replicas {
             other.sessions.remove(&agent);
         }
-        let session = Session { connection, set_version, beat: true, heard_at: self.now };
+        let session = Session {
+            connection,
+            set_version,
+            beat: true,
+            heard_at: self.now,
+            ..Session::default()
+        };
         self.control.replicas[replica].sessions.insert(agent, session);
         self.connected[agent] = true;
         let lanes = Lane::ALL.map(|lane| LaneState {

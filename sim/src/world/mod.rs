@@ -18,7 +18,7 @@ use crate::control::note::{Note, Seen};
 use crate::control::{Control, Pending, Task, Work};
 use crate::queue::Queue;
 use crate::random::{Random, Stream};
-use crate::reference::Reference;
+use crate::reference::{At, Reference};
 use crate::rule::{Fleet, Rule, RulePage};
 use crate::scenario::Scenario;
 use cast::{AgentIndex, Cast};
@@ -177,7 +177,11 @@ impl World {
             self.happen(event);
         }
         self.now = self.scenario.duration;
-        self.reference.finish(&self.cast, &self.truth, &self.control, self.now);
+        let waiting: Vec<(AgentIndex, usize)> =
+            self.agents.iter().map(|agent| (agent.index, agent.disk.batches.len())).collect();
+        let (cast, truth, control) = (&self.cast, &self.truth, &self.control);
+        let at = At { cast, truth, control, now: self.now };
+        self.reference.finish(&at, &waiting);
     }
 
     fn happen(&mut self, event: Event) {
@@ -210,7 +214,8 @@ impl World {
     /// Writes down what a committed transaction did.
     fn note(&mut self, notes: Vec<Note>) {
         for note in notes {
-            self.reference.note(&self.cast, &self.truth, &self.control, &note, self.now);
+            let (cast, truth, control) = (&self.cast, &self.truth, &self.control);
+            self.reference.note(&At { cast, truth, control, now: self.now }, &note);
             match note {
                 Note::Stored(seen) => self.observed(&seen),
                 Note::Batch { .. } => self.counts.batches += 1,

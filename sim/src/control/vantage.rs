@@ -1,0 +1,139 @@
+//! Which agents are compared, and what follows: votes lost and regained, and one
+//! incident about each agent or region at fault.
+
+use super::database::{Database, Subject};
+use super::note::Note;
+use super::verdicts::{self, open_of, record, seat};
+use crate::world::cast::{AgentIndex, Cast};
+use hyperverge_control_core::correlation::{DISCREDITED, Seat, casts_no_vote};
+use hyperverge_control_core::incident::{SubjectKind, lose_trust, regain_trust};
+use hyperverge_control_core::vantage::{Agent, Fault, Input, Look, UNRELATED, Watch, plan};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Whether the agents have to be compared.
+pub(super) fn is_suspicious(db: &Database) -> bool {
+    let failing = db.region_states.iter().filter(|(_, row)| row.failures > 0);
+    let open = |subject: &Subject| subject.0 == SubjectKind::Agent;
+    !db.discredited.is_empty()
+        || failing.take(UNRELATED).count() >= UNRELATED
+        || db.open.iter().any(|(subject, _)| open(subject))
+}
+
+/// Compares them and writes what follows.
+pub(super) fn judge(db: &mut Database, cast: &Cast, notes: &mut Vec<Note>, now: i64) {
+    let plan = plan(&input(db, cast, now), now);
+    let index_of = |id: &String| cast.agents.iter().position(|agent| agent.name == *id);
+    let mut changed = BTreeSet::new();
+    for agent in plan.lose.iter().filter_map(index_of) {
+        db.discredited.put(agent, now);
+        notes.push(Note::VoteLost(agent));
+        changed.insert(agent);
+    }
+    for agent in plan.regain.iter().filter_map(index_of) {
+        db.discredited.remove(&agent);
+        notes.push(Note::VoteRegained(agent));
+        changed.insert(agent);
+    }
+    for fault in &plan.open {
+        open(db, cast, fault, notes, now);
+    }
+    for (kind, id) in &plan.close {
+        let Some(subject) = subject_of(cast, *kind, id) else { continue };
+        let Some((incident, open)) = open_of(db, subject) else { continue };
+        let name = crate::report::subject_name(cast, subject);
+        let change = regain_trust(&name, open.started_at, open.told_quietly, now);
+        record(db, subject, Some(incident), change, notes, now);
+    }
+    evaluate_all_of(db, cast, &changed, notes, now);
+}
+
+fn open(db: &mut Database, cast: &Cast, fault: &Fault, notes: &mut Vec<Note>, now: i64) {
+    let Some(subject) = subject_of(cast, fault.subject, &fault.id) else { return };
+    // A region that fell silent is one incident already.
+    if open_of(db, subject).is_some() {
+        return;
+    }
+    let name = crate::report::subject_name(cast, subject);
+    record(db, subject, None, lose_trust(&name, fault, cast.group_wait, now), notes, now);
+}
+
+fn subject_of(cast: &Cast, kind: SubjectKind, id: &str) -> Option<Subject> {
+    let index = match kind {
+        SubjectKind::Agent => cast.agents.iter().position(|agent| agent.name == id)?,
+        SubjectKind::Region => cast.regions.iter().position(|region| region.name == id)?,
+        SubjectKind::Monitor => return None,
+    };
+    Some((kind, index))
+}
+
+fn input(db: &Database, cast: &Cast, now: i64) -> Input {
+    let agents = (0..cast.agents.len()).map(|agent| Agent {
+        id: cast.agents[agent].name.clone(),
+        region_id: cast.regions[cast.agents[agent].region].name.clone(),
+        discredited_at: db.discredited.get(&agent).copied(),
+    });
+    let watches = (0..cast.monitors.len()).map(|monitor| {
+        let watched = &cast.monitors[monitor];
+        let stale = watched.thresholds.stale_after_ms;
+        let looks = watched.seats.iter().filter_map(|region| {
+            let agent = db.current.get(&(monitor, *region))?.agent;
+            let (fails, at) = looked(&seat(db, cast, monitor, *region), stale, now)?;
+            Some(Look { agent: cast.agents[agent].name.clone(), fails, at })
+        });
+        Watch {
+            host: watched.monitor.host.to_lowercase(),
+            network: Some(watched.network()),
+            seats: looks.collect(),
+        }
+    });
+    let open = db.open.iter().filter(|((kind, _), id)| {
+        let cause = db.incidents.get(id).and_then(|row| row.cause.as_deref());
+        *kind != SubjectKind::Monitor && cause == Some(DISCREDITED)
+    });
+    let name = |subject: &Subject| crate::report::subject_name(cast, *subject);
+    Input {
+        agents: agents.collect(),
+        watches: watches.collect(),
+        open: open.map(|(subject, _)| (subject.0, name(subject))).collect(),
+    }
+}
+
+/// What the seat's agent itself last saw, whether its vote counts or not: whether it
+/// failed, and when.
+fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(bool, i64)> {
+    let held = seat.held.as_ref()?;
+    let begun = held.slots.due(held.first_slot);
+    let through = held.complete_through.filter(|through| *through >= begun)?;
+    let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
+        let newest = held.slots.due(held.slots.first_after(through) - 1);
+        return (now - through <= stale_after_ms).then_some((false, newest));
+    };
+    let at = row.observed_at.filter(|at| now - at <= stale_after_ms)?;
+    let fails = row.failures > 0;
+    let ours = row.reason.as_deref().is_some_and(casts_no_vote);
+    (!(fails && ours)).then_some((fails, at))
+}
+
+/// A vote that counts no more, or again, may turn verdicts.
+fn evaluate_all_of(
+    db: &mut Database,
+    cast: &Cast,
+    agents: &BTreeSet<AgentIndex>,
+    notes: &mut Vec<Note>,
+    now: i64,
+) {
+    let regions: BTreeMap<usize, ()> =
+        agents.iter().map(|agent| (cast.agents[*agent].region, ())).collect();
+    let of_them = |monitor: &usize, region: &usize| {
+        db.current.get(&(*monitor, *region)).is_some_and(|row| agents.contains(&row.agent))
+    };
+    let rows = db.region_states.iter().map(|((monitor, region), _)| (monitor, region));
+    let turning: BTreeSet<usize> = rows
+        .filter(|(monitor, region)| regions.contains_key(*region) && of_them(monitor, region))
+        .map(|(monitor, _)| *monitor)
+        .collect();
+    for monitor in turning {
+        db.monitor_states.lock(&monitor);
+        verdicts::evaluate(db, cast, monitor, notes, now);
+    }
+}

@@ -1,0 +1,178 @@
+//! What the paging planner asks for, from the tables.
+
+use super::database::{Database, GroupRow, IncidentId, IncidentRow};
+use super::verdicts;
+use crate::world::cast::{Cast, MonitorIndex};
+use hyperverge_control_core::correlation::{RegionState, Verdict};
+use hyperverge_control_core::incident::SubjectKind;
+use hyperverge_control_core::notification::hold::held;
+use hyperverge_control_core::notification::route::Facts;
+use hyperverge_control_core::paging::{
+    Candidate, Cause, CauseKind, Group, Input, Parent, ParentState, Traits, Waiting,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// How an incident or a group is called where the product wants an id.
+pub(super) fn id_of(number: u64) -> Uuid {
+    Uuid::from_u128(u128::from(number))
+}
+
+/// The number behind such an id.
+pub(super) fn number_of(id: Uuid) -> u64 {
+    u64::try_from(id.as_u128()).unwrap_or(0)
+}
+
+/// Everything that waits or hurts.
+pub(super) fn input(db: &Database, cast: &Cast, now: i64) -> Input {
+    let waiting: BTreeSet<IncidentId> =
+        db.unsettled.iter().map(|((incident, _), ())| *incident).collect();
+    let hurting = db.open.iter().map(|(_, id)| *id).filter(|id| {
+        db.incidents.get(id).is_some_and(|row| row.paged || row.verdict == Verdict::Down)
+    });
+    let ids: BTreeSet<IncidentId> = waiting.into_iter().chain(hurting).collect();
+    let rows = ids.iter().filter_map(|id| Some((*id, db.incidents.get(id)?)));
+    let candidates: Vec<Candidate> =
+        rows.map(|(id, row)| candidate(db, cast, id, row, now)).collect();
+    let unresolved = unresolved(db);
+    let groups = db.groups.iter().filter(|(_, group)| group.resolved_at.is_none());
+    let groups = groups.map(|(id, row)| group(*id, row, &unresolved)).collect();
+    Input { population: population(cast, &candidates), candidates, groups }
+}
+
+/// Members of each group that are not over.
+pub(super) fn unresolved(db: &Database) -> BTreeMap<u64, u32> {
+    let mut count = BTreeMap::new();
+    for (_, id) in db.open.iter() {
+        if let Some(group) = db.incidents.get(id).and_then(|row| row.group) {
+            *count.entry(group).or_default() += 1;
+        }
+    }
+    count
+}
+
+fn group(id: u64, row: &GroupRow, unresolved: &BTreeMap<u64, u32>) -> Group {
+    Group {
+        id: id_of(id),
+        cause: row.cause.clone(),
+        lead: id_of(row.lead),
+        newest_started_at: row.newest_started_at,
+        interval_ms: row.interval_ms,
+        quiet: row.quiet,
+        told_global: row.told_global,
+        unresolved: unresolved.get(&id).copied().unwrap_or(0),
+    }
+}
+
+fn candidate(db: &Database, cast: &Cast, id: IncidentId, row: &IncidentRow, now: i64) -> Candidate {
+    let waiting = db.waiting(id).map(|(event_number, intent)| Waiting {
+        event_number,
+        kind: intent.kind,
+        due_at: intent.due_at,
+        quiet: intent.quiet,
+    });
+    let monitor = (row.subject.0 == SubjectKind::Monitor).then_some(row.subject.1);
+    let watched = monitor.map(|monitor| &cast.monitors[monitor]);
+    // The vote as it is now: what is stored may have grown old while nobody looked.
+    let verdict = monitor.map(|monitor| verdicts::count(db, cast, monitor, now).verdict);
+    let group = row
+        .group
+        .filter(|group| db.groups.get(group).is_some_and(|group| group.resolved_at.is_none()));
+    Candidate {
+        incident_id: id_of(id),
+        subject: row.subject.0,
+        name: crate::report::subject_name(cast, row.subject),
+        verdict: verdict.unwrap_or(Verdict::Unknown),
+        scope: row.scope,
+        started_at: row.started_at,
+        resolved: row.resolved_at.is_some(),
+        paged: row.paged,
+        group: group.map(id_of),
+        waiting: waiting.collect(),
+        traits: monitor.map(|monitor| traits(cast, monitor, row)).unwrap_or_default(),
+        parents: monitor.map(|monitor| parents(db, cast, monitor)).unwrap_or_default(),
+        interval_ms: watched.map_or(0, |watched| watched.interval),
+        recheck_ms: watched.map_or(0, |watched| watched.interval + watched.timeout),
+        hold: held(&cast.silences, &cast.windows, &facts(cast, row), now),
+    }
+}
+
+/// What routes and holds match on.
+pub(super) fn facts(cast: &Cast, row: &IncidentRow) -> Facts {
+    let labels = match row.subject {
+        (SubjectKind::Monitor, monitor) => cast.monitors[monitor].monitor.spec.labels.clone(),
+        _ => BTreeMap::new(),
+    };
+    Facts {
+        subject: row.subject.0,
+        name: crate::report::subject_name(cast, row.subject),
+        labels,
+        severity: row.severity,
+        scope: row.scope,
+    }
+}
+
+fn traits(cast: &Cast, monitor: MonitorIndex, row: &IncidentRow) -> Traits {
+    let watched = &cast.monitors[monitor];
+    let cause = row.cause.as_deref().unwrap_or_default();
+    let about_certificate = cause.starts_with("tls_") || cause == "certificate_days";
+    let of = |state| row.regions.iter().filter(move |region| region.state == state);
+    let partly = of(RegionState::Up).next().is_some();
+    let regions = of(RegionState::Down).filter(|_| partly).map(|region| region.region.clone());
+    Traits {
+        host: Some(watched.monitor.host.to_lowercase()),
+        addresses: [watched.monitor.address.clone()].into(),
+        networks: [watched.network()].into(),
+        certificate: about_certificate.then(|| watched.monitor.certificate.clone()),
+        regions: regions.collect(),
+    }
+}
+
+fn parents(db: &Database, cast: &Cast, monitor: MonitorIndex) -> Vec<Parent> {
+    let names = cast.monitors[monitor].monitor.spec.depends_on.iter();
+    let known = names.filter_map(|name| {
+        let index = cast.monitors.iter().position(|it| it.name() == name)?;
+        let state = db.monitor_states.get(&index)?;
+        let confirming = db
+            .region_states
+            .range((index, 0)..=(index, usize::MAX))
+            .any(|(_, row)| row.failures > 0 && row.state != RegionState::Unknown);
+        let state = match state.verdict {
+            Verdict::Down => ParentState::Down,
+            Verdict::Unknown => ParentState::Unknown,
+            _ if confirming => ParentState::Confirming,
+            Verdict::Up | Verdict::Degraded => ParentState::Well { since: state.since },
+        };
+        Some(Parent { name: name.clone(), state })
+    });
+    known.collect()
+}
+
+/// How many monitors share what could be the cause.
+fn population(cast: &Cast, candidates: &[Candidate]) -> BTreeMap<Cause, u32> {
+    let mut count: BTreeMap<Cause, u32> = BTreeMap::new();
+    for watched in &cast.monitors {
+        let shared = [
+            (CauseKind::Address, watched.monitor.address.clone()),
+            (CauseKind::Network, watched.network()),
+        ];
+        for (kind, value) in shared {
+            *count.entry(Cause { kind, value }).or_default() += 1;
+        }
+    }
+    let partial: BTreeSet<&BTreeSet<String>> = candidates
+        .iter()
+        .map(|candidate| &candidate.traits.regions)
+        .filter(|regions| !regions.is_empty())
+        .collect();
+    for regions in partial {
+        let value = regions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        let seats = |name: &String| cast.regions.iter().position(|region| region.name == *name);
+        let seats: Vec<usize> = regions.iter().filter_map(seats).collect();
+        let watched =
+            cast.monitors.iter().filter(|it| seats.iter().all(|region| it.seats.contains(region)));
+        let count_of = u32::try_from(watched.count()).unwrap_or(u32::MAX);
+        count.insert(Cause { kind: CauseKind::Region, value }, count_of);
+    }
+    count
+}

@@ -1,0 +1,106 @@
+//! What was really observed, and when it was known: a quorum, counted by hand.
+
+use super::At;
+use crate::control::note::Seen;
+use crate::world::cast::{Cast, MonitorIndex, RegionIndex};
+use hyperverge_protocol::outcome::Outcome;
+
+/// What is older than this when it comes is history, ms.
+const HISTORY_MS: i64 = 600_000;
+/// A vote may have grown a little old since it was counted, ms.
+const SLACK_MS: i64 = 10_000;
+
+/// What one region saw of one monitor, as far as it was known in time.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sightings {
+    /// Failures and successes in a row.
+    failures: u32,
+    successes: u32,
+    down: bool,
+    /// Control-plane time of the newest that says something about the target.
+    newest: Option<i64>,
+    /// The newest of any kind.
+    newest_at: Option<i64>,
+    /// The target truly hurt in at least one failure of this streak.
+    honest: bool,
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Observed {
+    by_place: Vec<Vec<Sightings>>,
+}
+
+impl Observed {
+    pub(super) fn new(cast: &Cast) -> Self {
+        Self { by_place: vec![vec![Sightings::default(); cast.regions.len()]; cast.monitors.len()] }
+    }
+
+    /// An observation reached the control plane.
+    pub(super) fn arrived(&mut self, at: &At<'_>, seen: &Seen) {
+        let place = &mut self.by_place[seen.monitor][seen.region];
+        let clock = at.control.clock(at.now);
+        let behind = place.newest_at.is_some_and(|newest| seen.started_at <= newest);
+        if !seen.dated || behind || clock - seen.started_at > HISTORY_MS {
+            return;
+        }
+        place.newest_at = Some(seen.started_at);
+        let policy = &at.cast.monitors[seen.monitor].thresholds;
+        let gap = place.newest.map_or(0, |newest| seen.started_at - newest);
+        if gap > policy.stale_after_ms {
+            *place = Sightings { newest_at: place.newest_at, ..Sightings::default() };
+        }
+        match seen.outcome {
+            Outcome::Ok | Outcome::Degraded => {
+                place.failures = 0;
+                place.successes += 1;
+                if place.successes >= policy.recover_after {
+                    (place.down, place.honest) = (false, false);
+                }
+            }
+            Outcome::Fail if seen.reason != "agent_fault" => {
+                place.successes = 0;
+                place.failures += 1;
+                place.down |= place.failures >= policy.fail_after;
+                let started = seen.started_at - at.control.clock(0);
+                place.honest |= at.truth.hurt(seen.monitor, seen.region, started).is_some();
+            }
+            Outcome::Fail | Outcome::Policy | Outcome::Unsupported => {
+                place.failures = 0;
+                return;
+            }
+        }
+        place.newest = Some(seen.started_at);
+    }
+
+    /// Why too few regions say that it is down, if that is so.
+    pub(super) fn no_quorum(
+        &self,
+        at: &At<'_>,
+        monitor: MonitorIndex,
+        any_age: bool,
+    ) -> Option<String> {
+        let watched = &at.cast.monitors[monitor];
+        let clock = at.control.clock(at.now);
+        let votes = |region: &&RegionIndex| {
+            let place = &self.by_place[monitor][**region];
+            let fresh = place.newest.is_some_and(|newest| {
+                any_age || clock - newest <= watched.thresholds.stale_after_ms + SLACK_MS
+            });
+            place.down && fresh && !is_discredited(at, monitor, **region)
+        };
+        let down: Vec<RegionIndex> = watched.seats.iter().filter(votes).copied().collect();
+        let (found, needed) = (down.len(), watched.needed);
+        if found < needed {
+            return Some(format!("with {found} fresh votes of the {needed} it needs"));
+        }
+        let honest = down.iter().any(|region| self.by_place[monitor][*region].honest);
+        (!honest).then(|| format!("though it hurt nowhere: {found} regions fail by themselves"))
+    }
+}
+
+fn is_discredited(at: &At<'_>, monitor: MonitorIndex, region: RegionIndex) -> bool {
+    let db = &at.control.db;
+    let holder = db.current.get(&(monitor, region)).map(|current| current.agent);
+    holder.is_some_and(|agent| db.discredited.get(&agent).is_some())
+}
