@@ -8,7 +8,7 @@ const SCOPES = { local: "in one place", regional: "in several regions", global: 
 function create() {
   const head = make("div", "incident-head",
     make("span", "badge verdict"), make("strong", "subject"), make("span", "badge scope"), make("span", "badge handled"));
-  return make("li", "incident", head, make("p", "what"), make("p", "when"), make("ul", "chips"));
+  return make("li", "incident", head, make("p", "what"), make("p", "shared"), make("p", "when"), make("ul", "chips"));
 }
 
 function update(item, incident, now) {
@@ -24,8 +24,11 @@ function update(item, incident, now) {
   setText(part("scope"), incident.scope);
   part("scope").title = SCOPES[incident.scope] ?? "";
   part("handled").hidden = incident.state !== "acknowledged";
-  setText(part("handled"), "acknowledged");
+  const by = incident.acknowledged_by?.email;
+  setText(part("handled"), by ? `acknowledged by ${by}` : "acknowledged");
   setText(part("what"), incident.summary);
+  part("shared").hidden = incident.group === null;
+  setText(part("shared"), incident.group === null ? "" : `One cause with others: ${incident.group.summary}`);
   setText(part("when"), `Began ${clock(incident.started_at)}, ${ago(incident.started_at, now)}`);
   keyed(part("chips"), incident.regions, (region) => region.region,
     () => make("li", "chip"),

@@ -6,6 +6,7 @@ use crate::back_ends::on_both;
 use axum::body::Body;
 use futures_util::future::join_all;
 use http::Request;
+use hyperverge_control_plane::auth::Role;
 use hyperverge_control_plane::store::Store;
 use serde_json::{Value, json};
 
@@ -106,6 +107,11 @@ async fn every_list_and_read_answers_on_both() {
             format!("incidents?monitor={monitor}"),
             format!("incidents/{incident}"),
             format!("incidents/{incident}/timeline"),
+            format!("incidents/{incident}/comments"),
+            format!("incidents/{incident}/post-mortem"),
+            "routes".to_owned(),
+            "silences".to_owned(),
+            "maintenance-windows".to_owned(),
             format!("monitors/{monitor}"),
             format!("monitors/{monitor}/regions"),
             format!("monitors/{monitor}/results?region=eu-west"),
@@ -117,6 +123,69 @@ async fn every_list_and_read_answers_on_both() {
         app.post(&path, &token, Value::Null).await.expect(200);
         let path = format!("/monitors/{monitor}");
         app.call(http::Method::DELETE, &path, &token, Value::Null).await.expect(204);
+    })
+    .await;
+}
+
+/// Whatever wins, no route and no monitor is left that names a channel nobody has.
+#[tokio::test]
+async fn a_channel_does_not_go_while_it_becomes_named() {
+    on_both(async |store| {
+        let apps = replicas(&store);
+        let token = owner(&apps).await;
+        let (token, apps) = (token.as_str(), &apps);
+        for round in 0..6 {
+            let name = format!("c{round}");
+            let channel = json!({ "name": name, "kind": "webhook",
+                "config": { "url": "https://example.com/" } });
+            let made = apps[0].post("/api/v1/channels", token, channel).await.expect(201).json();
+            let channel = format!("/api/v1/channels/{}", made["id"].as_str().unwrap());
+            let route = json!({ "name": name, "channels": [name] });
+            let monitor =
+                json!({ "name": name, "target": "https://example.com/", "notify": [name] });
+            let (deleted, routed, monitored) = futures_util::join!(
+                apps[0].call(http::Method::DELETE, &channel, token, Value::Null),
+                apps[1].post("/api/v1/routes", token, route),
+                apps[1].post("/monitors", token, monitor),
+            );
+            let named = routed.status == 201 || monitored.status == 201;
+            assert_eq!(deleted.status, if named { 409 } else { 204 }, "{routed:?} {monitored:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_incident_has_one_handler_and_no_gaps_in_its_timeline() {
+    on_both(async |store| {
+        let apps = replicas(&store);
+        let (organisation, token) = apps[0].organisation().await;
+        let other = apps[0].member(organisation, Role::Editor).await;
+        let (incident, _) = crate::incidents::opened(&apps[0], organisation, "checkout").await;
+        let path = format!("/api/v1/incidents/{incident}");
+        let (acknowledge, comments) = (format!("{path}/acknowledge"), format!("{path}/comments"));
+        let acknowledged = join_all((0..6).map(|n| {
+            let token = if n % 3 == 0 { &token } else { &other };
+            apps[n % 2].post(&acknowledge, token, Value::Null)
+        }));
+        let written = join_all(
+            (0..6).map(|n| apps[n % 2].post(&comments, &token, json!({ "text": format!("{n}") }))),
+        );
+        let (acknowledged, written) = futures_util::join!(acknowledged, written);
+        assert!(written.iter().all(|answer| answer.status == 201), "{written:?}");
+        let by = acknowledged[0].json()["acknowledged_by"].clone();
+        assert!(by["id"].is_string());
+        for answer in acknowledged {
+            assert_eq!(answer.expect(200).json()["acknowledged_by"], by);
+        }
+        let timeline = apps[1].get(&format!("{path}/timeline"), &token).await.expect(200).json();
+        let numbers: Vec<i64> = timeline["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|event| event["number"].as_i64().unwrap())
+            .collect();
+        assert_eq!(numbers, (1..=8).collect::<Vec<_>>(), "one opening, one handler, six comments");
     })
     .await;
 }

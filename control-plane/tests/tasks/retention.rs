@@ -2,8 +2,11 @@
 
 use crate::back_ends::on_both;
 use crate::fixture::Fixture;
+use hyperverge_control_core::notification::hold::{Matchers, Silence, Window};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
+use hyperverge_control_plane::store::maintenance_windows::{self, StoredWindow};
+use hyperverge_control_plane::store::silences::{self, StoredSilence, Which};
 use hyperverge_control_plane::tasks::retention;
 
 const DAY_MS: i64 = 86_400_000;
@@ -29,6 +32,48 @@ async fn what_is_older_than_the_limit_goes_and_the_rest_stays() {
         let left = tx.fetch_all("SELECT number FROM agent_batches", params![]).await.unwrap();
         let numbers: Vec<i64> = left.iter().map(|row| row.get("number").unwrap()).collect();
         assert_eq!(numbers, [2]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_held_is_remembered_as_long_as_results() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        let now = tx.now().await.unwrap();
+        let organisation = fixture.organisation;
+        let matchers: Matchers = serde_json::from_str(r#"{"monitors": ["*"]}"#).unwrap();
+        for days in [31, 29, -1] {
+            let (starts_at, ends_at) = (now - 40 * DAY_MS, now - days * DAY_MS);
+            let (revision, created_by, created_at) = (1, clock::new_id(), starts_at);
+            let (id, text, matchers) = (clock::new_id(), format!("{days}"), matchers.clone());
+            let silence = Silence {
+                id,
+                matchers: matchers.clone(),
+                starts_at,
+                ends_at,
+                comment: text.clone(),
+            };
+            let silence = StoredSilence { silence, revision, created_by, created_at };
+            silences::insert(&mut tx, organisation, &silence).await.unwrap();
+            let window = Window { id, name: text, matchers, starts_at, ends_at };
+            let window = StoredWindow { window, revision, created_by, created_at };
+            maintenance_windows::insert(&mut tx, organisation, &window).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        retention::round(&fixture.shared, clock::new_id()).await.unwrap();
+        let mut tx = fixture.shared.store.read().await.unwrap();
+        let all = Which::All;
+        let left = silences::list(&mut tx, organisation, all, None, 9).await.unwrap();
+        let texts: Vec<_> = left.into_iter().map(|stored| stored.silence.comment).collect();
+        assert_eq!(texts, ["-1", "29"]);
+        let left = maintenance_windows::list(&mut tx, organisation, all, None, 9).await.unwrap();
+        let names: Vec<_> = left.into_iter().map(|stored| stored.window.name).collect();
+        assert_eq!(names, ["-1", "29"]);
+        let then = now - 35 * DAY_MS;
+        let held = silences::active(&mut tx, organisation, then).await.unwrap();
+        assert_eq!(held.len(), 2, "the past is still answered for");
     })
     .await;
 }
