@@ -145,3 +145,7 @@ pub const BURST_POLL: Duration = Duration::from_millis(500);
 pub const BURST_ORDERS_READ: i64 = 20_000;
 /// Bursts that are settled at once because they have expired.
 pub const BURSTS_EXPIRED: i64 = 1_000;
+/// Results, and missed ranges, that the explanation of one moment reads.
+pub const EXPLAIN_RESULTS: usize = 50_000;
+/// See [`EXPLAIN_RESULTS`].
+pub const EXPLAIN_MISSED: i64 = 5_000;

@@ -11,7 +11,8 @@
 //! | 7 notification | [`paging`], [`notification`] |
 //! | afterwards | [`post_mortem`] |
 //!
-//! Besides the path: [`history`] lets what is stored happen again, and [`backtest`] asks
+//! Besides the path: [`history`] lets what is stored happen again, [`explain`] says why
+//! it was decided so, and [`backtest`] asks
 //! what another policy would have made of it.
 //!
 //! Each planner takes an input that can be written down as JSON and answers
@@ -20,6 +21,7 @@
 pub mod assignment;
 pub mod backtest;
 pub mod correlation;
+pub mod explain;
 pub mod history;
 pub mod incident;
 pub mod liveness;

@@ -302,3 +302,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_target_that_flaps_is_one_outage_that_settles() {
+    let signs = "..xx..xx..xx..xx..xx..".to_owned() + &".".repeat(80);
+    let steady = json!({ "flap": { "changes": 4, "within": "30m", "settle": "5m" } });
+    let found = outages([&signs, &signs, &signs], steady);
+    assert_eq!(found.len(), 2, "the fourth turn is held: {found:?}");
+    let over = found[1].resolved_at.unwrap();
+    assert_eq!(over, due(21) + 102 + 300_000, "well for five minutes without a break");
+    let never = outages([&signs, &signs, &signs], json!({ "flap": { "changes": 0 } }));
+    assert_eq!(never.len(), 5);
+}
+
+#[test]
+fn a_held_resolution_waits_on_where_nobody_can_tell() {
+    let signs = "..xx..xx..".to_owned();
+    let rule = json!({ "flap": { "changes": 2, "within": "30m", "settle": "1m" } });
+    let found = outages([&signs, &signs, &signs], rule);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].resolved_at.is_some_and(|at| at <= due(9) + 102 + 60_000), "{found:?}");
+}

@@ -109,6 +109,8 @@ fn rows() -> Vec<Row> {
         row(get.clone(), "/api/v1/incidents", Viewer, nothing, 200),
         row(get.clone(), "/api/v1/incidents/{id}", Viewer, nothing, 200),
         row(get.clone(), "/api/v1/incidents/{id}/timeline", Viewer, nothing, 200),
+        row(get.clone(), "/api/v1/incidents/{id}/explain", Viewer, nothing, 200),
+        row(get.clone(), "/api/v1/monitors/{id}/explain", Viewer, nothing, 200),
         // The monitor stands in the body; `backtests.rs` tells of one that is there.
         row(post.clone(), "/api/v1/backtests", Viewer, || json!({ "monitor": "m" }), 422),
         row(post.clone(), "/api/v1/incidents/{id}/acknowledge", Editor, nothing, 200),

@@ -14,7 +14,7 @@ const BATCHES: u64 = 90;
 
 /// Until the database's clock shows another millisecond: two transactions of one
 /// are told apart by nothing that is stored.
-async fn tick(fleet: &Fleet) {
+pub(crate) async fn tick(fleet: &Fleet) {
     let began = fleet.shared.store.now().await.unwrap();
     while fleet.shared.store.now().await.unwrap() <= began {
         tokio::task::yield_now().await;
@@ -32,7 +32,7 @@ impl Dice {
 }
 
 /// Three probes report for a while, each in its own time, with spells of trouble.
-async fn story(fleet: &mut Fleet, monitor: Uuid, seed: u64) {
+pub(crate) async fn story(fleet: &mut Fleet, monitor: Uuid, seed: u64) {
     let mut dice = Dice(seed);
     let mut next = [fleet.slot; 3];
     let mut trouble = [0u64; 3];
@@ -80,7 +80,7 @@ async fn the_present_policy_finds_the_incidents_that_were_opened() {
     on_both(async |store| {
         let mut fleet = Fleet::new(store, 3).await;
         let mut monitors = Vec::new();
-        for seed in 0..4 {
+        for seed in 0..2 {
             let monitor = fleet.monitor(&format!("shop-{seed}")).await;
             story(&mut fleet, monitor, seed).await;
             monitors.push(monitor);
@@ -115,7 +115,7 @@ async fn the_present_policy_finds_the_incidents_that_were_opened() {
             assert_eq!(count(&report.against_sent, Difference::New), paged);
             found += opened.len();
         }
-        assert!(found >= 4, "the stories hold only {found} incidents");
+        assert!(found >= 2, "the stories hold only {found} incidents");
     })
     .await;
 }

@@ -2,10 +2,12 @@
 
 use super::{Outage, Page};
 use crate::correlation::{Evaluation, RegionState, RegionView, Verdict};
-use crate::incident::{Change, Ending, EventKind, Input, Open, Plan, end, flap, plan};
-use crate::notification::{NoticeKind, ToSend, Waiting, settle};
+use crate::incident::{Change, Ending, EventKind, Input, Open, Plan, SubjectKind, end, flap, plan};
+use crate::notification::NoticeKind;
+use crate::paging::{self, Candidate, Send, Traits, Waiting};
 use hyperverge_protocol::monitor::MonitorSpec;
 use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
 
 /// The incidents of one monitor under one rule, one after the other.
 #[derive(Debug)]
@@ -17,6 +19,10 @@ pub(super) struct Line {
     turns: Vec<i64>,
     /// Until when a resolution is held.
     hold_until: Option<i64>,
+    /// The newest vote's.
+    verdict: Verdict,
+    /// When it was last looked at what is due.
+    looked_at: i64,
     /// At most the last is open.
     incidents: Vec<Incident>,
 }
@@ -38,6 +44,8 @@ impl Line {
             labels: BTreeMap::new(),
             turns: Vec::new(),
             hold_until: None,
+            verdict: Verdict::Unknown,
+            looked_at: i64::MIN,
             incidents: Vec::new(),
         }
     }
@@ -46,10 +54,12 @@ impl Line {
         self.incidents.into_iter().map(|incident| incident.outage).collect()
     }
 
-    /// When the next notice is due, or a held resolution is looked at again.
+    /// When something is due next: a notice, or a resolution that is held. What was
+    /// looked at when it was due, and waits on, waits for another vote.
     pub(super) fn next_due(&self) -> Option<i64> {
-        let waiting = self.incidents.last().map_or(&[][..], |incident| &incident.waiting);
-        waiting.iter().map(|intent| intent.due_at).chain(self.hold_until).min()
+        let waiting = self.incidents.iter().flat_map(|incident| &incident.waiting);
+        let due = waiting.map(|intent| intent.due_at).chain(self.hold_until);
+        due.filter(|at| *at > self.looked_at).min()
     }
 
     /// Asks the planner what `evaluation` changes.
@@ -59,6 +69,7 @@ impl Line {
             self.labels.clone_from(&spec.labels);
         }
         let first_hurt = evaluation.first_hurt();
+        self.verdict = evaluation.verdict;
         let input = Input {
             name: self.name.clone(),
             open: self.running().map(|incident| incident.open.clone()),
@@ -84,24 +95,49 @@ impl Line {
         self.apply(change, None, now);
     }
 
-    /// Sends what is due.
+    /// Tells what is due, as it would be told if the monitor were the only one.
     pub(super) fn settle(&mut self, now: i64) {
-        let Some(incident) = self.incidents.last_mut() else { return };
-        let down = incident.open.verdict == Verdict::Down;
-        let settlement = settle(&incident.waiting, down, now);
-        if settlement.send.is_none() && settlement.folded.is_empty() {
+        self.looked_at = now;
+        let waits = |incident: &Incident| !incident.waiting.is_empty();
+        if !self.incidents.iter().any(waits) {
             return;
         }
-        let folded = |number| settlement.folded.iter().any(|(event, _)| *event == number);
-        let sent = settlement.send.as_ref().map(|send| send.event_number);
-        incident
-            .waiting
-            .retain(|intent| Some(intent.event_number) != sent && !folded(intent.event_number));
-        if let Some(send) = &settlement.send {
+        let all = (0u128..).zip(&self.incidents).filter(|(_, incident)| waits(incident));
+        let candidates = all.map(|(index, incident)| self.candidate(index, incident)).collect();
+        let plan = paging::plan(&paging::Input { candidates, ..paging::Input::default() }, now);
+        let at = |id: Uuid| usize::try_from(id.as_u128()).unwrap_or(usize::MAX);
+        for send in &plan.sends {
+            let Some(incident) = self.incidents.get_mut(at(send.incident_id)) else { continue };
+            incident.settled(|event| event == send.event_number || send.folded.contains(&event));
             incident.tell(send, now);
+            incident.note(now);
         }
-        incident.note(now);
-        incident.refresh();
+        for fold in &plan.folds {
+            let Some(incident) = self.incidents.get_mut(at(fold.incident_id)) else { continue };
+            incident.settled(|event| fold.events.contains(&event));
+            incident.note(now);
+        }
+    }
+
+    fn candidate(&self, index: u128, incident: &Incident) -> Candidate {
+        let resolved = incident.outage.resolved_at.is_some();
+        Candidate {
+            incident_id: Uuid::from_u128(index),
+            subject: SubjectKind::Monitor,
+            name: self.name.clone(),
+            verdict: self.verdict,
+            scope: incident.open.scope,
+            started_at: incident.open.started_at,
+            resolved,
+            paged: incident.open.paged,
+            group: None,
+            waiting: incident.waiting.clone(),
+            traits: Traits::default(),
+            parents: Vec::new(),
+            interval_ms: 0,
+            recheck_ms: 0,
+            hold: None,
+        }
     }
 
     fn running(&self) -> Option<&Incident> {
@@ -174,15 +210,22 @@ impl Incident {
         self.open.cause = change.cause;
         self.open.regions = change.regions;
         self.note(now);
-        // What is quiet goes to routes only: it is no page.
-        if let Some(intent) = change.intent.filter(|intent| !intent.quiet) {
-            let (event_number, due_at) = (self.event, intent.due_at);
-            self.waiting.push(Waiting { event_number, kind: intent.kind, due_at });
+        if let Some(intent) = change.intent {
+            self.waiting.push(Waiting {
+                event_number: self.event,
+                kind: intent.kind,
+                due_at: intent.due_at,
+                quiet: intent.quiet,
+            });
         }
         self.refresh();
     }
 
-    fn tell(&mut self, send: &ToSend, now: i64) {
+    fn tell(&mut self, send: &Send, now: i64) {
+        // What is quiet goes to routes that name it: it is no page.
+        if send.quiet {
+            return self.open.told_quietly = true;
+        }
         self.open.paged |= send.kind == NoticeKind::Opened;
         self.outage.pages.push(Page {
             at: now,
@@ -191,6 +234,12 @@ impl Incident {
             scope: self.open.scope,
             regions: hurting(&self.open.regions).collect(),
         });
+    }
+
+    /// These events need nothing more.
+    fn settled(&mut self, is: impl Fn(i64) -> bool) {
+        self.waiting.retain(|intent| !is(intent.event_number));
+        self.refresh();
     }
 
     /// One more line of the timeline.
@@ -203,8 +252,11 @@ impl Incident {
     }
 
     fn refresh(&mut self) {
-        let opening = |intent: &Waiting| intent.kind == NoticeKind::Opened;
-        self.open.opening_waits = self.waiting.iter().any(opening);
+        let opening = |quiet: bool| {
+            move |intent: &Waiting| intent.kind == NoticeKind::Opened && intent.quiet == quiet
+        };
+        self.open.opening_waits = self.waiting.iter().any(opening(false));
+        self.open.told_quietly |= self.waiting.iter().any(opening(true));
     }
 }
 

@@ -79,14 +79,19 @@ pub fn run(history: &History, asked: Asked<'_>, group_wait_ms: i64, until: i64) 
     let mut replay = Replay::new(history, asked);
     let mut line = Line::new(group_wait_ms);
     loop {
-        let moments = [replay.next_moment(), line.next_due()];
-        let next = moments.into_iter().flatten().min();
+        let due = line.next_due();
+        let next = [replay.next_moment(), due].into_iter().flatten().min();
         let Some(now) = next.filter(|at| *at <= until) else { return line.into_outages() };
         replay.go(now);
         if let Some(ending) = replay.ending() {
             line.end(ending, now);
         }
-        if let Some((evaluation, spec)) = replay.changed_evaluation().zip(replay.spec()) {
+        let vote = match due {
+            // What is due is decided on the vote as it is, changed or not.
+            Some(at) if at <= now => replay.evaluation(),
+            _ => replay.changed_evaluation(),
+        };
+        if let Some((evaluation, spec)) = vote.zip(replay.spec()) {
             line.decide(spec, evaluation, now);
         }
         line.settle(now);

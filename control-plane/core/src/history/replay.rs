@@ -124,6 +124,11 @@ impl<'a> Replay<'a> {
         &self.seats
     }
 
+    /// The agents that hold these seats, in the same order.
+    pub fn holders(&self) -> &[Option<&'a str>] {
+        &self.holders
+    }
+
     /// The vote at this moment; `None` where nobody votes.
     pub fn evaluation(&self) -> Option<Evaluation> {
         let spec = self.spec()?;

@@ -6,6 +6,7 @@ mod backtests;
 mod channels;
 mod dead_letters;
 mod enrollment_tokens;
+mod explain;
 mod holds;
 mod incidents;
 mod maintenance_windows;
@@ -27,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(monitors::overview_router())
         .merge(incidents::router())
         .merge(backtests::router())
+        .merge(explain::router())
         .merge(regions::router())
         .merge(agents::router())
         .merge(enrollment_tokens::router())

@@ -13,7 +13,7 @@ use uuid::Uuid;
 const PAGE: i64 = 5_000;
 /// Rows without a time count from the boot of their host, which is shorter than
 /// this; everything dated is later, µs.
-const DATED_FROM_US: i64 = 1_000_000_000_000_000;
+pub(super) const DATED_FROM_US: i64 = 1_000_000_000_000_000;
 
 /// Of what is read: of which monitor, due when (ms), and arrived until when (ms).
 #[derive(Debug, Clone, Copy)]
@@ -45,11 +45,17 @@ pub async fn undated(tx: &mut Tx, span: Span) -> Result<i64, StoreError> {
     row.map_or(Ok(0), |row| row.get("n"))
 }
 
-/// The results of `span`, at most `most` of them, in the order they arrived.
-pub async fn arrivals(tx: &mut Tx, span: Span, most: usize) -> Result<Vec<Arrival>, StoreError> {
+/// The results of `span`, at most `most` of them, in the order they arrived; with
+/// their messages, which change no decision, only where they are shown.
+pub async fn arrivals(
+    tx: &mut Tx,
+    span: Span,
+    most: usize,
+    messages: bool,
+) -> Result<Vec<Arrival>, StoreError> {
     const SQL: &str = "SELECT r.region_id, r.revision, r.slot, r.burst_id, r.burst_index, r.due_us,
-            r.started_us, r.outcome, r.reason, r.received_at, b.number AS batch,
-            b.complete_through
+            r.started_us, r.outcome, r.reason, CASE WHEN $10 THEN r.message END AS message,
+            r.received_at, b.number AS batch, b.complete_through
         FROM results r LEFT JOIN agent_batches b
             ON b.organisation_id = r.organisation_id AND b.agent_id = r.agent_id
                 AND b.lane = r.lane AND b.number = r.batch_number
@@ -70,7 +76,8 @@ pub async fn arrivals(tx: &mut Tx, span: Span, most: usize) -> Result<Vec<Arriva
             after.0,
             after.1,
             after.2,
-            PAGE
+            PAGE,
+            messages
         ];
         let rows = tx.fetch_all(SQL, values).await?;
         for row in &rows {
@@ -96,7 +103,7 @@ pub async fn missed(tx: &mut Tx, span: Span, most: i64) -> Result<Vec<Arrival>, 
     ranges.collect()
 }
 
-fn micros(span: Span) -> (i64, i64) {
+pub(super) fn micros(span: Span) -> (i64, i64) {
     (span.from.saturating_mul(1_000), span.until.saturating_mul(1_000))
 }
 
@@ -117,7 +124,7 @@ fn arrival(row: &Row) -> Result<Arrival, StoreError> {
             started_at: started_us.div_euclid(1_000),
             outcome: outcome(row.get("outcome")?),
             reason: row.get("reason")?,
-            message: None,
+            message: row.get("message")?,
         }),
         through,
     })

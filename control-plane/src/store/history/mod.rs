@@ -5,17 +5,21 @@
 //! simply not there, and who asks says so.
 
 mod arrivals;
+mod checks;
+mod past;
 mod told;
 
 use super::{Row, StoreError, Tx};
 use crate::params;
 use hyperverge_control_core::assignment::Slots;
-use hyperverge_control_core::history::{Discredit, Place, Revision, Tenure};
+use hyperverge_control_core::history::{Discredit, Mark, Place, Revision, Tenure};
 use hyperverge_protocol::monitor::MonitorSpec;
 use uuid::Uuid;
 
 pub use arrivals::{Span, arrivals, count, missed, undated};
-pub use told::outages;
+pub use checks::{Check, checks};
+pub use past::{Depth, moment, read, run_up};
+pub use told::{StoredIntent, incident_at, intents, outages};
 
 /// Specifications of one monitor that are read at most, the newest ones.
 const REVISIONS: i64 = 1_000;
@@ -74,6 +78,32 @@ pub async fn discredits(
                 agent_id: row.get("subject_id")?,
                 from: row.get("opened_at")?,
                 until: row.get("resolved_at")?,
+            })
+        })
+        .collect()
+}
+
+/// How far each of these agents was complete by `until`, as its newest batches
+/// since `from` said.
+pub async fn marks(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_ids: Vec<String>,
+    from: i64,
+    until: i64,
+) -> Result<Vec<Mark>, StoreError> {
+    let sql = crate::among!(tx, "SELECT agent_id, MAX(received_at) AS received_at,
+            MAX(complete_through) AS through
+        FROM agent_batches WHERE received_at BETWEEN $2 AND $3 AND organisation_id = $1
+            AND complete_through IS NOT NULL AND agent_id ", texts "$4",
+        " GROUP BY agent_id ORDER BY received_at, agent_id");
+    let rows = tx.fetch_all(sql, params![organisation_id, from, until, agent_ids]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Mark {
+                agent_id: row.get("agent_id")?,
+                received_at: row.get("received_at")?,
+                through: row.get("through")?,
             })
         })
         .collect()

@@ -32,6 +32,60 @@ pub async fn outages(tx: &mut Tx, span: Span, most: i64) -> Result<Vec<Outage>, 
     Ok(found)
 }
 
+/// What an incident's changes asked to be told, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredIntent {
+    pub event_number: i64,
+    pub kind: String,
+    /// Only for routes that name such incidents.
+    pub quiet: bool,
+    pub due_at: i64,
+    pub created_at: i64,
+    /// `None`: it waits.
+    pub settled_at: Option<i64>,
+    /// Why, in words.
+    pub outcome: Option<String>,
+}
+
+/// The incident's intents, settled or not, in the order of their events.
+pub async fn intents(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    incident_id: Uuid,
+) -> Result<Vec<StoredIntent>, StoreError> {
+    const SQL: &str = "SELECT * FROM page_intents WHERE organisation_id = $1 AND incident_id = $2
+        ORDER BY event_number LIMIT $3";
+    let rows = tx.fetch_all(SQL, params![organisation_id, incident_id, EVENTS]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(StoredIntent {
+                event_number: row.get("event_number")?,
+                kind: row.get("kind")?,
+                quiet: row.get("quiet")?,
+                due_at: row.get("due_at")?,
+                created_at: row.get("created_at")?,
+                settled_at: row.get("settled_at")?,
+                outcome: row.get("outcome")?,
+            })
+        })
+        .collect()
+}
+
+/// The incident of the monitor that was open at `at`, if one was.
+pub async fn incident_at(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_id: Uuid,
+    at: i64,
+) -> Result<Option<Uuid>, StoreError> {
+    const SQL: &str = "SELECT id FROM incidents
+        WHERE organisation_id = $1 AND subject_kind = 'monitor' AND subject_id = $2
+            AND opened_at <= $3 AND (resolved_at IS NULL OR resolved_at > $3)
+        ORDER BY opened_at DESC LIMIT 1";
+    let values = params![organisation_id, monitor_id.to_string(), at];
+    tx.fetch_optional(SQL, values).await?.map(|row| row.get("id")).transpose()
+}
+
 async fn outage(
     tx: &mut Tx,
     organisation_id: Uuid,

@@ -31,7 +31,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
 /// An incident.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = Incident)]
-struct IncidentView {
+pub(super) struct IncidentView {
     id: Uuid,
     /// `open`, `acknowledged` or `resolved`.
     state: &'static str,
@@ -93,7 +93,7 @@ async fn views(
 }
 
 /// One incident as it is shown.
-async fn view(
+pub(super) async fn view(
     tx: &mut Tx,
     organisation: Uuid,
     incident: Incident,

@@ -23,6 +23,7 @@ use utoipa_axum::routes;
 use uuid::Uuid;
 
 pub(super) use patch::merge;
+pub(super) use results::outcome_word;
 
 pub(super) fn router() -> OpenApiRouter<Api> {
     OpenApiRouter::default()

@@ -136,7 +136,7 @@ impl From<StoredResult> for ResultView {
     }
 }
 
-fn outcome_word(stored: i64) -> &'static str {
+pub(in crate::api::v1) fn outcome_word(stored: i64) -> &'static str {
     match i32::try_from(stored).ok().and_then(|number| wire::Outcome::try_from(number).ok()) {
         Some(wire::Outcome::Ok) => "ok",
         Some(wire::Outcome::Degraded) => "degraded",

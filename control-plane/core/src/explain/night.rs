@@ -1,0 +1,78 @@
+//! An incident in one sentence, for a person woken at night.
+
+use crate::notification::{DeliveryState, elapsed, utc};
+
+/// What the sentence is made of.
+#[derive(Debug, Clone)]
+pub struct Night<'a> {
+    /// The incident's own newest sentence.
+    pub summary: &'a str,
+    pub started_at: i64,
+    pub opened_at: i64,
+    pub resolved_at: Option<i64>,
+    /// The count of votes at its worst, where there was a vote.
+    pub arithmetic: Option<String>,
+    /// The notices of its beginning, and where each stands.
+    pub notices: &'a [NoticeStands<'a>],
+    /// Why nobody was told, where that is known.
+    pub nobody: Option<&'a str>,
+}
+
+/// Where one notice of the beginning stands.
+#[derive(Debug, Clone, Copy)]
+pub struct NoticeStands<'a> {
+    /// The channel's name.
+    pub channel: &'a str,
+    pub state: DeliveryState,
+    pub made_at: i64,
+    pub settled_at: Option<i64>,
+    pub last_error: Option<&'a str>,
+}
+
+/// What it is, since when, how it was decided and who knows.
+pub fn at_night(night: &Night<'_>) -> String {
+    let known = elapsed(night.opened_at - night.started_at);
+    let mut said = format!(
+        "{}; it began at {}, known {known} later",
+        night.summary.trim_end_matches('.'),
+        utc(night.started_at)
+    );
+    if let Some(arithmetic) = &night.arithmetic {
+        said.push_str(&format!("; at its worst {arithmetic}"));
+    }
+    said.push_str("; ");
+    said.push_str(&told(night));
+    if let Some(resolved_at) = night.resolved_at {
+        said.push_str(&format!("; over at {}", utc(resolved_at)));
+    }
+    said.push('.');
+    said
+}
+
+fn told(night: &Night<'_>) -> String {
+    if night.notices.is_empty() {
+        let why = night.nobody.map(|why| format!(" ({why})")).unwrap_or_default();
+        return format!("nobody was told{why}");
+    }
+    let one = |notice: &NoticeStands<'_>| {
+        let channel = notice.channel;
+        match notice.state {
+            DeliveryState::Delivered => {
+                let took = notice.settled_at.unwrap_or(notice.made_at) - night.started_at;
+                format!("{channel} was told {} after it began", elapsed(took))
+            }
+            DeliveryState::Pending => match notice.last_error {
+                Some(error) => format!("{channel} is being told and failed so far ({error})"),
+                None => format!("{channel} is being told"),
+            },
+            DeliveryState::Dead => {
+                let error = notice.last_error.unwrap_or("it never took the notice");
+                format!("{channel} could not be told ({error})")
+            }
+            DeliveryState::Discarded | DeliveryState::Superseded => {
+                format!("{channel} need not be told any more")
+            }
+        }
+    };
+    night.notices.iter().map(one).collect::<Vec<_>>().join(", ")
+}
