@@ -374,6 +374,8 @@ CREATE TABLE incidents (
     PRIMARY KEY (organisation_id, id)
 );
 CREATE UNIQUE INDEX incidents_one_open ON incidents (organisation_id, subject_kind, subject_id) WHERE resolved_at IS NULL;
+CREATE INDEX incidents_unresolved ON incidents (organisation_id, id) WHERE resolved_at IS NULL;
+CREATE INDEX incidents_subject ON incidents (organisation_id, subject_kind, subject_id, id);
 CREATE INDEX incidents_started ON incidents (organisation_id, started_at);
 
 -- The timeline: every decision, with the evidence it was made on.

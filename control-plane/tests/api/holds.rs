@@ -138,6 +138,7 @@ async fn bad_ones_are_refused_by_field_and_leave_nothing() {
             (text, with(text, json!("a\nb"))),
             (text, with(text, json!("x".repeat(501)))),
             ("matchers", with("matchers", json!({}))),
+            ("matchers", with("matchers", json!([]))),
             ("matchers.monitors[0]", with("matchers", json!({ "monitors": ["A b"] }))),
             ("matchers.labels.team", with("matchers", json!({ "labels": { "team": "" } }))),
             ("matchers.team", with("matchers", json!({ "team": "x" }))),

@@ -61,6 +61,9 @@ async fn a_route_from_its_making_to_its_end() {
         assert_eq!((stored.name.as_str(), stored.matches.labels["team"].as_str()), ("far", "*"));
         drop(tx);
 
+        for bad in [json!({ "match": [] }), json!({ "match": null })] {
+            app.call(Method::PATCH, &path, &token, bad).await.expect(422).names("match");
+        }
         let taken = json!({ "name": "far", "channels": ["on-call"] });
         app.post("/api/v1/routes", &token, taken).await.expect(409).names("name");
         let refused = app.call(Method::DELETE, &channels, &token, Value::Null).await.expect(409);
@@ -110,6 +113,7 @@ async fn bad_routes_are_refused_by_field_and_leave_nothing() {
         (json!({ "name": "r", "channels": ["c", "nobody"] }), "channels[1]"),
         (json!({ "name": "r", "channels": ["c", "c"] }), "channels[1]"),
         (json!({ "name": "r", "channels": ["c"], "matches": {} }), "matches"),
+        (with(json!([])), "match"),
         (with(json!({ "region": ["eu"] })), "match.region"),
         (with(json!({ "scope": ["everywhere"] })), "match.scope[0]"),
         (with(json!({ "severity": "critical" })), "match.severity"),

@@ -79,6 +79,27 @@ pub struct Filter {
     pub until: Option<i64>,
 }
 
+/// The statement of [`page`], narrowed by a condition that an index can be chosen by:
+/// without one, a list of what is open would read everything that ever was.
+macro_rules! page {
+    ($narrowed:literal) => {
+        concat!(
+            "SELECT * FROM incidents WHERE organisation_id = $1 AND id < $2 AND ",
+            $narrowed,
+            " AND ($3 = 0 OR ($3 = 1 AND resolved_at IS NULL)
+                    OR ($3 = 2 AND resolved_at IS NOT NULL))
+                AND ($4 = '' OR (subject_kind = $4 AND subject_id = $5))
+                AND ($7 = '' OR state = $7)
+                AND ($8 = '' OR subject_kind = $8)
+                AND ($9 = '' OR scope = $9)
+                AND ($10 = '' OR severity = $10)
+                AND ($11 = $12 OR group_id = $11)
+                AND (resolved_at IS NULL OR resolved_at >= $13) AND started_at < $14
+            ORDER BY id DESC LIMIT $6"
+        )
+    };
+}
+
 /// A page of incidents, newest first by id (which rises with time), before `before`.
 pub async fn page(
     tx: &mut Tx,
@@ -87,16 +108,13 @@ pub async fn page(
     before: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<Incident>, StoreError> {
-    const SQL: &str = "SELECT * FROM incidents WHERE organisation_id = $1 AND id < $2
-            AND ($3 = 0 OR ($3 = 1 AND resolved_at IS NULL) OR ($3 = 2 AND resolved_at IS NOT NULL))
-            AND ($4 = '' OR (subject_kind = $4 AND subject_id = $5))
-            AND ($7 = '' OR state = $7)
-            AND ($8 = '' OR subject_kind = $8)
-            AND ($9 = '' OR scope = $9)
-            AND ($10 = '' OR severity = $10)
-            AND ($11 = $12 OR group_id = $11)
-            AND (resolved_at IS NULL OR resolved_at >= $13) AND started_at < $14
-        ORDER BY id DESC LIMIT $6";
+    let over = filter.state.map(|state| state == IncidentState::Resolved);
+    let sql = match filter.resolved.or(over) {
+        Some(false) => page!("resolved_at IS NULL"),
+        _ if filter.group.is_some() => page!("group_id = $11"),
+        _ if filter.subject.is_some() => page!("subject_kind = $4 AND subject_id = $5"),
+        _ => page!("TRUE"),
+    };
     let resolved: i64 = match filter.resolved {
         None => 0,
         Some(false) => 1,
@@ -118,7 +136,7 @@ pub async fn page(
         filter.since.unwrap_or(i64::MIN),
         filter.until.unwrap_or(i64::MAX),
     ]);
-    tx.fetch_all(SQL, values).await?.iter().map(read).collect()
+    tx.fetch_all(sql, values).await?.iter().map(read).collect()
 }
 
 /// One incident.

@@ -3,7 +3,7 @@
 use super::MaintenanceWindowView;
 use crate::api::create::{Begun, Create, CreateRequest};
 use crate::api::v1::holds::{MatchersBody, begins};
-use crate::api::{Api, Problem, Timestamp, input::JsonBody};
+use crate::api::{Api, Problem, Timestamp, input::JsonBody, input::object};
 use crate::auth::Editor;
 use crate::limits;
 use crate::store::maintenance_windows::{self, StoredWindow};
@@ -18,6 +18,7 @@ use serde::Deserialize;
 pub(super) struct NewMaintenanceWindow {
     /// What the work is.
     name: String,
+    #[serde(deserialize_with = "object")]
     matchers: MatchersBody,
     /// Now, if it is left out or in the past.
     #[serde(default)]

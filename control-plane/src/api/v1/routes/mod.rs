@@ -8,7 +8,7 @@ mod patch;
 mod put;
 mod test;
 
-use crate::api::{Api, Problem, Timestamp};
+use crate::api::{Api, Problem, Timestamp, input::object};
 use crate::store::routes::StoredRoute;
 use crate::store::{StoreError, Tx, channels};
 use hyperverge_control_core::correlation::Scope;
@@ -55,7 +55,7 @@ struct RouteBody {
     /// Slug: `a-z 0-9 -`, at most 63.
     #[schema(example = "payments")]
     name: String,
-    #[serde(rename = "match", default)]
+    #[serde(rename = "match", default, deserialize_with = "object")]
     matches: MatchBody,
     /// Channels by name.
     #[schema(example = json!(["payments-oncall"]))]

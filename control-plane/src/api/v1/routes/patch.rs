@@ -3,12 +3,12 @@
 use super::put::replace;
 use super::{MatchBody, RouteView};
 use crate::api::precondition::IfMatch;
-use crate::api::{Api, Problem, input::Id, input::JsonBody};
+use crate::api::{Api, Problem, input::Id, input::JsonBody, input::object};
 use crate::auth::Editor;
 use axum::extract::State;
 use axum::response::Response;
 use hyperverge_control_core::notification::route::Route;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 /// What is changed; what is left out stays.
 #[derive(Deserialize, utoipa::ToSchema)]
@@ -16,10 +16,15 @@ use serde::Deserialize;
 pub(super) struct RouteChange {
     name: Option<String>,
     /// As a whole.
-    #[serde(rename = "match")]
+    #[serde(rename = "match", default, deserialize_with = "some_object")]
     matches: Option<MatchBody>,
     /// As a whole.
     channels: Option<Vec<String>>,
+}
+
+/// `null` is no match: what is to be empty is written as such.
+fn some_object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<MatchBody>, D::Error> {
+    object(deserializer).map(Some)
 }
 
 /// Changes a route.

@@ -3,7 +3,7 @@
 use super::SilenceView;
 use crate::api::create::{Begun, Create, CreateRequest};
 use crate::api::v1::holds::{MatchersBody, begins};
-use crate::api::{Api, Problem, Timestamp, input::JsonBody};
+use crate::api::{Api, Problem, Timestamp, input::JsonBody, input::object};
 use crate::auth::Editor;
 use crate::limits;
 use crate::store::silences::{self, StoredSilence};
@@ -18,6 +18,7 @@ use serde::Deserialize;
 pub(super) struct NewSilence {
     /// Why, in words.
     comment: String,
+    #[serde(deserialize_with = "object")]
     matchers: MatchersBody,
     /// Now, if it is left out or in the past.
     #[serde(default)]
