@@ -126,12 +126,12 @@ async fn correlate(
         turns: state.turns.clone(),
         hold_until: state.hold_until,
     };
-    let Plan { change, hold_until } = plan(&input, now);
+    let Plan { change, hold_until, turn } = plan(&input, now);
     state.hold_until = hold_until;
-    let Some(change) = change else { return Ok(Turned::default()) };
-    if matches!(change.kind, EventKind::Opened | EventKind::Resolved) {
-        state.turns = flap::turned(&state.turns, now);
+    if let Some(turn) = turn {
+        state.turns = flap::turned(&state.turns, turn);
     }
+    let Some(change) = change else { return Ok(Turned::default()) };
     let subject = Subject { kind: SubjectKind::Monitor, id: subject_id, name };
     let evidence = serde_json::to_value(&input)
         .map_err(|error| StoreError::Column { column: "evidence", source: Box::new(error) })?;

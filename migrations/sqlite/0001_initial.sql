@@ -342,7 +342,7 @@ CREATE TABLE monitor_states (
     verdict         TEXT NOT NULL,             -- up degraded down unknown
     scope           TEXT,                      -- local regional global; null while nothing hurts
     since           BIGINT NOT NULL,
-    turns           TEXT NOT NULL DEFAULT '[]', -- JSON: when its incidents last opened or resolved, ms, the newest 32
+    turns           TEXT NOT NULL DEFAULT '[]', -- JSON: the newest 32 openings and resolutions of its incidents
     hold_until      BIGINT,                    -- a resolution is held till then because it flaps
     PRIMARY KEY (organisation_id, monitor_id)
 );

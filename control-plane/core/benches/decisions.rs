@@ -129,6 +129,7 @@ fn candidate(
         started_at: change.started_at,
         resolved: false,
         paged: false,
+        told_quietly: false,
         group: None,
         waiting: vec![paging::Waiting {
             event_number: 1,
@@ -156,7 +157,11 @@ fn watch(number: u128) -> vantage::Watch {
         network: Some("198.51.100.0/24".to_owned()),
         seats: REGIONS
             .iter()
-            .map(|region| vantage::Look { agent: (*region).to_owned(), fails: true, at: NOW })
+            .map(|region| vantage::Look {
+                agent: (*region).to_owned(),
+                failing_since: Some(NOW),
+                at: NOW,
+            })
             .collect(),
     }
 }
@@ -174,6 +179,7 @@ fn outage() -> usize {
         id: (*region).to_owned(),
         region_id: (*region).to_owned(),
         discredited_at: None,
+        assigned: true,
     });
     let fleet = vantage::Input {
         agents: agents.collect(),

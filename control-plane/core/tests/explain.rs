@@ -109,7 +109,7 @@ proptest! {
         let verdict = if paged { Verdict::Down } else { Verdict::Up };
         let mut asked = input(&states, is_open.then(|| open(verdict, scope, paged)));
         asked.flap = flap::Rule { changes: 4, within_ms: 1_800_000, settle_ms: 600_000 };
-        asked.turns = turns;
+        asked.turns = turns.into_iter().map(|at| flap::Turn { at, loud: true }).collect();
         asked.hold_until = hold;
         if let Some(change) = plan(&asked, NOW).change {
             let kept = evidence(&asked, &change);

@@ -4,7 +4,7 @@ use RegionState::{Degraded as G, Down as D, Unknown as U, Up as O};
 use hyperverge_control_core::correlation::{
     Evaluation, RegionState, RegionView, Scope, Verdict, evaluate,
 };
-use hyperverge_control_core::incident::flap::{Rule, turned};
+use hyperverge_control_core::incident::flap::Rule;
 use hyperverge_control_core::incident::{
     Change, Ending, EventKind, Input, Intent, Open, end, plan,
 };
@@ -169,9 +169,7 @@ fn a_flapping_monitor_resolves_when_it_has_settled() {
         hold_until = planned.hold_until;
         let Some(change) = planned.change else { continue };
         kinds.push(change.kind);
-        if matches!(change.kind, Opened | Resolved) {
-            turns = turned(&turns, now);
-        }
+        turns.extend(planned.turn);
         if change.kind != Held {
             open = apply(open.as_ref(), &change, now);
         }

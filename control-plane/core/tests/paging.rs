@@ -33,6 +33,7 @@ fn down(number: u128, host: &str) -> Candidate {
         started_at: NOW - 6_000,
         resolved: false,
         paged: false,
+        told_quietly: false,
         group: None,
         waiting: vec![waits(1, Opened, NOW)],
         traits: Traits { host: Some(host.to_owned()), ..Traits::default() },
@@ -80,6 +81,27 @@ fn a_shared_host_is_one_notice_and_the_not_yet_due_come_along() {
 fn beginnings_far_apart_share_nothing() {
     let old = Candidate { started_at: NOW - 900_000, ..down(1, "edge.example") };
     assert_eq!(decide(vec![old, down(2, "edge.example")]).sends.len(), 2);
+}
+
+#[test]
+fn an_old_incident_keeps_nobody_from_being_grouped() {
+    let old = Candidate {
+        paged: true,
+        waiting: Vec::new(),
+        started_at: NOW - 90_000_000,
+        ..down(1, "edge.example")
+    };
+    let plan = decide(vec![old, down(2, "edge.example"), down(3, "edge.example")]);
+    assert_eq!((plan.sends.len(), plan.forms.len()), (1, 1));
+    assert_eq!((plan.forms[0].lead, &plan.forms[0].members), (id(2), &vec![id(3)]));
+}
+
+#[test]
+fn who_was_told_alone_is_over_alone() {
+    let told =
+        |number| Candidate { paged: true, waiting: Vec::new(), ..down(number, "edge.example") };
+    let plan = decide(vec![told(1), told(2), down(3, "edge.example")]);
+    assert_eq!((plan.forms[0].lead, &plan.forms[0].members), (id(1), &vec![id(3)]));
 }
 
 #[test]
@@ -158,13 +180,18 @@ fn children_wait_for_their_parent_and_are_listed_with_it() {
         held.forms[0].summary,
         "monitor-1 is down, and with it 1 monitor that depends on it"
     );
-    let confirming = decide(vec![child(2, 1, ParentState::Confirming)]);
+    let confirming = decide(vec![child(2, 1, ParentState::Confirming { until: NOW + 9_000 })]);
     assert!(confirming.sends.is_empty() && confirming.holds[0].until <= NOW + 1_000);
     let back = child(2, 1, ParentState::Well { since: NOW - 1_000 });
     assert!(decide(vec![back]).sends.is_empty(), "it has not looked again yet");
     let still = child(2, 1, ParentState::Well { since: NOW - 70_000 });
     let still = Candidate { started_at: NOW - 100_000, group: None, ..still };
     assert_eq!(decide(vec![still]).sends.len(), 1, "released");
+    let flaps = Candidate {
+        started_at: NOW - 211_000,
+        ..child(2, 1, ParentState::Well { since: NOW - 1_000 })
+    };
+    assert_eq!(decide(vec![flaps]).sends.len(), 1, "the parent comes and goes");
     assert_eq!(decide(vec![child(2, 1, ParentState::Well { since: 0 })]).sends.len(), 1);
     assert_eq!(decide(vec![child(2, 1, ParentState::Unknown)]).sends.len(), 1);
 }
@@ -200,6 +227,14 @@ fn what_is_held_is_told_when_the_hold_ends_and_not_if_it_was_over_by_then() {
     };
     let plan = decide(vec![over.clone()]);
     assert_eq!((plan.sends.len(), plan.folds[0].events.len()), (0, 2));
+    // Who was told quietly before hears the end; a hold that is about to end changes nothing.
+    let quietly = decide(vec![Candidate { told_quietly: true, ..over.clone() }]);
+    assert!(quietly.sends[0].quiet && quietly.sends[0].kind == Resolved);
+    let almost = Candidate {
+        waiting: vec![waits(1, Opened, NOW + 2_000), waits(2, Resolved, NOW)],
+        ..over.clone()
+    };
+    assert_eq!(decide(vec![almost]).sends.len(), 0);
     let told = decide(vec![Candidate { hold: None, ..over.clone() }]);
     assert!(told.sends[0].opening_included && told.sends[0].kind == Resolved);
     // Whoever was told of the beginning hears the end, silence or not.
@@ -249,7 +284,7 @@ fn any_candidate() -> impl Strategy<Value = Candidate> {
             let state = [
                 ParentState::Unknown,
                 ParentState::Down,
-                ParentState::Confirming,
+                ParentState::Confirming { until: NOW + 5_000 },
                 ParentState::Well { since: NOW - 5_000 },
             ];
             let parents = state

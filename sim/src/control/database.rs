@@ -7,6 +7,7 @@ use crate::world::cast::{AgentIndex, MonitorIndex, RegionIndex};
 use hyperverge_agent_core::Lane;
 use hyperverge_control_core::assignment::Slots;
 use hyperverge_control_core::correlation::{Newest, RegionView, Scope, StateRow, Verdict};
+use hyperverge_control_core::incident::flap::Turn;
 use hyperverge_control_core::incident::{Severity, SubjectKind};
 use hyperverge_control_core::notification::NoticeKind;
 use hyperverge_control_core::paging::Cause;
@@ -57,7 +58,7 @@ pub struct MonitorState {
     pub scope: Option<Scope>,
     pub since: i64,
     /// When its incidents last opened or resolved.
-    pub turns: Vec<i64>,
+    pub turns: Vec<Turn>,
     /// Until when a resolution is held because it flaps.
     pub hold_until: Option<i64>,
 }

@@ -36,12 +36,11 @@ pub(super) fn evaluate(
         turns: state.turns.clone(),
         hold_until: state.hold_until,
     };
-    let Plan { change, hold_until } = plan(&input, now);
-    let turned = change.as_ref().map(|change| change.kind);
-    if matches!(turned, Some(EventKind::Opened | EventKind::Resolved)) {
-        state.turns = flap::turned(&state.turns, now);
+    let Plan { change, hold_until, turn } = plan(&input, now);
+    if let Some(turn) = turn {
+        state.turns = flap::turned(&state.turns, turn);
     }
-    if turned.is_some() || state.hold_until != hold_until {
+    if turn.is_some() || state.hold_until != hold_until {
         state.hold_until = hold_until;
         db.monitor_states.put(monitor, state);
     }

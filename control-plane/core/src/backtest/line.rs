@@ -16,7 +16,7 @@ pub(super) struct Line {
     name: String,
     labels: BTreeMap<String, String>,
     /// When incidents opened or resolved.
-    turns: Vec<i64>,
+    turns: Vec<flap::Turn>,
     /// Until when a resolution is held.
     hold_until: Option<i64>,
     /// The newest vote's.
@@ -80,8 +80,11 @@ impl Line {
             turns: self.turns.clone(),
             hold_until: self.hold_until,
         };
-        let Plan { change, hold_until } = plan(&input, now);
+        let Plan { change, hold_until, turn } = plan(&input, now);
         self.hold_until = hold_until;
+        if let Some(turn) = turn {
+            self.turns = flap::turned(&self.turns, turn);
+        }
         if let Some(change) = change {
             self.apply(change, first_hurt, now);
         }
@@ -130,6 +133,7 @@ impl Line {
             started_at: incident.open.started_at,
             resolved,
             paged: incident.open.paged,
+            told_quietly: incident.open.told_quietly,
             group: None,
             waiting: incident.waiting.clone(),
             traits: Traits::default(),
@@ -145,9 +149,6 @@ impl Line {
     }
 
     fn apply(&mut self, change: Change, first_hurt: Option<i64>, now: i64) {
-        if matches!(change.kind, EventKind::Opened | EventKind::Resolved) {
-            self.turns = flap::turned(&self.turns, now);
-        }
         if change.kind == EventKind::Opened {
             self.incidents.push(Incident::opened(&change, now));
         }

@@ -1,7 +1,8 @@
 //! Flapping: an incident that keeps coming back is one incident.
 //!
 //! Each opening and each resolution of a monitor's incident is a turn. When a
-//! resolution would be one turn too many within the policy's window, it is held:
+//! resolution would be one turn too many within the policy's window, it is held
+//! (turns below the quorum count for what people were not paged for only):
 //! the incident stays open, nobody is told anything, and only after the target
 //! was well for `settle` without a break does it resolve, with one notice. So a
 //! target that flaps for a day costs its people a handful of notices.
@@ -11,6 +12,14 @@ use serde::{Deserialize, Serialize};
 
 /// Turns that are remembered; as many as a policy can ask for.
 pub const TURNS: usize = 32;
+
+/// An opening or a resolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    pub at: i64,
+    /// With a quorum: people were told, or were to be.
+    pub loud: bool,
+}
 
 /// A policy's rule, in numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,36 +37,53 @@ impl Rule {
         Self { changes: flap.changes, within_ms: ms(flap.within.0), settle_ms: ms(flap.settle.0) }
     }
 
-    /// Whether one more turn at `now`, after `turns`, is flapping.
-    pub fn flaps(self, turns: &[i64], now: i64) -> bool {
-        let recent = turns.iter().filter(|at| now - **at <= self.within_ms).count();
-        self.changes > 0 && recent + 1 >= self.changes as usize
+    /// Whether `next`, after `turns`, is one too many.
+    pub fn flaps(self, turns: &[Turn], next: Turn) -> bool {
+        let counts = |turn: &&Turn| {
+            (turn.loud || !next.loud) && (0..=self.within_ms).contains(&(next.at - turn.at))
+        };
+        self.changes > 0 && turns.iter().filter(counts).count() + 1 >= self.changes as usize
     }
 }
 
-/// `turns` with one more at `now`; the oldest are forgotten.
-pub fn turned(turns: &[i64], now: i64) -> Vec<i64> {
+/// `turns` with one more; the oldest are forgotten.
+pub fn turned(turns: &[Turn], next: Turn) -> Vec<Turn> {
     let kept = turns.len().saturating_sub(TURNS - 1);
-    turns[kept..].iter().copied().chain([now]).collect()
+    turns[kept..].iter().copied().chain([next]).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn turns(at: &[i64]) -> Vec<Turn> {
+        at.iter().map(|at| Turn { at: *at, loud: true }).collect()
+    }
+
     #[test]
     fn the_fourth_turn_within_the_window_is_flapping() {
         let rule = Rule { changes: 4, within_ms: 1_000, settle_ms: 0 };
-        assert!(!rule.flaps(&[100, 200], 300));
-        assert!(rule.flaps(&[100, 200, 300], 400));
-        assert!(rule.flaps(&[100, 200, 300], 1_100));
-        assert!(!rule.flaps(&[100, 200, 300], 1_101));
-        assert!(!Rule { changes: 0, ..rule }.flaps(&[1; 30], 2));
+        let flaps = |at: &[i64], now| rule.flaps(&turns(at), Turn { at: now, loud: true });
+        assert!(!flaps(&[100, 200], 300));
+        assert!(flaps(&[100, 200, 300], 400));
+        assert!(flaps(&[100, 200, 300], 1_100));
+        assert!(!flaps(&[100, 200, 300], 1_101));
+        let never = Rule { changes: 0, ..rule };
+        assert!(!never.flaps(&turns(&[1; 30]), Turn { at: 2, loud: true }));
+    }
+
+    #[test]
+    fn what_nobody_was_paged_for_makes_no_page_flap() {
+        let rule = Rule { changes: 4, within_ms: 1_000, settle_ms: 0 };
+        let mut turns = turns(&[100, 200, 300]);
+        turns[0].loud = false;
+        assert!(!rule.flaps(&turns, Turn { at: 400, loud: true }));
+        assert!(rule.flaps(&turns, Turn { at: 400, loud: false }));
     }
 
     #[test]
     fn only_the_newest_turns_are_remembered() {
-        let turns = (0..100).fold(Vec::new(), |turns, now| turned(&turns, now));
-        assert_eq!(turns, (68..100).collect::<Vec<i64>>());
+        let all = (0..100).fold(Vec::new(), |all, at| turned(&all, Turn { at, loud: true }));
+        assert_eq!(all, turns(&(68..100).collect::<Vec<i64>>()));
     }
 }

@@ -114,7 +114,7 @@ pub struct Input {
     pub flap: flap::Rule,
     /// When incidents of this monitor last opened or resolved, the oldest first.
     #[serde(default)]
-    pub turns: Vec<i64>,
+    pub turns: Vec<flap::Turn>,
     /// Until when a resolution is held because the monitor flaps.
     #[serde(default)]
     pub hold_until: Option<i64>,
@@ -126,6 +126,9 @@ pub struct Plan {
     pub change: Option<Change>,
     /// The new [`Input::hold_until`]; look again then.
     pub hold_until: Option<i64>,
+    /// To be added to [`Input::turns`].
+    #[serde(default)]
+    pub turn: Option<flap::Turn>,
 }
 
 /// The incident that is open, as far as a change depends on it.

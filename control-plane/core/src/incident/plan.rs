@@ -1,7 +1,7 @@
 //! The planner of a monitor's incident.
 
 use super::severity::severity;
-use super::{Change, EventKind, Input, Intent, Open, Plan, sentence};
+use super::{Change, EventKind, Input, Intent, Open, Plan, flap, sentence};
 use crate::correlation::{DISCREDITED, Evaluation, RegionState, RegionView, Scope, Verdict};
 use crate::notification::NoticeKind;
 use hyperverge_protocol::monitor::MonitorSpec;
@@ -14,14 +14,20 @@ const REWORD_AFTER_MS: i64 = 60_000;
 
 /// What the evaluation changes at `now`.
 pub fn plan(input: &Input, now: i64) -> Plan {
+    let (change, hold_until) = change_of(input, now);
+    let turn = change.as_ref().and_then(|change| turn(input, change, now));
+    Plan { change, hold_until, turn }
+}
+
+fn change_of(input: &Input, now: i64) -> (Option<Change>, Option<i64>) {
     let evaluation = &input.evaluation;
     let Some(open) = &input.open else {
         let opens = evaluation.verdict != Verdict::Unknown && hurts(evaluation);
-        return Plan { change: opens.then(|| opened(input, now)), hold_until: None };
+        return (opens.then(|| opened(input, now)), None);
     };
     if evaluation.verdict == Verdict::Unknown {
-        let withdrawn = rests_on_nothing(open, evaluation).then(|| withdrawn(input, open));
-        return Plan { change: withdrawn, hold_until: input.hold_until };
+        let withdrawn = rests_on_nothing(open, evaluation).then(|| withdrawn(input, open, now));
+        return (withdrawn, input.hold_until);
     }
     if !hurts(evaluation) {
         return well(input, open, now);
@@ -32,26 +38,42 @@ pub fn plan(input: &Input, now: i64) -> Plan {
         Ordering::Less => Some(EventKind::Narrowed),
         Ordering::Equal => changed(open, evaluation, now).then_some(EventKind::Changed),
     };
-    Plan { change: kind.map(|kind| altered(input, open, kind, now)), hold_until: None }
+    (kind.map(|kind| altered(input, open, kind, now)), None)
+}
+
+/// The turn that a change is. One that becomes loud later opens loudly then.
+fn turn(input: &Input, change: &Change, now: i64) -> Option<flap::Turn> {
+    let opens = change.intent.filter(|intent| intent.kind == NoticeKind::Opened);
+    let loud = match change.kind {
+        EventKind::Resolved => {
+            input.open.as_ref().is_some_and(|open| open.paged || open.opening_waits)
+        }
+        _ => !opens?.quiet,
+    };
+    Some(flap::Turn { at: now, loud })
 }
 
 /// Nothing hurts any more: it is over, unless it flaps.
-fn well(input: &Input, open: &Open, now: i64) -> Plan {
+fn well(input: &Input, open: &Open, now: i64) -> (Option<Change>, Option<i64>) {
     let evaluation = &input.evaluation;
-    let holds = match input.hold_until {
-        Some(until) => now < until,
-        None => input.flap.flaps(&input.turns, now),
+    let loud = open.paged || open.opening_waits;
+    let latest = now.saturating_add(input.flap.settle_ms);
+    let until = match input.hold_until {
+        // Never longer than from now, should the clock have been set back.
+        Some(until) => Some(until.min(latest)).filter(|until| now < *until),
+        None => {
+            let next = flap::Turn { at: now, loud };
+            input.flap.flaps(&input.turns, next).then_some(latest)
+        }
     };
-    if holds {
-        let until = input.hold_until.unwrap_or(now.saturating_add(input.flap.settle_ms));
-        let change = input.hold_until.is_none().then(|| held(input, open));
-        return Plan { change, hold_until: Some(until) };
+    if until.is_some() {
+        return (input.hold_until.is_none().then(|| held(input, open)), until);
     }
     let why = format!("the verdict is up and no region is down: {}", evaluation.arithmetic());
     let summary = sentence::recovered(&input.name, open, now);
     let regions = evaluation.regions.clone();
     let over = resolved(open, &input.labels, summary, why, now);
-    Plan { change: Some(Change { regions, ..over }), hold_until: None }
+    (Some(Change { regions, ..over }), None)
 }
 
 /// The resolution is held; everything else stays as it is.
@@ -82,13 +104,17 @@ fn held(input: &Input, open: &Open) -> Change {
     }
 }
 
-/// Whether nobody was paged and nobody but an agent at fault says that it hurts.
+/// Whether nobody was paged, and only agents that are at fault say that it hurts.
 fn rests_on_nothing(open: &Open, evaluation: &Evaluation) -> bool {
-    let discredited = |region: &RegionView| region.reason.as_deref() == Some(DISCREDITED);
-    !open.paged && evaluation.down == 0 && evaluation.regions.iter().any(discredited)
+    let discredited = |name: &str| {
+        let mut regions = evaluation.regions.iter();
+        regions.any(|now| now.region == name && now.reason.as_deref() == Some(DISCREDITED))
+    };
+    let mut hurt = hurting(&open.regions).map(|(name, _)| name).peekable();
+    !open.paged && evaluation.down == 0 && hurt.peek().is_some() && hurt.all(discredited)
 }
 
-fn withdrawn(input: &Input, open: &Open) -> Change {
+fn withdrawn(input: &Input, open: &Open, now: i64) -> Change {
     let name = &input.name;
     Change {
         kind: EventKind::Resolved,
@@ -99,7 +125,11 @@ fn withdrawn(input: &Input, open: &Open) -> Change {
         summary: format!("{name} was seen failing only by an agent that is itself at fault"),
         started_at: open.started_at,
         regions: input.evaluation.regions.clone(),
-        intent: None,
+        intent: open.told_quietly.then_some(Intent {
+            kind: NoticeKind::Resolved,
+            due_at: now,
+            quiet: true,
+        }),
         reasons: vec![
             "withdrawn: the vote it rested on does not count".to_owned(),
             input.evaluation.arithmetic(),
@@ -164,7 +194,9 @@ fn opened(input: &Input, now: i64) -> Change {
 
 fn altered(input: &Input, open: &Open, kind: EventKind, now: i64) -> Change {
     let evaluation = &input.evaluation;
-    let everywhere = evaluation.scope == Some(Scope::Global);
+    // A region that only fell silent hurts nobody more.
+    let grew = hurting(&evaluation.regions).count() > hurting(&open.regions).count();
+    let everywhere = evaluation.scope == Some(Scope::Global) && grew;
     let told_everywhere = open.widest_down == Some(Scope::Global);
     let (intent, held) = if evaluation.verdict != Verdict::Down {
         (None, "below the quorum nobody is paged")

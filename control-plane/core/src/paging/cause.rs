@@ -108,15 +108,17 @@ pub(super) fn clusters(input: &Input, pool: &[usize]) -> Vec<Cluster> {
     }
     by_cause.retain(|cause, members| {
         members.sort_by_key(|position| began(&input.candidates[*position]));
-        members.len() >= cause.least() && is_telling(input, cause, members.len())
+        members.len() >= cause.least()
     });
     let mut clusters = Vec::new();
-    let mut taken = BTreeSet::new();
+    let mut taken: BTreeSet<usize> = BTreeSet::new();
     loop {
         let best = by_cause
             .iter()
-            .map(|(cause, members)| (cause, run(input, members, &taken)))
-            .filter(|(cause, members)| members.len() >= cause.least())
+            .map(|(cause, members)| (cause, run(input, cause, members)))
+            .filter(|(cause, members)| {
+                members.len() >= cause.least() && is_telling(input, cause, members.len())
+            })
             .max_by(|(a, left), (b, right)| left.len().cmp(&right.len()).then_with(|| b.cmp(a)));
         let Some((cause, members)) = best else { return clusters };
         let cause = cause.clone();
@@ -129,16 +131,18 @@ pub(super) fn clusters(input: &Input, pool: &[usize]) -> Vec<Cluster> {
     }
 }
 
-/// The free members that began together with the first free one.
-fn run(input: &Input, members: &[usize], taken: &BTreeSet<usize>) -> Vec<usize> {
-    let mut free = members.iter().copied().filter(|member| !taken.contains(member));
-    let Some(first) = free.next() else { return Vec::new() };
-    let start = |position: usize| {
-        let candidate = &input.candidates[position];
+/// The earliest members, in their order, that are enough and began together. What
+/// began long before them is none of theirs.
+fn run(input: &Input, cause: &Cause, members: &[usize]) -> Vec<usize> {
+    let start = |position: &usize| {
+        let candidate = &input.candidates[*position];
         (candidate.started_at, candidate.interval_ms)
     };
-    let near = free.filter(|member| together(start(first), start(*member)));
-    [first].into_iter().chain(near).collect()
+    let runs = members.iter().enumerate().map(|(index, first)| {
+        let near = members[index..].iter().filter(|one| together(start(first), start(one)));
+        near.copied().collect::<Vec<_>>()
+    });
+    runs.into_iter().find(|run| run.len() >= cause.least()).unwrap_or_default()
 }
 
 /// Whether so many failing of all that share it point there. A network or region of

@@ -70,10 +70,10 @@ impl<'a> Planner<'a> {
     }
 
     fn widens(&mut self, candidate: &Candidate, event: i64) {
-        let group = self.group_of(candidate);
-        let told =
-            group.is_some_and(|group| group.told_global || group.lead != candidate.incident_id);
-        if told {
+        let group = self.group_of(candidate).filter(|group| !group.quiet);
+        // A group is told through its lead, and of everywhere once.
+        let speaks = |group: &Group| group.lead == candidate.incident_id && !group.told_global;
+        if !group.is_none_or(speaks) {
             return self.fold(candidate, "its group was told as much already");
         }
         let group = group.map(|group| GroupRef::Known(group.id));
@@ -84,6 +84,10 @@ impl<'a> Planner<'a> {
         let Some(group) = self.group_of(candidate) else {
             return self.send_as(candidate, event, NoticeKind::Resolved, (false, quiet), None);
         };
+        // Who was paged beside a quiet group hears the end by itself.
+        if group.quiet && !quiet {
+            return self.send(candidate, event, NoticeKind::Resolved, false, None);
+        }
         if group.lead != candidate.incident_id {
             return self.fold(candidate, "told when the whole group is over");
         }
@@ -137,7 +141,7 @@ impl<'a> Planner<'a> {
             if self.group_of(candidate).is_some_and(|group| group.lead != candidate.incident_id) {
                 self.plan.leaves.push(candidate.incident_id);
             }
-            match self.open_group_for(candidate, quiet) {
+            match self.open_group_for(candidate, quiet).filter(|id| candidate.group != Some(*id)) {
                 Some(group) => self.join(candidate, GroupRef::Known(group)),
                 None => pool.push(*position),
             }
@@ -181,7 +185,8 @@ impl<'a> Planner<'a> {
         let alone = candidates.filter(move |(position, candidate)| {
             let told = candidate.paged && !candidate.resolved && candidate.waiting.is_empty();
             let soon = self.stages[*position] == Stage::OpensSoon;
-            !quiet && (told || soon) && self.group_of(candidate).is_none()
+            let free = self.group_of(candidate).is_none_or(|group| group.quiet);
+            !quiet && (told || soon) && free
         });
         alone.map(|(position, _)| position)
     }
@@ -202,8 +207,9 @@ impl<'a> Planner<'a> {
             let kind = if over { NoticeKind::Resolved } else { NoticeKind::Opened };
             self.send_as(lead, event, kind, (over, quiet), Some(group));
         }
-        let others: Vec<&Candidate> =
-            all().filter(|(position, _)| *position != lead_position).map(|(_, one)| one).collect();
+        // Who was told by itself is over by itself.
+        let others = all().filter(|(position, one)| *position != lead_position && !one.paged);
+        let others: Vec<&Candidate> = others.map(|(_, one)| one).collect();
         let held = self.held_by(members);
         self.plan.forms.push(Form {
             cause: cause.clone(),

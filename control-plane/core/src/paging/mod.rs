@@ -66,6 +66,8 @@ pub struct Candidate {
     pub resolved: bool,
     /// People were told of its beginning, with a quorum: by itself or by its group.
     pub paged: bool,
+    /// Routes were told of it below the quorum.
+    pub told_quietly: bool,
     /// Its group, while that is open.
     pub group: Option<Uuid>,
     /// In the order of events.
@@ -120,7 +122,8 @@ pub struct Group {
     pub quiet: bool,
     /// People know that it hurts everywhere.
     pub told_global: bool,
-    /// Members that are not over.
+    /// Members that were told, by themselves or with the group, and are not over. Those
+    /// that are only listed, because they depend on others, are not among them.
     pub unresolved: u32,
 }
 

@@ -2,7 +2,8 @@
 //!
 //! While a parent is down its children tell nobody: what they would say follows
 //! from it. When the parent is back, a child has as long as it takes to look again;
-//! what is still down then is told. A parent whose failure is just being confirmed
+//! what is still down then is told, and what outlasts that three times is told
+//! though the parent keeps coming and going. A parent whose failure is just being confirmed
 //! holds too, so that it comes first; one of which nothing is known does not, since
 //! trouble of ours hides nothing. Monitors that depend on each other in a circle
 //! hold only those that began later.
@@ -19,17 +20,19 @@ pub struct Parent {
     pub state: ParentState,
 }
 
+/// After how many times [`Candidate::recheck_ms`] a parent that is back holds no more.
+const PATIENCE: i64 = 3;
+
 /// How a parent is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParentState {
-    /// Not down, since then.
-    Well {
-        since: i64,
-    },
+    /// Not down; `since`: when it last came back from being down, or 0.
+    Well { since: i64 },
+    /// Its incident is open with a quorum, or was when votes ceased to be fresh.
     Down,
-    /// A burst is under way, or its streak of failures has begun.
-    Confirming,
+    /// A burst is under way, which ends by then.
+    Confirming { until: i64 },
     /// Nothing is known of it.
     Unknown,
 }
@@ -79,16 +82,19 @@ impl<'a> Graph<'a> {
                 why: format!("it depends on {name}, which is down"),
                 down: Some(name),
             }),
-            ParentState::Confirming if self.comes_first(child, name) => None,
-            ParentState::Confirming => Some(HeldByParent {
-                until: now.saturating_add(1_000),
+            ParentState::Confirming { until } if now >= until => None,
+            ParentState::Confirming { .. } if self.comes_first(child, name) => None,
+            ParentState::Confirming { until } => Some(HeldByParent {
+                until: now.saturating_add(1_000).min(until),
                 why: format!("it depends on {name}, whose own failure is being confirmed"),
                 down: None,
             }),
             ParentState::Well { since } => {
                 let known_at = since.saturating_add(child.recheck_ms);
                 let fell_together = since > child.started_at;
-                (fell_together && now < known_at).then(|| HeldByParent {
+                let patience = child.recheck_ms.saturating_mul(PATIENCE);
+                let patient = now - child.started_at <= patience;
+                (fell_together && patient && now < known_at).then(|| HeldByParent {
                     until: known_at.min(until),
                     why: format!("{name}, which it depends on, has just come back"),
                     down: None,

@@ -61,6 +61,7 @@ pub(super) fn stage<'a>(candidate: &'a Candidate, graph: &Graph<'a>, now: i64) -
     if let Some(widened) = find(NoticeKind::Widened, false) {
         return match held(candidate, now) {
             _ if widened.due_at > now => Stage::Rests,
+            _ if candidate.verdict == Verdict::Unknown => not_fresh(now),
             _ if candidate.verdict != Verdict::Down => Stage::Done { why: QUORUM_ENDED },
             Some(stage) => stage,
             None => Stage::Widens { event: widened.event_number },
@@ -81,9 +82,6 @@ fn opens<'a>(
 ) -> Stage<'a> {
     let due = opening.due_at <= now;
     let over = ended.is_some() || candidate.resolved;
-    if over && !due {
-        return Stage::Rests;
-    }
     let holds = || {
         let by_parent = graph.holds(candidate, now);
         let by_parent =
@@ -91,21 +89,18 @@ fn opens<'a>(
         by_parent.or_else(|| held(candidate, now))
     };
     if over {
-        return match (holds(), ended) {
+        let loud = ended.filter(|ended| !ended.quiet);
+        return match (holds(), loud) {
+            (None, Some(_)) if !due => Stage::Rests,
             (None, Some(ended)) => {
                 Stage::Opens { event: ended.event_number, quiet: false, over: true }
             }
-            (Some(_), _) => Stage::Done { why: "it was over while it was held" },
-            (None, None) => Stage::Done { why: "it was withdrawn before it was due" },
+            (held, _) => untold(candidate, ended, held.is_some()),
         };
     }
     let stage = match candidate.verdict {
         Verdict::Down => holds(),
-        Verdict::Unknown if candidate.subject == SubjectKind::Monitor => Some(Stage::Held {
-            until: now.saturating_add(1_000),
-            why: "the votes it rests on are not fresh any more".to_owned(),
-            down: None,
-        }),
+        Verdict::Unknown if candidate.subject == SubjectKind::Monitor => Some(not_fresh(now)),
         _ => Some(Stage::Done { why: QUORUM_ENDED }),
     };
     match stage {
@@ -113,6 +108,15 @@ fn opens<'a>(
         None => Stage::OpensSoon,
         Some(_) if !due => Stage::Rests,
         Some(stage) => stage,
+    }
+}
+
+/// What people were not told of and need not be; who was told quietly hears the end.
+fn untold(candidate: &Candidate, ended: Option<&Waiting>, held: bool) -> Stage<'static> {
+    match ended.filter(|_| candidate.told_quietly) {
+        Some(ended) => Stage::Ends { event: ended.event_number, quiet: true },
+        None if held => Stage::Done { why: "it was over while it was held" },
+        None => Stage::Done { why: "it was withdrawn before it was due" },
     }
 }
 
@@ -128,6 +132,14 @@ fn quietly(candidate: &Candidate, opening: Waiting, now: i64) -> Stage<'static> 
         quiet: true,
         over: false,
     })
+}
+
+fn not_fresh(now: i64) -> Stage<'static> {
+    Stage::Held {
+        until: now.saturating_add(1_000),
+        why: "the votes it rests on are not fresh any more".to_owned(),
+        down: None,
+    }
 }
 
 fn held(candidate: &Candidate, now: i64) -> Option<Stage<'static>> {

@@ -9,6 +9,7 @@ mod seats;
 use super::{Row, StoreError, Tx, json_text};
 use crate::params;
 use hyperverge_control_core::correlation::{BurstMark, Scope, StateRow, Verdict};
+use hyperverge_control_core::incident::flap::Turn;
 use uuid::Uuid;
 
 pub(in crate::store) use overview::phases;
@@ -26,7 +27,7 @@ pub struct MonitorState {
     pub scope: Option<Scope>,
     pub since: i64,
     /// When its incidents last opened or resolved, the oldest first.
-    pub turns: Vec<i64>,
+    pub turns: Vec<Turn>,
     /// A resolution is held till then because it flaps.
     pub hold_until: Option<i64>,
 }

@@ -1,0 +1,210 @@
+//! Vantage faults: an agent that fails what others see healthy is itself at fault.
+//!
+//! An agent whose name server or uplink breaks sees every target fail at once.
+//! Quorums keep that from paging anybody where several regions look, but not with
+//! `quorum: any`, and hundreds of local incidents tell nobody what is wrong. So
+//! agents are compared with each other: one that fails many *unrelated* targets
+//! which others see well loses its vote, and that is one incident about it.
+//!
+//! Two measures, so that both the sudden break and the partial one are found: of
+//! the newest looks, however few, nearly all fail and began to fail just now; or of
+//! all it watches at least half fails. Its failures are *contradicted* only where
+//! more trusted others see the target well than failing. Targets are unrelated when
+//! neither network nor site is shared: one provider's outage, seen from one region,
+//! is that provider's and not the agent's.
+//!
+//! What others saw of a target may be older than its outage. So nobody is at fault
+//! while the others' own newest looks fail too: then it is the world that breaks.
+//!
+//! It votes again on evidence only: when at most a quarter of what it looked at
+//! since then is contradicted. An agent that is at fault is no witness about others.
+
+mod compare;
+
+use crate::incident::SubjectKind;
+use compare::{Comparison, Seen, unrelated};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What counts as looked at just now, ms.
+pub const SUDDEN_MS: i64 = 15_000;
+/// Unrelated targets that must fail; fewer may be chance.
+pub const UNRELATED: usize = 3;
+/// How recently a failure must have begun to be part of a sudden break, ms.
+pub const FRESH_MS: i64 = 120_000;
+/// How long trust stays lost at least, ms.
+pub const HOLD_MS: i64 = 60_000;
+
+/// Everything an organisation's agents are compared by.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Input {
+    pub agents: Vec<Agent>,
+    pub watches: Vec<Watch>,
+    /// Subjects (kind and id) whose vantage incident is open.
+    pub open: BTreeSet<(SubjectKind, String)>,
+}
+
+/// An agent that is enrolled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    pub id: String,
+    pub region_id: String,
+    pub discredited_at: Option<i64>,
+    /// Whether it has anything to look at.
+    pub assigned: bool,
+}
+
+/// A monitor and what each seat's agent sees of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The target's host, lower case.
+    pub host: String,
+    /// The network it was last reached in (/24 or /48), if that is known.
+    pub network: Option<String>,
+    pub seats: Vec<Look>,
+}
+
+/// What one agent last saw of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Look {
+    pub agent: String,
+    /// When the failures began whose newest it is; `None`: it is well. An
+    /// observation that casts no vote is no look.
+    pub failing_since: Option<i64>,
+    pub at: i64,
+}
+
+/// What changes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Agents that lose their vote.
+    pub lose: Vec<String>,
+    /// Agents that vote again.
+    pub regain: Vec<String>,
+    /// Incidents to open.
+    pub open: Vec<Fault>,
+    /// Incidents to resolve.
+    pub close: Vec<(SubjectKind, String)>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self == &Self::default()
+    }
+}
+
+/// Why an agent, or all agents of a region, are not believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    pub subject: SubjectKind,
+    pub id: String,
+    /// Monitors it fails and others see well.
+    pub contradicted: u32,
+    /// Monitors of it that others look at too.
+    pub compared: u32,
+    /// Of the contradicted, how many targets have nothing in common.
+    pub unrelated: u32,
+    /// When the first of the contradicted looks was made.
+    pub since: Option<i64>,
+}
+
+impl Fault {
+    /// What is wrong, after the subject's name.
+    pub fn sentence(&self) -> String {
+        let whose = match self.subject {
+            SubjectKind::Region => "as a whole fails",
+            SubjectKind::Agent | SubjectKind::Monitor => "fails",
+        };
+        let count = self.contradicted;
+        format!("{whose} {count} monitors that other regions see well; the fault is its own")
+    }
+
+    /// The comparison.
+    pub fn arithmetic(&self) -> String {
+        format!(
+            "{} of {} monitors that others look at too fail here only, {} of them unrelated",
+            self.contradicted, self.compared, self.unrelated
+        )
+    }
+}
+
+/// Compares the agents at `now`.
+pub fn plan(input: &Input, now: i64) -> Plan {
+    let mut plan = Plan::default();
+    let mut trusted: BTreeSet<&str> = input
+        .agents
+        .iter()
+        .filter(|agent| agent.discredited_at.is_none())
+        .map(|agent| agent.id.as_str())
+        .collect();
+    let first = Comparison::new(input, &trusted, now);
+    for agent in input.agents.iter().filter(|agent| agent.discredited_at.is_none()) {
+        if first.is_faulty(&agent.id) {
+            plan.lose.push(agent.id.clone());
+            trusted.remove(agent.id.as_str());
+        }
+    }
+    // Who just lost it is no witness any more.
+    let then = Comparison::new(input, &trusted, now);
+    for agent in &input.agents {
+        let Some(at) = agent.discredited_at else { continue };
+        if now - at >= HOLD_MS && (!agent.assigned || then.is_well(&agent.id, at)) {
+            plan.regain.push(agent.id.clone());
+        }
+    }
+    let faulty = input
+        .agents
+        .iter()
+        .filter(|agent| agent.discredited_at.is_some() || plan.lose.contains(&agent.id))
+        .filter(|agent| !plan.regain.contains(&agent.id))
+        .map(|agent| agent.id.as_str());
+    let wanted = subjects(input, &faulty.collect());
+    let missing = wanted.iter().filter(|subject| !input.open.contains(*subject));
+    plan.open = missing.map(|subject| fault(input, subject, &first)).collect();
+    plan.close = input.open.difference(&wanted).cloned().collect();
+    plan
+}
+
+/// What incidents there should be: one for each faulty agent, or one for a region of
+/// several agents that broke together. What is told of an agent stays the agent's.
+fn subjects(input: &Input, faulty: &BTreeSet<&str>) -> BTreeSet<(SubjectKind, String)> {
+    let mut regions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for agent in &input.agents {
+        regions.entry(&agent.region_id).or_default().push(&agent.id);
+    }
+    let mut wanted = BTreeSet::new();
+    for (region, agents) in regions {
+        let told = |agent: &&str| input.open.contains(&(SubjectKind::Agent, (*agent).to_owned()));
+        let together = agents.iter().all(|agent| faulty.contains(agent) && !told(&agent));
+        if agents.len() > 1 && together {
+            wanted.insert((SubjectKind::Region, region.to_owned()));
+        } else {
+            let faulty = agents.into_iter().filter(|agent| faulty.contains(agent));
+            wanted.extend(faulty.map(|agent| (SubjectKind::Agent, agent.to_owned())));
+        }
+    }
+    wanted
+}
+
+fn fault(input: &Input, (subject, id): &(SubjectKind, String), seen: &Comparison<'_>) -> Fault {
+    let members = input.agents.iter().filter(|agent| match subject {
+        SubjectKind::Region => agent.region_id == *id,
+        SubjectKind::Agent | SubjectKind::Monitor => agent.id == *id,
+    });
+    let tallies: Vec<_> = members.filter_map(|agent| seen.0.get(agent.id.as_str())).collect();
+    let contradicted: Vec<&Seen<'_>> = tallies
+        .iter()
+        .flat_map(|tally| tally.compared())
+        .filter(|seen| seen.contradicted)
+        .collect();
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Fault {
+        subject: *subject,
+        id: id.clone(),
+        contradicted: count(contradicted.len()),
+        compared: count(tallies.iter().map(|tally| tally.compared().count()).sum()),
+        unrelated: count(unrelated(contradicted.iter().map(|seen| seen.watch))),
+        since: contradicted.iter().filter_map(|seen| seen.look.failing_since).min(),
+    }
+}

@@ -1,0 +1,139 @@
+//! Which agents are at fault themselves.
+
+use hyperverge_control_core::incident::SubjectKind;
+use hyperverge_control_core::vantage::{Agent, FRESH_MS, HOLD_MS, Input, Look, Plan, Watch, plan};
+use std::collections::BTreeSet;
+
+const NOW: i64 = 1_000_000;
+
+/// Ten sites seen by three agents; `fails` says which agent fails which site. One
+/// look every four seconds, the first site's the newest, everybody's at once.
+fn input(fails: impl Fn(usize, usize) -> bool) -> Input {
+    let agents = ["a", "b", "c"];
+    let at = |site: usize| NOW - i64::try_from(site).unwrap() * 4_000;
+    let look = |agent: usize, site: usize| Look {
+        agent: agents[agent].to_owned(),
+        failing_since: fails(agent, site).then_some(at(site)),
+        at: at(site),
+    };
+    Input {
+        agents: agents.iter().map(|id| trusted(id, &format!("region-{id}"))).collect(),
+        watches: (0..10)
+            .map(|site| Watch {
+                host: format!("www.site-{site}.example"),
+                network: None,
+                seats: (0..agents.len()).map(|agent| look(agent, site)).collect(),
+            })
+            .collect(),
+        open: BTreeSet::new(),
+    }
+}
+
+fn trusted(id: &str, region: &str) -> Agent {
+    Agent { id: id.to_owned(), region_id: region.to_owned(), discredited_at: None, assigned: true }
+}
+
+#[test]
+fn an_agent_that_fails_what_others_see_well_loses_its_vote_at_once() {
+    // The break was 9 s ago: only the three newest looks failed.
+    let plan = plan(&input(|agent, site| agent == 0 && site < 3), NOW);
+    assert_eq!(plan.lose, ["a"]);
+    assert_eq!(plan.open[0].subject, SubjectKind::Agent);
+    assert_eq!((plan.open[0].contradicted, plan.open[0].compared), (3, 10));
+    assert_eq!(plan.open[0].since, Some(NOW - 8_000));
+}
+
+#[test]
+fn what_has_failed_here_for_long_is_no_sudden_break() {
+    let mut blocked = input(|agent, site| agent == 0 && site < 3);
+    for watch in &mut blocked.watches[..3] {
+        watch.seats[0].failing_since = Some(NOW - FRESH_MS - 1);
+    }
+    assert!(plan(&blocked, NOW).is_empty());
+}
+
+#[test]
+fn what_everybody_sees_is_nobodys_own_fault() {
+    assert!(plan(&input(|_, _| true), NOW).is_empty());
+    assert!(plan(&input(|agent, _| agent < 2), NOW).is_empty(), "two against one");
+    assert!(plan(&input(|_, _| false), NOW).is_empty());
+}
+
+#[test]
+fn an_outage_of_which_others_have_old_looks_is_no_agents_fault() {
+    // Each of the agents has looked at other sites since it began, and fails them all.
+    let mut outage = input(|agent, site| site % 3 == agent);
+    for (site, watch) in outage.watches.iter_mut().enumerate() {
+        for (agent, look) in watch.seats.iter_mut().enumerate() {
+            look.at = if site % 3 == agent { NOW - 1_000 } else { NOW - 40_000 };
+            look.failing_since = (site % 3 == agent).then_some(NOW - 1_000);
+        }
+    }
+    assert!(plan(&outage, NOW).is_empty());
+}
+
+#[test]
+fn related_or_few_targets_are_no_fault_of_the_agent() {
+    assert!(plan(&input(|agent, site| agent == 0 && site < 2), NOW).is_empty());
+    let mut provider = input(|agent, site| agent == 0 && site < 6);
+    for watch in &mut provider.watches[..6] {
+        watch.network = Some("192.0.2.0/24".to_owned());
+    }
+    assert!(plan(&provider, NOW).is_empty(), "one network");
+    let mut site = input(|agent, _| agent == 0);
+    for (index, watch) in site.watches.iter_mut().enumerate() {
+        watch.host = format!("host-{index}.shop.example");
+    }
+    assert!(plan(&site, NOW).is_empty(), "one site");
+}
+
+#[test]
+fn trust_comes_back_on_evidence_only() {
+    let lost = NOW - HOLD_MS;
+    let mut broken = input(|agent, _| agent == 0);
+    broken.agents[0].discredited_at = Some(lost);
+    broken.open.insert((SubjectKind::Agent, "a".to_owned()));
+    assert!(plan(&broken, NOW).is_empty());
+    let mut well = input(|agent, site| agent == 0 && site < 2);
+    (well.agents.clone_from(&broken.agents), well.open.clone_from(&broken.open));
+    let healed = plan(&well, NOW);
+    assert_eq!((healed.regain.len(), healed.close.len()), (1, 1));
+    well.agents[0].discredited_at = Some(lost + 1);
+    assert!(plan(&well, NOW).is_empty(), "not so fast");
+    // Looks from before say nothing, nor does silence, nor another that is at fault.
+    let mut slow = input(|agent, site| agent == 0 && site < 1);
+    (slow.agents.clone_from(&broken.agents), slow.open.clone_from(&broken.open));
+    for watch in &mut slow.watches[1..] {
+        watch.seats[0].at = lost - 1;
+    }
+    assert!(plan(&slow, NOW).is_empty());
+    let silent = Input { watches: Vec::new(), ..broken.clone() };
+    assert!(plan(&silent, NOW).is_empty());
+    let mut both = input(|agent, _| agent < 2);
+    (both.agents.clone_from(&broken.agents), both.open.clone_from(&broken.open));
+    assert!(!plan(&both, NOW).regain.contains(&"a".to_owned()));
+    let mut idle = silent;
+    idle.agents[0].assigned = false;
+    assert_eq!(plan(&idle, NOW).regain, ["a"], "it watches nothing any more");
+}
+
+#[test]
+fn a_region_whose_agents_broke_together_is_one_incident() {
+    let mut both = input(|agent, site| agent == 0 && site % 2 == 0);
+    let mut second = input(|agent, _| agent == 0).watches;
+    for watch in &mut second {
+        watch.seats[0].agent = "a2".to_owned();
+    }
+    both.watches.retain(|watch| watch.seats[0].failing_since.is_some());
+    both.watches.extend(second);
+    both.agents.push(trusted("a2", "region-a"));
+    let subjects = |plan: Plan| plan.open.iter().map(|f| f.subject).collect::<Vec<_>>();
+    let together = plan(&both, NOW);
+    assert_eq!(together.lose, ["a", "a2"]);
+    assert_eq!(subjects(together), [SubjectKind::Region]);
+    both.agents[0].discredited_at = Some(NOW - 5_000);
+    both.open.insert((SubjectKind::Agent, "a".to_owned()));
+    let later = plan(&both, NOW);
+    assert!(later.close.is_empty(), "what is told of an agent stays the agent's");
+    assert_eq!(subjects(later), [SubjectKind::Agent]);
+}
