@@ -71,14 +71,15 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
         id: cast.agents[agent].name.clone(),
         region_id: cast.regions[cast.agents[agent].region].name.clone(),
         discredited_at: db.discredited.get(&agent).copied(),
+        assigned: db.current.iter().any(|(_, row)| row.agent == agent),
     });
     let watches = (0..cast.monitors.len()).map(|monitor| {
         let watched = &cast.monitors[monitor];
         let stale = watched.thresholds.stale_after_ms;
         let looks = watched.seats.iter().filter_map(|region| {
             let agent = db.current.get(&(monitor, *region))?.agent;
-            let (fails, at) = looked(&seat(db, cast, monitor, *region), stale, now)?;
-            Some(Look { agent: cast.agents[agent].name.clone(), fails, at })
+            let (failing_since, at) = looked(&seat(db, cast, monitor, *region), stale, now)?;
+            Some(Look { agent: cast.agents[agent].name.clone(), failing_since, at })
         });
         Watch {
             host: watched.monitor.host.to_lowercase(),
@@ -98,20 +99,20 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
     }
 }
 
-/// What the seat's agent itself last saw, whether its vote counts or not: whether it
-/// failed, and when.
-fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(bool, i64)> {
+/// What the seat's agent itself last saw, whether its vote counts or not: since when it
+/// fails, and when it looked.
+fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(Option<i64>, i64)> {
     let held = seat.held.as_ref()?;
     let begun = held.slots.due(held.first_slot);
     let through = held.complete_through.filter(|through| *through >= begun)?;
     let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
         let newest = held.slots.due(held.slots.first_after(through) - 1);
-        return (now - through <= stale_after_ms).then_some((false, newest));
+        return (now - through <= stale_after_ms).then_some((None, newest));
     };
     let at = row.observed_at.filter(|at| now - at <= stale_after_ms)?;
     let fails = row.failures > 0;
     let ours = row.reason.as_deref().is_some_and(casts_no_vote);
-    (!(fails && ours)).then_some((fails, at))
+    (!(fails && ours)).then(|| (fails.then(|| row.streak_began.unwrap_or(at)), at))
 }
 
 /// A vote that counts no more, or again, may turn verdicts.

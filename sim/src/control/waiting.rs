@@ -40,11 +40,13 @@ pub(super) fn input(db: &Database, cast: &Cast, now: i64) -> Input {
     Input { population: population(cast, &candidates), candidates, groups }
 }
 
-/// Members of each group that are not over.
+/// Members of each group that were told and are not over.
 pub(super) fn unresolved(db: &Database) -> BTreeMap<u64, u32> {
     let mut count = BTreeMap::new();
-    for (_, id) in db.open.iter() {
-        if let Some(group) = db.incidents.get(id).and_then(|row| row.group) {
+    for row in db.open.iter().filter_map(|(_, id)| db.incidents.get(id)) {
+        let Some(group) = row.group else { continue };
+        let quiet = db.groups.get(&group).is_some_and(|group| group.quiet);
+        if row.paged || (quiet && row.told_quietly) {
             *count.entry(group).or_default() += 1;
         }
     }
@@ -87,6 +89,7 @@ fn candidate(db: &Database, cast: &Cast, id: IncidentId, row: &IncidentRow, now:
         started_at: row.started_at,
         resolved: row.resolved_at.is_some(),
         paged: row.paged,
+        told_quietly: row.told_quietly,
         group: group.map(id_of),
         waiting: waiting.collect(),
         traits: monitor.map(|monitor| traits(cast, monitor, row)).unwrap_or_default(),
@@ -133,19 +136,32 @@ fn parents(db: &Database, cast: &Cast, monitor: MonitorIndex) -> Vec<Parent> {
     let known = names.filter_map(|name| {
         let index = cast.monitors.iter().position(|it| it.name() == name)?;
         let state = db.monitor_states.get(&index)?;
-        let confirming = db
-            .region_states
-            .range((index, 0)..=(index, usize::MAX))
-            .any(|(_, row)| row.failures > 0 && row.state != RegionState::Unknown);
-        let state = match state.verdict {
-            Verdict::Down => ParentState::Down,
-            Verdict::Unknown => ParentState::Unknown,
-            _ if confirming => ParentState::Confirming,
-            Verdict::Up | Verdict::Degraded => ParentState::Well { since: state.since },
+        let burst = db.newest_burst.get(&index).and_then(|id| db.bursts.get(id));
+        let confirming = burst.filter(|burst| !burst.settled).map(|burst| burst.expires_at);
+        let state = match (state.verdict, confirming) {
+            (Verdict::Down, _) => ParentState::Down,
+            (Verdict::Unknown, _) if pages(db, index) => ParentState::Down,
+            (Verdict::Unknown, _) => ParentState::Unknown,
+            (_, Some(until)) => ParentState::Confirming { until },
+            _ => ParentState::Well { since: came_back(db, index) },
         };
         Some(Parent { name: name.clone(), state })
     });
     known.collect()
+}
+
+/// Whether the monitor's incident is open with a quorum.
+fn pages(db: &Database, monitor: MonitorIndex) -> bool {
+    let open = db.open.get(&(SubjectKind::Monitor, monitor));
+    open.and_then(|id| db.incidents.get(id)).is_some_and(|row| row.verdict == Verdict::Down)
+}
+
+/// When the monitor last came back from being down, or 0.
+fn came_back(db: &Database, monitor: MonitorIndex) -> i64 {
+    let of_it =
+        db.incidents.iter().filter(|(_, row)| row.subject == (SubjectKind::Monitor, monitor));
+    let down = of_it.filter(|(_, row)| row.widest_down.is_some());
+    down.filter_map(|(_, row)| row.resolved_at).max().unwrap_or(0)
 }
 
 /// How many monitors share what could be the cause.
