@@ -54,6 +54,29 @@ pub struct IncidentRow {
     pub paged: bool,
 }
 
+/// A stored check.
+#[derive(Debug, Clone)]
+pub struct Check {
+    pub region: String,
+    /// Nil for a slot's own check.
+    pub burst: Uuid,
+    pub index: i64,
+    pub failed: bool,
+    pub received_at: i64,
+}
+
+/// What a region was asked in a burst, and what it answered.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub burst: Uuid,
+    pub region: String,
+    pub sent: bool,
+    pub failures: i64,
+    pub successes: i64,
+    /// How the burst ended, once it has.
+    pub outcome: Option<String>,
+}
+
 impl Database {
     /// Opens the file at `path`.
     pub async fn open(path: &Path) -> Result<Self> {
@@ -104,6 +127,66 @@ impl Database {
                 Ok((series, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?))
             })
             .collect()
+    }
+
+    /// Every stored check of `monitor`, in the order in which they started.
+    pub async fn checks(&self, monitor: Uuid) -> Result<Vec<Check>> {
+        let rows = sqlx::query(
+            "SELECT g.name, r.burst_id, r.burst_index, r.outcome = 3, r.received_at \
+             FROM results r JOIN regions g ON g.organisation_id = r.organisation_id AND g.id = r.region_id \
+             WHERE r.monitor_id = ? ORDER BY r.started_us",
+        )
+        .bind(monitor)
+        .fetch_all(&self.0)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Check {
+                    region: row.try_get(0)?,
+                    burst: row.try_get(1)?,
+                    index: row.try_get(2)?,
+                    failed: row.try_get(3)?,
+                    received_at: row.try_get(4)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Every order of a burst about `monitor`, the oldest burst first.
+    pub async fn burst_orders(&self, monitor: Uuid) -> Result<Vec<Order>> {
+        let rows = sqlx::query(
+            "SELECT o.burst_id, g.name, o.sent_at IS NOT NULL, o.failures, o.successes, b.outcome \
+             FROM bursts b \
+             JOIN burst_orders o ON o.organisation_id = b.organisation_id AND o.burst_id = b.id \
+             JOIN regions g ON g.organisation_id = o.organisation_id AND g.id = o.region_id \
+             WHERE b.monitor_id = ? ORDER BY b.asked_at, g.name",
+        )
+        .bind(monitor)
+        .fetch_all(&self.0)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Order {
+                    burst: row.try_get(0)?,
+                    region: row.try_get(1)?,
+                    sent: row.try_get(2)?,
+                    failures: row.try_get(3)?,
+                    successes: row.try_get(4)?,
+                    outcome: row.try_get(5)?,
+                })
+            })
+            .collect()
+    }
+
+    /// When the timeline of `incident` first says that it is down.
+    pub async fn down_at(&self, incident: Uuid) -> Result<Option<i64>> {
+        let row = sqlx::query(
+            "SELECT min(at) FROM incident_events WHERE incident_id = ? AND verdict = 'down'",
+        )
+        .bind(incident)
+        .fetch_one(&self.0)
+        .await?;
+        Ok(row.try_get(0)?)
     }
 
     /// Every lane's counter beside the batches that were stored.
