@@ -1,11 +1,14 @@
 //! What goes into one batch, and when it is sealed.
 //!
-//! Rows wait at most a second. A batch is closed early when it has as many
+//! Rows wait at most a second, and less when one of them is news: the first
+//! failure of a monitor, or the answer that a burst waits for. A batch is closed early when it has as many
 //! rows or bytes as a batch may have, and an empty one is sealed every ten
 //! seconds so that `complete_through` moves while nothing is due. Dated and
 //! undated rows never share a batch.
 
-use crate::limits::{BATCH_MISSED, SEAL_EMPTY_EVERY_MS, SEAL_EVERY_MS};
+use crate::limits::{
+    BATCH_MISSED, SEAL_EMPTY_EVERY_MS, SEAL_EVERY_MS, SEAL_NEWS_MS, SEAL_NEWS_SPACING_MS,
+};
 use crate::missed::{Missed, MissedRanges};
 use hyperverge_protocol::limits::{BATCH_BYTES, BATCH_ROWS};
 use hyperverge_protocol::wire::ResultRow;
@@ -44,6 +47,8 @@ pub struct Batcher {
     closed: VecDeque<Draft>,
     /// When the oldest waiting row or range came.
     waiting_since_ms: Option<i64>,
+    /// When the oldest news that waits came.
+    news_since_ms: Option<i64>,
     sealed_at_ms: i64,
 }
 
@@ -57,6 +62,7 @@ impl Batcher {
             missed: MissedRanges::default(),
             closed: VecDeque::new(),
             waiting_since_ms: None,
+            news_since_ms: None,
             sealed_at_ms: boot_ms,
         }
     }
@@ -73,6 +79,11 @@ impl Batcher {
         self.waiting_since_ms.get_or_insert(boot_ms);
     }
 
+    /// The row handed in last is one that somebody waits for.
+    pub fn handle_news(&mut self, boot_ms: i64) {
+        self.news_since_ms.get_or_insert(boot_ms);
+    }
+
     /// Takes slots that will never have a row.
     pub fn handle_missed(&mut self, missed: Missed, boot_ms: i64) {
         self.missed.add(missed);
@@ -85,7 +96,10 @@ impl Batcher {
             return i64::MIN;
         }
         let empty = self.sealed_at_ms + SEAL_EMPTY_EVERY_MS;
-        self.waiting_since_ms.map_or(empty, |since| (since + SEAL_EVERY_MS).min(empty))
+        let rows = self.waiting_since_ms.map(|since| since + SEAL_EVERY_MS);
+        let spaced = self.sealed_at_ms + SEAL_NEWS_SPACING_MS;
+        let news = self.news_since_ms.map(|since| (since + SEAL_NEWS_MS).max(spaced));
+        [rows, news].into_iter().flatten().fold(empty, i64::min)
     }
 
     /// Rows that wait, closed drafts included.
@@ -122,6 +136,7 @@ impl Batcher {
             last.complete_through_ms = complete_through_ms;
         }
         self.waiting_since_ms = None;
+        self.news_since_ms = None;
         self.sealed_at_ms = boot_ms;
         std::mem::take(&mut self.closed)
     }
@@ -160,6 +175,23 @@ mod tests {
         let empty = batcher.take(Some(9), 11_300);
         assert_eq!(empty, [Draft { complete_through_ms: Some(9), ..Draft::default() }]);
         assert!(batcher.take(None, 21_300).is_empty(), "undated silence says nothing");
+    }
+
+    #[test]
+    fn news_does_not_wait_a_second_but_comes_no_oftener_than_the_lane_bears() {
+        let mut batcher = Batcher::new(0);
+        batcher.handle_row(row(1), 10, false, 2_000);
+        batcher.handle_news(2_000);
+        assert_eq!(batcher.next_seal_ms(), 2_000 + SEAL_NEWS_MS);
+        batcher.take(None, 2_100);
+        batcher.handle_row(row(2), 10, false, 2_150);
+        assert_eq!(batcher.next_seal_ms(), 2_150 + SEAL_EVERY_MS, "that was news, this is not");
+        batcher.handle_row(row(3), 10, false, 2_200);
+        batcher.handle_news(2_200);
+        assert_eq!(batcher.next_seal_ms(), 2_100 + SEAL_NEWS_SPACING_MS);
+        batcher.handle_row(row(4), 10, false, 2_550);
+        batcher.handle_news(2_550);
+        assert_eq!(batcher.next_seal_ms(), 2_100 + SEAL_NEWS_SPACING_MS, "the first counts");
     }
 
     #[test]

@@ -41,6 +41,12 @@ pub const CLOCK_ROUNDING_US: i64 = 2_000;
 
 /// Results wait at most this long for their batch to be sealed.
 pub const SEAL_EVERY_MS: i64 = 1_000;
+/// Results that somebody waits for ([`crate::batch::Batcher::handle_news`]) wait this long,
+/// together with what comes meanwhile.
+pub const SEAL_NEWS_MS: i64 = 100;
+/// From one batch to the next for their sake: in a large outage there are always some,
+/// and the live lane holds only [`LIVE_WAITING`] batches.
+pub const SEAL_NEWS_SPACING_MS: i64 = 500;
 /// An empty batch is sealed after this long, so that `complete_through` moves.
 pub const SEAL_EMPTY_EVERY_MS: i64 = 10_000;
 /// Missed ranges in one batch.

@@ -214,6 +214,9 @@ impl<P: Prober> Engine<P> {
         }
         let length = prost::Message::encoded_len(&row);
         self.batcher.handle_row(row, length, undated, now.boot_ms);
+        if self.schedule.is_news(ticket, outcome) {
+            self.batcher.handle_news(now.boot_ms);
+        }
         self.schedule.handle_finished(ticket, outcome, now);
     }
 

@@ -51,6 +51,9 @@ impl Agent {
             let row = row_of(cast, check, answer);
             let length = prost::Message::encoded_len(&row);
             process.batcher.handle_row(row, length, check.undated, at.boot_ms);
+            if process.schedule.is_news(ticket, answer.outcome) {
+                process.batcher.handle_news(at.boot_ms);
+            }
             process.schedule.handle_finished(ticket, answer.outcome, at);
             process.look(place);
         })

@@ -30,6 +30,8 @@ pub(super) struct Entry<C> {
     pub(super) busy: bool,
     /// The last check took long.
     pub(super) slow: bool,
+    /// The last check was without a success.
+    pub(super) failing: bool,
     /// Which of the schedule's targets this one watches.
     pub(super) target: usize,
     /// Slots up to now passed while nobody was there to run them.
@@ -59,6 +61,7 @@ impl<C> Entry<C> {
             waiting: None,
             busy: false,
             slow: false,
+            failing: false,
             target,
             was_away: true,
             place: None,
@@ -78,6 +81,7 @@ impl<C> Entry<C> {
     /// a revision's slots were changed.
     pub(super) fn never_before(mut self, old: &Self) -> Self {
         self.slow = old.slow;
+        self.failing = old.failing;
         self.place = old.place;
         if old.assigned.revision == self.assigned.revision {
             self.next_slot = self.next_slot.max(old.next_slot);

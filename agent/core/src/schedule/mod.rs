@@ -226,9 +226,18 @@ impl<C: Clone> Schedule<C> {
         self.burst_held || self.admission.is_held()
     }
 
+    /// Whether somebody waits for this outcome: it answers a burst, or is not what
+    /// the monitor's last check was. Ask before [`Self::handle_finished`].
+    pub fn is_news(&self, ticket: Ticket, outcome: Outcome) -> bool {
+        self.running.get(&ticket).is_some_and(|running| {
+            let entry = running.entry.and_then(|position| self.entries.get(position));
+            running.burst.is_some() || entry.is_some_and(|e| e.failing == is_success(outcome))
+        })
+    }
+
     /// The row of a started check is in the batch being filled.
     pub fn handle_finished(&mut self, ticket: Ticket, outcome: Outcome, now: Now) {
-        self.finish(ticket, matches!(outcome, Outcome::Ok | Outcome::Degraded), now);
+        self.finish(ticket, is_success(outcome), now);
     }
 
     fn finish(&mut self, ticket: Ticket, succeeded: bool, now: Now) {
@@ -244,6 +253,7 @@ impl<C: Clone> Schedule<C> {
             let entry = &mut self.entries[position];
             entry.busy = false;
             entry.slow = now.boot_ms.saturating_sub(running.started_boot_ms) >= SLOW_MS;
+            entry.failing = !succeeded;
             self.enqueue(position);
         }
         if !self.stopped {
@@ -519,4 +529,8 @@ impl<C: Clone> Schedule<C> {
         let due = Due { ticket, monitor, revision, slot, due_ms, burst, check };
         self.effects.push_back(Effect::Start(due));
     }
+}
+
+fn is_success(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Ok | Outcome::Degraded)
 }

@@ -66,6 +66,28 @@ fn failures_are_confirmed_a_second_apart_and_a_success_ends_it() {
 }
 
 #[test]
+fn a_change_and_an_answer_are_news() {
+    let mut schedule = Schedule::new(caps(8), Resume::default());
+    schedule.replace(vec![assigned(1, 1, SECOND)], i64::MAX, at(0));
+    let mut now = 0;
+    let mut news = |schedule: &mut Schedule<()>, outcome| {
+        schedule.handle_timeout(at(now));
+        let due = drain(schedule).0.remove(0);
+        let news = schedule.is_news(due.ticket, outcome);
+        schedule.handle_finished(due.ticket, outcome, at(now + 5));
+        now += SECOND;
+        news
+    };
+    use Outcome::{Degraded, Fail, Ok};
+    let outcomes = [Ok, Degraded, Fail, Fail, Ok, Ok];
+    let told = outcomes.map(|outcome| news(&mut schedule, outcome));
+    assert_eq!(told, [false, false, true, false, true, false]);
+    schedule.handle_burst(burst(1, 1, 1), at(5_100)).expect("taken");
+    let due = drain(&mut schedule).0.remove(0);
+    assert!(schedule.is_news(due.ticket, Ok), "somebody waits for it");
+}
+
+#[test]
 fn an_order_runs_once_and_only_in_its_time() {
     let mut schedule = schedule(5);
     schedule.handle_burst(burst(1, 1, 1), at(100)).expect("taken");
