@@ -5,11 +5,11 @@ use crate::back_ends::on_both;
 use crate::incidents::opened;
 use axum::body::Body;
 use http::{Method, Request};
-use hyperverge_control_core::notification::NoticeKind;
+use hyperverge_control_core::notification::Notice;
 use hyperverge_control_plane::api::Timestamp;
 use hyperverge_control_plane::auth::Role;
 use hyperverge_control_plane::clock;
-use hyperverge_control_plane::store::{channels, deliveries, notices};
+use hyperverge_control_plane::store::deliveries;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -150,9 +150,14 @@ async fn told(app: &App, owner: &str, organisation_id: Uuid, incident: &str) {
     let channel_id: Uuid = channel["id"].as_str().unwrap().parse().unwrap();
     let mut tx = app.shared.store.begin().await.unwrap();
     let now = tx.now().await.unwrap();
-    let incident = incident.parse().unwrap();
-    let facts = notices::lock(&mut tx, organisation_id, incident).await.unwrap().unwrap();
-    let notice = facts.notice(NoticeKind::Opened, 1, false, "https://hv.example");
+    let notice: Notice = serde_json::from_value(json!({
+        "kind": "opened", "incident_id": incident, "event_number": 1,
+        "subject": { "kind": "monitor", "id": "1", "name": "checkout" },
+        "target": null, "verdict": "down", "scope": "global", "severity": "critical",
+        "summary": "checkout is down everywhere", "cause": null, "regions": [],
+        "started_at_ms": 1, "opened_at_ms": 2, "resolved_at_ms": null, "incident_url": "",
+    }))
+    .unwrap();
     let new = deliveries::NewDelivery {
         organisation_id,
         id: clock::new_id(),
@@ -162,7 +167,6 @@ async fn told(app: &App, owner: &str, organisation_id: Uuid, incident: &str) {
         now,
     };
     assert!(deliveries::insert(&mut tx, &new).await.unwrap());
-    assert!(channels::get(&mut tx, organisation_id, channel_id).await.unwrap().is_some());
     tx.commit().await.unwrap();
 }
 
