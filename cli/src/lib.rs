@@ -6,11 +6,19 @@
 //! shows is what they check.
 //!
 //! To add a command (`hyperverge <noun> <verb>`): a variant in [`command`] and
-//! a module of the noun's name beside `demo`.
+//! a module of the noun's name beside `demo`, one file for each verb. [`client`] has
+//! whoever `hyperverge login` signed in; [`print`] writes and chooses the exit code.
 
+pub mod backtest;
 pub mod client;
 pub mod clock;
 pub mod command;
 pub mod demo;
+mod explained;
 pub mod fleet;
+pub mod incidents;
+pub mod login;
+pub mod monitors;
+pub mod print;
+mod session;
 pub mod wait;

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use hyperverge_cli::command::Arguments;
-use std::io::Write;
+use hyperverge_cli::print::failure;
 use std::process::ExitCode;
 
 #[tokio::main]
@@ -12,9 +12,6 @@ async fn main() -> ExitCode {
     rustls::crypto::ring::default_provider().install_default().ok();
     match arguments.run().await {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            writeln!(std::io::stderr(), "hyperverge: {error:#}").ok();
-            ExitCode::FAILURE
-        }
+        Err(error) => failure(&error),
     }
 }

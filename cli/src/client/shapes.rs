@@ -10,6 +10,13 @@ pub struct Page<T> {
     pub next_cursor: Option<String>,
 }
 
+/// A field of a request that breaks a rule.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FieldAtFault {
+    pub field: String,
+    pub rule: String,
+}
+
 /// What the regions see of one monitor.
 #[derive(Debug, Clone, Deserialize)]
 pub struct MonitorRegions {

@@ -2,6 +2,7 @@
 //! own, so they do not disturb each other.
 
 mod account;
+mod commands;
 mod confirmation;
 mod demo;
 mod drill;
