@@ -5,6 +5,7 @@ use crate::fixture::Fixture;
 use hyperverge_control_core::notification::hold::{Matchers, Silence, Window};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
+use hyperverge_control_plane::store::bursts::{self, NewBurst};
 use hyperverge_control_plane::store::maintenance_windows::{self, StoredWindow};
 use hyperverge_control_plane::store::silences::{self, StoredSilence, Which};
 use hyperverge_control_plane::tasks::retention;
@@ -74,6 +75,38 @@ async fn what_held_is_remembered_as_long_as_results() {
         let then = now - 35 * DAY_MS;
         let held = silences::active(&mut tx, organisation, then).await.unwrap();
         assert_eq!(held.len(), 2, "the past is still answered for");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bursts_go_with_the_results_that_answered_them() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        let now = tx.now().await.unwrap();
+        let regions = [(clock::new_id(), fixture.agent.clone())];
+        for age in [31, 29] {
+            let asked_at = now - age * DAY_MS;
+            let new = NewBurst {
+                id: clock::new_id(),
+                monitor_id: clock::new_id(),
+                revision: 1,
+                region_id: regions[0].0,
+                agent_id: fixture.agent.clone(),
+                host: "example.com".into(),
+                failures: 2,
+                asked_at,
+                expires_at: asked_at + 60_000,
+            };
+            bursts::ask(&mut tx, fixture.organisation, &new, &regions).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        retention::round(&fixture.shared, clock::new_id()).await.unwrap();
+        let mut tx = fixture.shared.store.read().await.unwrap();
+        for sql in ["SELECT 1 AS n FROM bursts", "SELECT 1 AS n FROM burst_orders"] {
+            assert_eq!(tx.fetch_all(sql, params![]).await.unwrap().len(), 1, "{sql}");
+        }
     })
     .await;
 }
