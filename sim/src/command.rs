@@ -5,6 +5,7 @@
 //! cannot be read or written.
 
 use crate::campaign;
+use crate::compare;
 use crate::generate;
 use crate::limits::FILE_BYTES;
 use crate::report::{self, Report};
@@ -55,6 +56,20 @@ enum Command {
         /// Writes the scenario of the first seed instead of running any.
         #[arg(long)]
         show: bool,
+    },
+    /// Judges the product's pages beside other systems' rules over labelled faults.
+    Compare {
+        /// How many faults.
+        #[arg(long, default_value_t = 600)]
+        faults: u64,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// JSON instead of tables.
+        #[arg(long)]
+        json: bool,
+        /// Writes the scenario of this one fault instead of running any.
+        #[arg(long)]
+        show: Option<u64>,
     },
 }
 
@@ -124,6 +139,23 @@ impl Arguments {
                 Ok(Ended::Well)
             }
             Command::Seeds { count, from, keep, .. } => seeds(count, from, keep.as_deref(), out),
+            Command::Compare { seed, show: Some(number), .. } => {
+                let case = compare::case::Case::made_up(seed, number).map_err(made_up)?;
+                write!(out, "{}", case.scenario.text())?;
+                Ok(Ended::Well)
+            }
+            Command::Compare { faults, seed, json, show: None } => {
+                let comparison =
+                    compare::run(seed, faults, compare::Field::Everybody).map_err(made_up)?;
+                if json {
+                    serde_json::to_writer_pretty(&mut *out, &comparison)
+                        .map_err(io::Error::from)?;
+                    writeln!(out)?;
+                } else {
+                    write!(out, "{}", compare::table(&comparison))?;
+                }
+                Ok(Ended::Well)
+            }
         }
     }
 }
@@ -142,6 +174,10 @@ fn seeds(
         }
     }
     Ok(if summary.broken.is_empty() { Ended::Well } else { Ended::Broken })
+}
+
+fn made_up(source: Unreadable) -> CommandError {
+    CommandError::Scenario { path: "a fault that was made up".to_owned(), source }
 }
 
 /// Runs a scenario under the product's rule.

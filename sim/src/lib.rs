@@ -12,7 +12,8 @@
 //! | [`world`] | targets, links, time |
 //! | [`agent`], [`control`] | thin shells around the product's decisions |
 //! | [`reference`] | what must be true |
-//! | [`rule`] | the seam for other rules over the same world |
+//! | [`rule`], [`rules`] | the seam for other rules over the same world, and other systems' rules |
+//! | [`compare`] | the labelled campaign: the product's rule beside theirs |
 //! | [`report`] | what is printed |
 //! | [`generate`], [`campaign`] | scenarios made up by seeds, many at a time |
 //!
@@ -21,6 +22,7 @@
 pub mod agent;
 pub mod campaign;
 pub mod command;
+pub mod compare;
 pub mod control;
 pub mod generate;
 pub mod limits;
@@ -28,6 +30,7 @@ pub mod random;
 pub mod reference;
 pub mod report;
 pub mod rule;
+pub mod rules;
 pub mod scenario;
 pub mod world;
 

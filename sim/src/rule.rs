@@ -9,7 +9,7 @@
 //! To add one: implement [`Rule`], and hand it to [`crate::world::World::watch`].
 
 use crate::control::note::Seen;
-use crate::world::cast::{AgentIndex, Cast, MonitorIndex, RegionIndex};
+use crate::world::cast::{Cast, MonitorIndex};
 use hyperverge_control_core::notification::NoticeKind;
 
 /// Decides about pages.
@@ -32,19 +32,6 @@ pub struct Fleet<'a> {
     pub connected: &'a [bool],
 }
 
-impl Fleet<'_> {
-    /// Agents with a session in `region`.
-    pub fn connected_in(&self, region: RegionIndex) -> impl Iterator<Item = AgentIndex> + '_ {
-        self.cast.agents_of(region).filter(|agent| self.connected[*agent])
-    }
-
-    /// Regions of `monitor` in which some agent has a session.
-    pub fn connected_regions(&self, monitor: MonitorIndex) -> usize {
-        let seats = self.cast.monitors[monitor].seats.iter();
-        seats.filter(|region| self.connected_in(**region).next().is_some()).count()
-    }
-}
-
 /// A page that a rule sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RulePage {
@@ -53,5 +40,4 @@ pub struct RulePage {
     pub monitors: Vec<MonitorIndex>,
     /// How much of the time until now was waiting for what belongs to it, ms.
     pub waited: i64,
-    pub summary: String,
 }

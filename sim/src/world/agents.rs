@@ -92,14 +92,7 @@ impl World {
             match action {
                 Action::Send(message) => self.send_up(agent, message),
                 Action::Probe { ticket, due } => {
-                    let answer = self.truth.answer(
-                        &self.cast,
-                        due.monitor,
-                        agent,
-                        self.now,
-                        &mut self.probes,
-                    );
-                    self.counts.checks += 1;
+                    let answer = self.answer(due.monitor, agent);
                     self.counts.burst_checks += u64::from(due.burst.is_some());
                     let epoch = self.agents[agent].epoch;
                     let at = self.now + answer.took.max(1);

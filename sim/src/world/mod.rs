@@ -10,6 +10,7 @@ pub mod truth;
 
 mod agents;
 mod controls;
+mod retries;
 mod trouble;
 
 use crate::agent::{Agent, Check, Down, Up};
@@ -25,6 +26,8 @@ use cast::{AgentIndex, Cast};
 use hyperverge_agent_core::schedule::Ticket;
 use link::Links;
 use truth::{Answer, Truth};
+
+pub use retries::Retries;
 
 /// How a run is made.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +115,7 @@ pub struct World {
     connected: Vec<bool>,
     probes: Random,
     rules: Vec<Box<dyn Rule>>,
+    retries: Option<Retries>,
 }
 
 impl World {
@@ -133,6 +137,7 @@ impl World {
             connected: vec![false; cast.agents.len()],
             probes: Random::new(options.seed, Stream::Probes),
             rules: Vec::new(),
+            retries: None,
             scenario: scenario.clone(),
             cast,
             truth,

@@ -1,0 +1,139 @@
+//! The labelled campaign: the product's rule beside those of other systems.
+//!
+//! Each case is one scripted fault in a fleet that a seed makes up ([`case`],
+//! `fleet`, [`kind`]). Its label ([`label`]) says from the script whether somebody
+//! must be paged. The product and every other rule live through it with the same
+//! probe budget (`contenders`), and their pages are judged by the label ([`judge`]).
+//! `docs/benchmarks.md` holds the table and explains its columns.
+
+pub mod case;
+pub mod judge;
+pub mod kind;
+pub mod label;
+pub mod summary;
+
+mod contenders;
+mod fleet;
+mod goals;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use crate::scenario::Unreadable;
+use case::Case;
+use contenders::{Conduct, conducts, others, product};
+use judge::{Score, score};
+use label::Label;
+use serde::Serialize;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use summary::Standing;
+
+pub use goals::Miss;
+pub use table::table;
+
+/// What a campaign showed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Comparison {
+    pub seed: u64,
+    pub faults: u64,
+    pub burst_probes: u64,
+    /// Each with its own probes; the product first.
+    pub standings: Vec<Standing>,
+    /// The others shown the product's observations, bursts included.
+    pub fed: Vec<Standing>,
+    /// Where the product missed what is wanted of it.
+    pub misses: Vec<Miss>,
+}
+
+/// One case, judged.
+#[derive(Debug)]
+struct Judged {
+    case: Case,
+    label: Label,
+    burst_probes: u64,
+    scores: Vec<(String, Score, u64)>,
+    fed: Vec<(String, Score, u64)>,
+}
+
+/// Who lives through the cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    Everybody,
+    /// The product alone, which is quicker.
+    Product,
+}
+
+/// Runs `faults` cases of the campaign `seed` on every core.
+pub fn run(seed: u64, faults: u64, field: Field) -> Result<Comparison, Unreadable> {
+    let next = AtomicU64::new(0);
+    let all = Mutex::new(Vec::new());
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= faults {
+                        return;
+                    }
+                    let judged =
+                        Case::made_up(seed, number).and_then(|case| judge_case(case, field));
+                    match all.lock() {
+                        Ok(mut all) => all.push((number, judged)),
+                        Err(poisoned) => poisoned.into_inner().push((number, judged)),
+                    }
+                }
+            });
+        }
+    });
+    let mut all = match all.into_inner() {
+        Ok(all) => all,
+        Err(poisoned) => poisoned.into_inner(),
+    };
+    all.sort_by_key(|(number, _)| *number);
+    let judged: Result<Vec<Judged>, Unreadable> = all.into_iter().map(|(_, it)| it).collect();
+    Ok(summarise(seed, &judged?))
+}
+
+fn judge_case(case: Case, field: Field) -> Result<Judged, Unreadable> {
+    let (world, own) = product(&case);
+    let label = label::of(&world);
+    let counts = world.counts;
+    let slots = counts.checks.saturating_sub(counts.burst_checks);
+    let share = summary::share(slots, counts.checks).unwrap_or(1.0);
+    let judge = |it: Conduct| (it.name, score(&it.pages, &label), it.probes);
+    let fed = conducts(&world).into_iter().map(judge).collect();
+    let others = match field {
+        Field::Everybody => others(&case, share)?,
+        Field::Product => Vec::new(),
+    };
+    let scores = std::iter::once(own).chain(others).map(judge).collect();
+    Ok(Judged { scores, fed, burst_probes: counts.burst_checks, label, case })
+}
+
+fn summarise(seed: u64, all: &[Judged]) -> Comparison {
+    Comparison {
+        seed,
+        faults: all.len() as u64,
+        burst_probes: all.iter().map(|judged| judged.burst_probes).sum(),
+        standings: standings(all, |judged| &judged.scores),
+        fed: standings(all, |judged| &judged.fed),
+        misses: all
+            .iter()
+            .flat_map(|it| goals::misses(it.case.number, &it.case, &it.label, &it.scores))
+            .collect(),
+    }
+}
+
+fn standings(all: &[Judged], of: impl Fn(&Judged) -> &Vec<(String, Score, u64)>) -> Vec<Standing> {
+    let names = all.first().map(|judged| of(judged).iter().map(|(name, _, _)| name.clone()));
+    let mut standings: Vec<Standing> = names.into_iter().flatten().map(Standing::new).collect();
+    for judged in all {
+        for (standing, (_, score, probes)) in standings.iter_mut().zip(of(judged)) {
+            standing.add(judged.case.kind, &judged.label, score, *probes);
+        }
+    }
+    standings.iter_mut().for_each(Standing::finish);
+    standings
+}
