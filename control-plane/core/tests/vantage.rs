@@ -10,7 +10,7 @@ const NOW: i64 = 1_000_000;
 /// look every four seconds, the first site's the newest, everybody's at once.
 fn input(fails: impl Fn(usize, usize) -> bool) -> Input {
     let agents = ["a", "b", "c"];
-    let at = |site: usize| NOW - i64::try_from(site).unwrap() * 4_000;
+    let at = |site: usize| NOW - site as i64 * 4_000;
     let look = |agent: usize, site: usize| Look {
         agent: agents[agent].to_owned(),
         failing_since: fails(agent, site).then_some(at(site)),
@@ -95,14 +95,16 @@ fn trust_comes_back_on_evidence_only() {
     broken.open.insert((SubjectKind::Agent, "a".to_owned()));
     assert!(plan(&broken, NOW).is_empty());
     let mut well = input(|agent, site| agent == 0 && site < 2);
-    (well.agents.clone_from(&broken.agents), well.open.clone_from(&broken.open));
+    well.agents.clone_from(&broken.agents);
+    well.open.clone_from(&broken.open);
     let healed = plan(&well, NOW);
     assert_eq!((healed.regain.len(), healed.close.len()), (1, 1));
     well.agents[0].discredited_at = Some(lost + 1);
     assert!(plan(&well, NOW).is_empty(), "not so fast");
     // Looks from before say nothing, nor does silence, nor another that is at fault.
     let mut slow = input(|agent, site| agent == 0 && site < 1);
-    (slow.agents.clone_from(&broken.agents), slow.open.clone_from(&broken.open));
+    slow.agents.clone_from(&broken.agents);
+    slow.open.clone_from(&broken.open);
     for watch in &mut slow.watches[1..] {
         watch.seats[0].at = lost - 1;
     }
@@ -110,7 +112,8 @@ fn trust_comes_back_on_evidence_only() {
     let silent = Input { watches: Vec::new(), ..broken.clone() };
     assert!(plan(&silent, NOW).is_empty());
     let mut both = input(|agent, _| agent < 2);
-    (both.agents.clone_from(&broken.agents), both.open.clone_from(&broken.open));
+    both.agents.clone_from(&broken.agents);
+    both.open.clone_from(&broken.open);
     assert!(!plan(&both, NOW).regain.contains(&"a".to_owned()));
     let mut idle = silent;
     idle.agents[0].assigned = false;

@@ -176,7 +176,7 @@ fn subjects(input: &Input, faulty: &BTreeSet<&str>) -> BTreeSet<(SubjectKind, St
     let mut wanted = BTreeSet::new();
     for (region, agents) in regions {
         let told = |agent: &&str| input.open.contains(&(SubjectKind::Agent, (*agent).to_owned()));
-        let together = agents.iter().all(|agent| faulty.contains(agent) && !told(&agent));
+        let together = agents.iter().all(|agent| faulty.contains(agent) && !told(agent));
         if agents.len() > 1 && together {
             wanted.insert((SubjectKind::Region, region.to_owned()));
         } else {
