@@ -130,6 +130,7 @@ fn candidate(
         resolved: false,
         paged: false,
         told_quietly: false,
+        told_alone: false,
         group: None,
         waiting: vec![paging::Waiting {
             event_number: 1,

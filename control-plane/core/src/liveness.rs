@@ -111,7 +111,8 @@ pub fn plan(input: &Input, settings: Settings, now: i64) -> Plan {
         let quiet = |heard: &i64| now - heard > settings.silence_ms;
         let silent = agents.iter().all(|(heard, lost)| *lost && quiet(heard));
         match (input.silent.contains(region_id), silent) {
-            (false, true) => plan.silent.push(SilentRegion {
+            // What was lost before we went away may have come back since.
+            (false, true) if judging => plan.silent.push(SilentRegion {
                 region_id: *region_id,
                 agents: u32::try_from(agents.len()).unwrap_or(u32::MAX),
                 last_heard_at: agents.iter().map(|(heard, _)| *heard).max().unwrap_or(now),
@@ -160,7 +161,8 @@ mod tests {
         assert_eq!(at(agents, false, 1_000_000, 1_060_000).lost.len(), 1);
         // One that was lost before we went away stays lost until it is heard.
         let lost = vec![agent("a", 0, Some(5))];
-        assert!(at(lost, true, 1_000_000, 1_000_001).is_empty());
+        assert!(at(lost.clone(), true, 1_000_000, 1_000_001).is_empty());
+        assert!(at(lost, false, 1_000_000, 1_059_999).is_empty(), "nor is its region silent");
         let found = at(vec![agent("a", 1_000_000, Some(5))], true, 1_000_000, 1_000_001);
         assert_eq!((found.found.len(), found.heard.len()), (1, 1));
     }

@@ -34,6 +34,7 @@ fn down(number: u128, host: &str) -> Candidate {
         resolved: false,
         paged: false,
         told_quietly: false,
+        told_alone: false,
         group: None,
         waiting: vec![waits(1, Opened, NOW)],
         traits: Traits { host: Some(host.to_owned()), ..Traits::default() },
@@ -151,6 +152,35 @@ fn who_comes_late_joins_quietly() {
     let ended = plan(&none_left, NOW);
     assert_eq!((ended.sends.len(), ended.sends[0].kind), (1, Resolved));
     assert_eq!(ended.closes, [id(77)]);
+}
+
+#[test]
+fn who_was_told_by_itself_is_told_of_its_own_end() {
+    let over = |told_alone| Candidate {
+        resolved: true,
+        paged: true,
+        told_alone,
+        group: Some(id(77)),
+        verdict: Verdict::Up,
+        waiting: vec![waits(5, Resolved, NOW)],
+        ..down(2, "edge.example")
+    };
+    let group = Group {
+        id: id(77),
+        cause: Cause { kind: CauseKind::Host, value: "edge.example".to_owned() },
+        lead: id(1),
+        newest_started_at: NOW,
+        interval_ms: 60_000,
+        quiet: false,
+        told_global: true,
+        unresolved: 1,
+    };
+    let ends = |told_alone| {
+        let groups = vec![group.clone()];
+        plan(&Input { candidates: vec![over(told_alone)], groups, ..Input::default() }, NOW)
+    };
+    assert_eq!((ends(true).sends[0].incident_id, ends(true).folds.len()), (id(2), 0));
+    assert_eq!((ends(false).sends.len(), ends(false).folds.len()), (0, 1));
 }
 
 #[test]

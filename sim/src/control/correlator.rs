@@ -41,7 +41,8 @@ pub(super) fn round(db: &mut Database, cast: &Cast, notes: &mut Vec<Note>, now: 
 }
 
 fn carry_out(db: &mut Database, cast: &Cast, plan: Plan, notes: &mut Vec<Note>, now: i64) {
-    let mut round = Round { db, cast, notes, now, formed: BTreeMap::new() };
+    let mut round =
+        Round { db, cast, notes, now, formed: BTreeMap::new(), joined: BTreeMap::new() };
     for incident in &plan.leaves {
         round.alter(number_of(*incident), |row| (row.group, row.listed) = (None, false));
     }
@@ -81,6 +82,8 @@ struct Round<'a> {
     now: i64,
     /// Groups of this round, by their lead.
     formed: BTreeMap<Uuid, u64>,
+    /// Who joined which group in this round.
+    joined: BTreeMap<u64, Vec<IncidentId>>,
 }
 
 impl Round<'_> {
@@ -150,6 +153,7 @@ impl Round<'_> {
         if join.held {
             return;
         }
+        self.joined.entry(group).or_default().push(incident);
         let quiet = self.db.groups.get(&group).is_some_and(|group| group.quiet);
         self.alter(incident, |row| row.paged |= !quiet);
         self.settle(incident, &join.events, "told by its group");
@@ -189,7 +193,10 @@ impl Round<'_> {
         }
         let told = self.told(incident, group, channels, kind);
         let opening_included = send.opening_included;
-        self.notes.push(Note::Told(Told { waited, opening_included, quiet, ..told }));
+        let mut begins = told.begins.clone();
+        let joined = group.and_then(|group| self.joined.get(&group));
+        begins.extend(joined.into_iter().flatten().copied());
+        self.notes.push(Note::Told(Told { waited, opening_included, quiet, begins, ..told }));
     }
 
     fn is_global(&self, incident: IncidentId) -> bool {
@@ -213,6 +220,7 @@ impl Round<'_> {
             kind,
             incident,
             members: group.map_or_else(|| vec![incident], |group| self.members(group)),
+            begins: vec![incident],
             group,
             channels: channels.into_iter().collect(),
             summary,
@@ -237,7 +245,7 @@ impl Round<'_> {
         }
         let members = group.map_or_else(|| vec![lead], |group| self.members(group));
         for member in members {
-            found.extend(self.concerned(member));
+            found.extend(self.concerned(member, send.quiet));
         }
         found
     }
@@ -247,17 +255,19 @@ impl Round<'_> {
         self.db.deliveries.range(range).map(|((_, _, channel), _)| *channel).collect()
     }
 
-    fn concerned(&self, incident: IncidentId) -> Vec<usize> {
+    fn concerned(&self, incident: IncidentId, quiet: bool) -> Vec<usize> {
         let Some(row) = self.db.incidents.get(&incident) else { return Vec::new() };
         let notify: &[String] = match row.subject {
-            (SubjectKind::Monitor, monitor) => &self.cast.monitors[monitor].monitor.spec.notify,
+            (SubjectKind::Monitor, monitor) if !quiet => {
+                &self.cast.monitors[monitor].monitor.spec.notify
+            }
             _ => &[],
         };
         let known = |name: &String| self.cast.channels.iter().position(|it| it == name);
         match recipients(notify, &self.cast.routes, &facts(self.cast, row)) {
             Recipients::Channels(names) => names.iter().filter_map(known).collect(),
-            Recipients::Defaults => vec![0],
-            Recipients::Nobody { .. } => Vec::new(),
+            Recipients::Defaults if !quiet => vec![0],
+            Recipients::Defaults | Recipients::Nobody { .. } => Vec::new(),
         }
     }
 
@@ -265,10 +275,11 @@ impl Round<'_> {
     fn tell_newcomer(&mut self, join: &Join) {
         let incident = number_of(join.incident_id);
         let Some(group) = self.group(join.group) else { return };
-        let Some(lead) = self.db.groups.get(&group).map(|group| group.lead) else { return };
+        let row = self.db.groups.get(&group);
+        let Some((lead, quiet)) = row.map(|row| (row.lead, row.quiet)) else { return };
         let known = self.told_before(lead);
         let new: BTreeSet<usize> =
-            self.concerned(incident).into_iter().filter(|it| !known.contains(it)).collect();
+            self.concerned(incident, quiet).into_iter().filter(|it| !known.contains(it)).collect();
         if new.is_empty() || known.is_empty() {
             return;
         }
@@ -276,7 +287,7 @@ impl Round<'_> {
             self.db.deliveries.put((lead, 0, *channel), NoticeKind::Opened);
         }
         let told = self.told(lead, Some(group), new, NoticeKind::Opened);
-        self.notes.push(Note::Told(told));
+        self.notes.push(Note::Told(Told { begins: vec![incident], quiet, ..told }));
     }
 
     fn settle(&mut self, incident: IncidentId, events: &[i64], outcome: &str) {

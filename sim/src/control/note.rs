@@ -40,6 +40,8 @@ pub struct Told {
     pub incident: IncidentId,
     /// The incidents it tells about: one, or a group's.
     pub members: Vec<IncidentId>,
+    /// Those of them whose beginning this tells.
+    pub begins: Vec<IncidentId>,
     pub group: Option<u64>,
     pub channels: Vec<usize>,
     pub summary: String,

@@ -43,6 +43,11 @@ impl<K: Ord + Clone, V> Table<K, V> {
         self.rows.get(key)
     }
 
+    /// Whether there is such a row.
+    pub fn contains(&self, key: &K) -> bool {
+        self.rows.contains_key(key)
+    }
+
     /// A row that must not change before the commit.
     pub fn lock(&mut self, key: &K) -> Option<&V> {
         let version = *self.versions.entry(key.clone()).or_insert(0);

@@ -5,7 +5,7 @@ use super::database::{Database, Subject};
 use super::note::Note;
 use super::verdicts::{self, open_of, record, seat};
 use crate::world::cast::{AgentIndex, Cast};
-use hyperverge_control_core::correlation::{DISCREDITED, Seat, casts_no_vote};
+use hyperverge_control_core::correlation::{DISCREDITED, RegionState, Seat, casts_no_vote};
 use hyperverge_control_core::incident::{SubjectKind, lose_trust, regain_trust};
 use hyperverge_control_core::vantage::{Agent, Fault, Input, Look, UNRELATED, Watch, plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,7 @@ pub(super) fn judge(db: &mut Database, cast: &Cast, notes: &mut Vec<Note>, now: 
     }
     for agent in plan.regain.iter().filter_map(index_of) {
         db.discredited.remove(&agent);
+        doubt(db, agent);
         notes.push(Note::VoteRegained(agent));
         changed.insert(agent);
     }
@@ -101,7 +102,7 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
 
 /// What the seat's agent itself last saw, whether its vote counts or not: since when it
 /// fails, and when it looked.
-fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(Option<i64>, i64)> {
+pub(super) fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(Option<i64>, i64)> {
     let held = seat.held.as_ref()?;
     let begun = held.slots.due(held.first_slot);
     let through = held.complete_through.filter(|through| *through >= begun)?;
@@ -113,6 +114,21 @@ fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(Option<i64>, i6
     let fails = row.failures > 0;
     let ours = row.reason.as_deref().is_some_and(casts_no_vote);
     (!(fails && ours)).then(|| (fails.then(|| row.streak_began.unwrap_or(at)), at))
+}
+
+/// What it saw while it was at fault is not held against its targets.
+fn doubt(db: &mut Database, agent: AgentIndex) {
+    let held = |place: &(usize, usize)| {
+        db.current.get(place).is_some_and(|current| current.agent == agent)
+    };
+    let hurting =
+        db.region_states.iter().filter(|(_, row)| row.state != RegionState::Up || row.failures > 0);
+    let places: Vec<_> = hurting.map(|(place, _)| *place).filter(held).collect();
+    for place in places {
+        if let Some(row) = db.region_states.get(&place).cloned() {
+            db.region_states.put(place, row.doubted());
+        }
+    }
 }
 
 /// A vote that counts no more, or again, may turn verdicts.

@@ -1,8 +1,9 @@
 //! What the paging planner asks for, from the tables.
 
 use super::database::{Database, GroupRow, IncidentId, IncidentRow};
+use super::vantage;
 use super::verdicts;
-use crate::world::cast::{Cast, MonitorIndex};
+use crate::world::cast::{Cast, CastMonitor, MonitorIndex};
 use hyperverge_control_core::correlation::{RegionState, Verdict};
 use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::hold::held;
@@ -37,7 +38,7 @@ pub(super) fn input(db: &Database, cast: &Cast, now: i64) -> Input {
     let unresolved = unresolved(db);
     let groups = db.groups.iter().filter(|(_, group)| group.resolved_at.is_none());
     let groups = groups.map(|(id, row)| group(*id, row, &unresolved)).collect();
-    Input { population: population(cast, &candidates), candidates, groups }
+    Input { population: population(db, cast, &candidates, now), candidates, groups }
 }
 
 /// Members of each group that were told and are not over.
@@ -90,14 +91,24 @@ fn candidate(db: &Database, cast: &Cast, id: IncidentId, row: &IncidentRow, now:
         resolved: row.resolved_at.is_some(),
         paged: row.paged,
         told_quietly: row.told_quietly,
+        told_alone: db
+            .deliveries
+            .range((id, i64::MIN, 0)..=(id, i64::MAX, usize::MAX))
+            .next()
+            .is_some(),
         group: group.map(id_of),
         waiting: waiting.collect(),
         traits: monitor.map(|monitor| traits(cast, monitor, row)).unwrap_or_default(),
         parents: monitor.map(|monitor| parents(db, cast, monitor)).unwrap_or_default(),
         interval_ms: watched.map_or(0, |watched| watched.interval),
-        recheck_ms: watched.map_or(0, |watched| watched.interval + watched.timeout),
+        recheck_ms: watched.map_or(0, recheck),
         hold: held(&cast.silences, &cast.windows, &facts(cast, row), now),
     }
+}
+
+/// How long it takes at most to see that a target is well again, ms.
+fn recheck(watched: &CastMonitor) -> i64 {
+    i64::from(watched.thresholds.recover_after) * watched.interval + watched.timeout
 }
 
 /// What routes and holds match on.
@@ -143,7 +154,7 @@ fn parents(db: &Database, cast: &Cast, monitor: MonitorIndex) -> Vec<Parent> {
             (Verdict::Unknown, _) if pages(db, index) => ParentState::Down,
             (Verdict::Unknown, _) => ParentState::Unknown,
             (_, Some(until)) => ParentState::Confirming { until },
-            _ => ParentState::Well { since: came_back(db, index) },
+            _ => ParentState::Well { since: came_back(db, index).unwrap_or(state.since) },
         };
         Some(Parent { name: name.clone(), state })
     });
@@ -156,39 +167,72 @@ fn pages(db: &Database, monitor: MonitorIndex) -> bool {
     open.and_then(|id| db.incidents.get(id)).is_some_and(|row| row.verdict == Verdict::Down)
 }
 
-/// When the monitor last came back from being down, or 0.
-fn came_back(db: &Database, monitor: MonitorIndex) -> i64 {
+/// When the monitor last came back from being down, or 0; `None` while the incident in
+/// which it was down is open below the quorum.
+fn came_back(db: &Database, monitor: MonitorIndex) -> Option<i64> {
     let of_it =
         db.incidents.iter().filter(|(_, row)| row.subject == (SubjectKind::Monitor, monitor));
-    let down = of_it.filter(|(_, row)| row.widest_down.is_some());
-    down.filter_map(|(_, row)| row.resolved_at).max().unwrap_or(0)
+    let mut down = of_it.filter(|(_, row)| row.widest_down.is_some());
+    down.try_fold(0, |newest, (_, row)| Some(row.resolved_at?.max(newest)))
 }
 
-/// How many monitors share what could be the cause.
-fn population(cast: &Cast, candidates: &[Candidate]) -> BTreeMap<Cause, u32> {
-    let mut count: BTreeMap<Cause, u32> = BTreeMap::new();
-    for watched in &cast.monitors {
-        let shared = [
-            (CauseKind::Address, watched.monitor.address.clone()),
-            (CauseKind::Network, watched.network()),
-        ];
-        for (kind, value) in shared {
-            *count.entry(Cause { kind, value }).or_default() += 1;
+/// How many monitors share what could be the cause: those that fail, and those that
+/// were seen well since the first of them began to. Who was not looked at since then
+/// says nothing, and in the first seconds of an outage that is nearly everybody.
+fn population(
+    db: &Database,
+    cast: &Cast,
+    candidates: &[Candidate],
+    now: i64,
+) -> BTreeMap<Cause, u32> {
+    let mut since: BTreeMap<Cause, (i64, u32)> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|candidate| !candidate.resolved) {
+        for cause in wide_causes(candidate) {
+            let (began, failing) = since.entry(cause).or_insert((candidate.started_at, 0));
+            *began = (*began).min(candidate.started_at);
+            *failing += 1;
         }
     }
-    let partial: BTreeSet<&BTreeSet<String>> = candidates
-        .iter()
-        .map(|candidate| &candidate.traits.regions)
-        .filter(|regions| !regions.is_empty())
-        .collect();
-    for regions in partial {
-        let value = regions.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-        let seats = |name: &String| cast.regions.iter().position(|region| region.name == *name);
-        let seats: Vec<usize> = regions.iter().filter_map(seats).collect();
-        let watched =
-            cast.monitors.iter().filter(|it| seats.iter().all(|region| it.seats.contains(region)));
-        let count_of = u32::try_from(watched.count()).unwrap_or(u32::MAX);
-        count.insert(Cause { kind: CauseKind::Region, value }, count_of);
+    since.retain(|cause, (_, failing)| {
+        *failing >= if cause.kind == CauseKind::Region { 3 } else { 2 }
+    });
+    let shares = |watched: &CastMonitor, cause: &Cause| match cause.kind {
+        CauseKind::Address => watched.monitor.address == cause.value,
+        CauseKind::Network => watched.network() == cause.value,
+        _ => cause
+            .value
+            .split(", ")
+            .all(|name| watched.seats.iter().any(|region| cast.regions[*region].name == name)),
+    };
+    let mut count = BTreeMap::new();
+    for (cause, (began, failing)) in since {
+        let well = (0..cast.monitors.len()).filter(|monitor| {
+            shares(&cast.monitors[*monitor], &cause)
+                && !db.open.contains(&(SubjectKind::Monitor, *monitor))
+                && was_seen_well(db, cast, *monitor, began, now)
+        });
+        let well = u32::try_from(well.count()).unwrap_or(u32::MAX);
+        count.insert(cause, failing.saturating_add(well));
     }
     count
+}
+
+fn wide_causes(candidate: &Candidate) -> Vec<Cause> {
+    let traits = &candidate.traits;
+    let of = |kind| move |value: &String| Cause { kind, value: value.clone() };
+    let regions: Vec<&str> = traits.regions.iter().map(String::as_str).collect();
+    let regions = (!regions.is_empty()).then(|| regions.join(", "));
+    let addresses = traits.addresses.iter().map(of(CauseKind::Address));
+    let networks = traits.networks.iter().map(of(CauseKind::Network));
+    addresses.chain(networks).chain(regions.iter().map(of(CauseKind::Region))).collect()
+}
+
+/// Whether some region looked at it since `began`, and found it well.
+fn was_seen_well(db: &Database, cast: &Cast, monitor: MonitorIndex, began: i64, now: i64) -> bool {
+    let watched = &cast.monitors[monitor];
+    watched.seats.iter().any(|region| {
+        let seat = verdicts::seat(db, cast, monitor, *region);
+        let looked = vantage::looked(&seat, watched.thresholds.stale_after_ms, now);
+        looked.is_some_and(|(failing, at)| failing.is_none() && at >= began)
+    })
 }

@@ -53,10 +53,37 @@ pub fn scenario(seed: u64) -> Result<Scenario, Unreadable> {
             "group_wait": if random.chance(0.3) { "0s" } else { "5s" },
             "transaction": if random.chance(0.2) { "200ms" } else { "10ms" },
         },
+        "routes": routes(&mut random),
+        "maintenance_windows": windows(&whom, &mut random),
         "faults": faults,
     });
     let text = toml::to_string(&file).map_err(|error| Unreadable::Syntax(error.to_string()))?;
     read(&text, "generated")
+}
+
+/// Quiet incidents are told to somebody now and then.
+fn routes(random: &mut Random) -> Value {
+    if random.chance(0.6) {
+        return json!([]);
+    }
+    json!([
+        { "name": "fleet", "match": { "subject": ["agent", "region"] }, "channels": ["second"] },
+        { "name": "quiet", "match": { "scope": ["local"] }, "channels": ["second"] },
+    ])
+}
+
+/// Some notices are held for a while.
+fn windows(monitors: &[String], random: &mut Random) -> Value {
+    let Some(name) = random.one(monitors).filter(|_| random.chance(0.2)).cloned() else {
+        return json!([]);
+    };
+    let (at, lasts) = (random.between(CALM, CALM + STORM), random.between(10, LONGEST));
+    json!([{
+        "name": "planned",
+        "at": format!("{at}s"),
+        "for": format!("{lasts}s"),
+        "matchers": { "monitors": [name] },
+    }])
 }
 
 fn name_of(value: &Value) -> Option<String> {

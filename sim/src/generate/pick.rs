@@ -28,6 +28,7 @@ pub(super) fn monitor(at: i64, regions: usize, random: &mut Random) -> Value {
         "interval": format!("{interval}s"),
         "timeout": format!("{timeout}s"),
         "regions": if all_regions { vec!["*".to_owned()] } else { named },
+        "depends_on": if at > 0 && random.chance(0.15) { vec!["monitor-1"] } else { Vec::new() },
         "notify": if random.chance(0.3) { vec!["second"] } else { Vec::new() },
         "policy": {
             "quorum": quorum(seats, random),

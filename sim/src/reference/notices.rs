@@ -71,7 +71,7 @@ impl Notices {
         if told.kind == NoticeKind::Resolved && told.opening_included {
             told.channels.iter().for_each(|channel| *of.opened.entry(*channel).or_default() += 1);
         }
-        let members = told.members.iter().filter_map(|id| self.subjects.get(id).map(|it| (id, it)));
+        let members = told.begins.iter().filter_map(|id| self.subjects.get(id).map(|it| (id, it)));
         let monitors: BTreeSet<MonitorIndex> = members
             .filter(|(_, (kind, _))| *kind == SubjectKind::Monitor)
             .filter(|(id, _)| {

@@ -134,6 +134,7 @@ impl Line {
             resolved,
             paged: incident.open.paged,
             told_quietly: incident.open.told_quietly,
+            told_alone: incident.open.paged || incident.open.told_quietly,
             group: None,
             waiting: incident.waiting.clone(),
             traits: Traits::default(),

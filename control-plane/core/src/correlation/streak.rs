@@ -12,7 +12,7 @@
 //! - `successes` counts towards leaving down (any success) or degraded (plain
 //!   successes); in an up region it counts degraded successes in a row.
 
-use super::{RegionState, Thresholds};
+use super::{DISCREDITED, RegionState, Thresholds};
 use hyperverge_protocol::outcome::Outcome;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -39,6 +39,26 @@ pub struct StateRow {
     pub observed_at: Option<i64>,
     pub reason: Option<String>,
     pub message: Option<String>,
+}
+
+impl StateRow {
+    /// What is left of it when the agent that saw it was itself at fault and is
+    /// believed again: nothing but its place in the order. The next look says how the
+    /// target is.
+    #[must_use]
+    pub fn doubted(self) -> Self {
+        Self {
+            state: RegionState::Unknown,
+            since: None,
+            failures: 0,
+            successes: 0,
+            streak_began: None,
+            observed_at: None,
+            reason: Some(DISCREDITED.to_owned()),
+            message: None,
+            ..self
+        }
+    }
 }
 
 /// Which check of which burst.

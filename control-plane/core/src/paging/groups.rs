@@ -89,6 +89,11 @@ impl<'a> Planner<'a> {
             return self.send(candidate, event, NoticeKind::Resolved, false, None);
         }
         if group.lead != candidate.incident_id {
+            // Whoever heard of this one by itself waits for its end, not for that of
+            // a group it came into afterwards.
+            if candidate.told_alone {
+                return self.send_as(candidate, event, NoticeKind::Resolved, (false, quiet), None);
+            }
             return self.fold(candidate, "told when the whole group is over");
         }
         if group.unresolved > 0 {

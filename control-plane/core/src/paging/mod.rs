@@ -68,6 +68,10 @@ pub struct Candidate {
     pub paged: bool,
     /// Routes were told of it below the quorum.
     pub told_quietly: bool,
+    /// A notice of its beginning went out through its own event, quietly or with a
+    /// quorum: there are deliveries of it.
+    #[serde(default)]
+    pub told_alone: bool,
     /// Its group, while that is open.
     pub group: Option<Uuid>,
     /// In the order of events.
