@@ -149,3 +149,15 @@ pub const BURSTS_EXPIRED: i64 = 1_000;
 pub const EXPLAIN_RESULTS: usize = 50_000;
 /// See [`EXPLAIN_RESULTS`].
 pub const EXPLAIN_MISSED: i64 = 5_000;
+/// Organisations that one round of the correlator looks at.
+pub const CORRELATED_ORGANISATIONS: i64 = 1_000;
+/// Waiting intents, incidents and open groups of an organisation that are judged together.
+pub const CORRELATED_INTENTS: i64 = 20_000;
+/// See [`CORRELATED_INTENTS`].
+pub const CORRELATED_INCIDENTS: i64 = 10_000;
+/// See [`CORRELATED_INTENTS`].
+pub const CORRELATED_GROUPS: i64 = 1_000;
+/// Incidents that the evidence of one notice holds.
+pub const EVIDENCE_CANDIDATES: usize = 100;
+/// Monitors that the evidence of an agent's own fault holds.
+pub const EVIDENCE_WATCHES: usize = 200;

@@ -62,6 +62,9 @@ pub struct Metrics {
     pub incidents_open: IntGaugeVec,
     pub correlator_duration_seconds: Histogram,
     pub page_intents_settled_total: IntCounterVec,
+    pub page_intents_held_total: IntCounterVec,
+    pub incident_groups_total: IntCounterVec,
+    pub vantage_faults_total: IntCounterVec,
 
     pub notifier_notifications_sent_total: IntCounterVec,
     pub notifier_attempt_duration_seconds: HistogramVec,
@@ -116,7 +119,10 @@ impl Metrics {
             incidents_created_total: c.counters("incidents_created_total", "Incidents opened, by scope.", &["scope"]),
             incidents_open: c.gauges("hyperverge_incidents_open", "Incidents not resolved, by scope; the same from every replica.", &["scope"]),
             correlator_duration_seconds: c.histogram("hyperverge_correlator_duration_seconds", "Duration of one correlator run.", WORK_SECONDS),
-            page_intents_settled_total: c.counters("hyperverge_page_intents_settled_total", "Page intents settled, by what became of them.", &["outcome"]),
+            page_intents_settled_total: c.counters("hyperverge_page_intents_settled_total", "Page intents settled, by what became of them: sent, nobody, joined or folded.", &["outcome"]),
+            page_intents_held_total: c.counters("hyperverge_page_intents_held_total", "Page intents that wait on, by what newly holds them: silence, maintenance, parent, votes or group.", &["reason"]),
+            incident_groups_total: c.counters("hyperverge_incident_groups_total", "Groups formed of incidents that began together, by what they share.", &["cause"]),
+            vantage_faults_total: c.counters("hyperverge_vantage_faults_total", "Agents, and regions of several, that lost their vote because they failed what others saw well.", &["subject"]),
 
             notifier_notifications_sent_total: c.counters("notifier_notifications_sent_total", "Delivery attempts, by channel kind and result.", &["kind", "result"]),
             notifier_attempt_duration_seconds: c.histograms("hyperverge_notifier_attempt_duration_seconds", "Duration of one delivery attempt.", &["kind"], WORK_SECONDS),

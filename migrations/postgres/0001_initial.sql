@@ -151,6 +151,7 @@ CREATE TABLE agents (
     PRIMARY KEY (organisation_id, id)
 );
 CREATE INDEX agents_region ON agents (organisation_id, region_id);
+CREATE INDEX agents_discredited ON agents (organisation_id) WHERE discredited_at IS NOT NULL;
 
 -- ---- step 2: assignments ----
 
@@ -377,6 +378,28 @@ CREATE UNIQUE INDEX incidents_one_open ON incidents (organisation_id, subject_ki
 CREATE INDEX incidents_unresolved ON incidents (organisation_id, id) WHERE resolved_at IS NULL;
 CREATE INDEX incidents_subject ON incidents (organisation_id, subject_kind, subject_id, id);
 CREATE INDEX incidents_started ON incidents (organisation_id, started_at);
+CREATE INDEX incidents_grouped ON incidents (organisation_id, group_id) WHERE group_id IS NOT NULL;
+
+-- Incidents of one cause, which are told together, through one of them.
+CREATE TABLE incident_groups (
+    organisation_id UUID NOT NULL,
+    id              UUID NOT NULL,
+    cause_kind      TEXT NOT NULL,             -- parent certificate host address network region
+    cause_value     TEXT NOT NULL,
+    summary         TEXT NOT NULL,             -- one sentence for people
+    lead_incident_id UUID NOT NULL,           -- its deliveries are this incident's
+    state           TEXT NOT NULL,             -- open resolved
+    opened_at       BIGINT NOT NULL,
+    resolved_at     BIGINT,
+    paged           BOOLEAN NOT NULL,          -- whether its notice was put in the outbox
+    quiet           BOOLEAN NOT NULL,          -- only for routes that name quiet incidents
+    told_global     BOOLEAN NOT NULL,          -- whether people know that it hurts everywhere
+    newest_started_at BIGINT NOT NULL,         -- when its newest member began to hurt
+    interval_ms     BIGINT NOT NULL,           -- the longest interval of a member
+    PRIMARY KEY (organisation_id, id)
+);
+CREATE UNIQUE INDEX incident_groups_lead ON incident_groups (organisation_id, lead_incident_id);
+CREATE INDEX incident_groups_open ON incident_groups (organisation_id, id) WHERE state = 'open';
 
 -- The timeline: every decision, with the evidence it was made on.
 CREATE TABLE incident_events (
@@ -474,7 +497,8 @@ CREATE TABLE page_intents (
     event_number    BIGINT NOT NULL,
     kind            TEXT NOT NULL,             -- opened widened resolved
     quiet           BOOLEAN NOT NULL,          -- only for routes that name such incidents
-    due_at          BIGINT NOT NULL,
+    due_at          BIGINT NOT NULL,           -- moved while it is held
+    hold_reason     TEXT,                      -- why it was held last, in words
     created_at      BIGINT NOT NULL,
     settled_at      BIGINT,                    -- turned into deliveries, or not needed any more
     outcome         TEXT,                      -- why, in words

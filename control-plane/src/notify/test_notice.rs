@@ -87,6 +87,7 @@ fn words(channel: &Channel, shared: &Shared) -> Message {
         notes: Vec::new(),
         facts: Vec::new(),
         regions: Vec::new(),
+        members: Vec::new(),
         link: shared.settings.server.public_url.clone(),
     }
 }

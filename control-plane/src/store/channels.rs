@@ -58,6 +58,13 @@ pub async fn by_name(
     row.as_ref().map(read).transpose()
 }
 
+/// Every channel of the organisation, by name.
+pub async fn all(tx: &mut Tx, organisation_id: Uuid) -> Result<Vec<Channel>, StoreError> {
+    const SQL: &str = "SELECT * FROM channels WHERE organisation_id = $1 ORDER BY name LIMIT $2";
+    let rows = tx.fetch_all(SQL, params![organisation_id, crate::limits::CHANNELS]).await?;
+    rows.iter().map(read).collect()
+}
+
 /// The channels told when a monitor names none, by name.
 pub async fn defaults(tx: &mut Tx, organisation_id: Uuid) -> Result<Vec<Channel>, StoreError> {
     const SQL: &str =

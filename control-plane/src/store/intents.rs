@@ -1,10 +1,12 @@
 //! Page intents: what an incident's change asks to be told, before it is known to whom.
 //!
 //! Committed with the change; turned into deliveries, or found needless, when due.
+//! What is held keeps waiting: its time is moved.
 
-use super::{Row, StoreError, Tx};
+use super::{Row, StoreError, Tx, listed_id, rows_text};
 use crate::params;
 use hyperverge_control_core::notification::NoticeKind;
+use serde_json::json;
 use uuid::Uuid;
 
 /// An intent as it is stored.
@@ -18,6 +20,33 @@ pub struct Intent {
     pub quiet: bool,
     pub due_at: i64,
     pub created_at: i64,
+}
+
+/// An intent that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    pub intent: Intent,
+    /// Why it was held last.
+    pub hold_reason: Option<String>,
+}
+
+/// What becomes of an intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    pub incident_id: Uuid,
+    pub event_number: i64,
+    /// Why, in words.
+    pub outcome: String,
+}
+
+/// An intent that waits on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Postponed {
+    pub incident_id: Uuid,
+    pub event_number: i64,
+    pub due_at: i64,
+    /// Why, in words.
+    pub reason: String,
 }
 
 /// Records an intent; a second one for the same event changes nothing.
@@ -37,26 +66,49 @@ pub async fn insert(tx: &mut Tx, intent: &Intent) -> Result<bool, StoreError> {
     Ok(tx.execute(SQL, values).await? == 1)
 }
 
-/// Organisations that have an intent due at `now`.
-pub async fn organisations_due(tx: &mut Tx, now: i64, limit: i64) -> Result<Vec<Uuid>, StoreError> {
-    const SQL: &str = "SELECT DISTINCT organisation_id FROM page_intents
-        WHERE settled_at IS NULL AND due_at <= $1 LIMIT $2";
-    let rows = tx.fetch_all(SQL, params![now, limit]).await?;
+/// Organisations that the correlator has to look at: with an intent that is due, with a
+/// group that may be over, or with agents that have to be compared (`sightings::suspicious`
+/// tells whether they really have).
+pub async fn organisations_with_work(
+    tx: &mut Tx,
+    now: i64,
+    failing: i64,
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    const SQL: &str = "SELECT organisation_id FROM page_intents
+                WHERE settled_at IS NULL AND due_at <= $1
+            UNION SELECT organisation_id FROM agents WHERE discredited_at IS NOT NULL
+            UNION SELECT organisation_id FROM region_states WHERE failures > 0
+                GROUP BY organisation_id HAVING COUNT(*) >= $2
+            UNION SELECT g.organisation_id FROM incident_groups g
+                WHERE g.state = 'open' AND NOT EXISTS (SELECT 1 FROM incidents i
+                    WHERE i.organisation_id = g.organisation_id AND i.group_id = g.id
+                        AND i.resolved_at IS NULL)
+        ORDER BY organisation_id LIMIT $3";
+    let rows = tx.fetch_all(SQL, params![now, failing, limit]).await?;
     rows.iter().map(|row| row.get("organisation_id")).collect()
 }
 
-/// The organisation's intents due at `now`, in the order of their events within an incident.
-pub async fn due(
+/// What of an organisation waits, what is due first coming first.
+pub async fn waiting(
     tx: &mut Tx,
     organisation_id: Uuid,
-    now: i64,
     limit: i64,
-) -> Result<Vec<Intent>, StoreError> {
+) -> Result<Vec<Waiting>, StoreError> {
     const SQL: &str = "SELECT * FROM page_intents
-        WHERE organisation_id = $1 AND settled_at IS NULL AND due_at <= $2
-        ORDER BY due_at, incident_id, event_number LIMIT $3";
-    let rows = tx.fetch_all(SQL, params![organisation_id, now, limit]).await?;
-    rows.iter().map(read).collect()
+        WHERE organisation_id = $1 AND settled_at IS NULL
+        ORDER BY due_at, incident_id, event_number LIMIT $2";
+    let rows = tx.fetch_all(SQL, params![organisation_id, limit]).await?;
+    rows.iter()
+        .map(|row| Ok(Waiting { intent: read(row)?, hold_reason: row.get("hold_reason")? }))
+        .collect()
+}
+
+/// Whether anything of the organisation is due at `now`.
+pub async fn any_due(tx: &mut Tx, organisation_id: Uuid, now: i64) -> Result<bool, StoreError> {
+    const SQL: &str = "SELECT 1 AS n FROM page_intents
+        WHERE organisation_id = $1 AND settled_at IS NULL AND due_at <= $2 LIMIT 1";
+    Ok(tx.fetch_optional(SQL, params![organisation_id, now]).await?.is_some())
 }
 
 /// The incident's intents that wait, due or not, in the order of their events.
@@ -72,28 +124,61 @@ pub async fn unsettled(
     rows.iter().map(read).collect()
 }
 
-/// When the earliest waiting intent of any organisation is due.
-pub async fn next_due(tx: &mut Tx) -> Result<Option<i64>, StoreError> {
-    const SQL: &str = "SELECT MIN(due_at) AS due_at FROM page_intents WHERE settled_at IS NULL";
-    match tx.fetch_optional(SQL, params![]).await? {
-        Some(row) => row.get("due_at"),
-        None => Ok(None),
-    }
+/// The event under which the incident's beginning is told, with a quorum or quietly.
+pub async fn opening(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    incident_id: Uuid,
+    quiet: bool,
+) -> Result<Option<i64>, StoreError> {
+    const SQL: &str = "SELECT event_number FROM page_intents
+        WHERE organisation_id = $1 AND incident_id = $2 AND kind = 'opened' AND quiet = $3
+        ORDER BY event_number DESC LIMIT 1";
+    let row = tx.fetch_optional(SQL, params![organisation_id, incident_id, quiet]).await?;
+    row.map(|row| row.get("event_number")).transpose()
 }
 
-/// Ends an intent, with why; whether it still waited.
+/// Ends intents that still wait.
 pub async fn settle(
     tx: &mut Tx,
-    intent: &Intent,
-    outcome: &str,
+    organisation_id: Uuid,
+    settled: &[Settled],
     now: i64,
-) -> Result<bool, StoreError> {
-    const SQL: &str = "UPDATE page_intents SET settled_at = $4, outcome = $5
-        WHERE organisation_id = $1 AND incident_id = $2 AND event_number = $3
-            AND settled_at IS NULL";
-    let values =
-        params![intent.organisation_id, intent.incident_id, intent.event_number, now, outcome];
-    Ok(tx.execute(SQL, values).await? == 1)
+) -> Result<u64, StoreError> {
+    let sql = crate::listed!(tx, "$3", [incident_id uuid, event_number bigint, outcome text],
+        "UPDATE page_intents SET settled_at = $2, outcome = l.outcome FROM listed l
+        WHERE page_intents.organisation_id = $1 AND page_intents.incident_id = l.incident_id
+            AND page_intents.event_number = l.event_number AND page_intents.settled_at IS NULL");
+    let rows = settled.iter().map(|one| {
+        json!({
+            "incident_id": listed_id(one.incident_id),
+            "event_number": one.event_number,
+            "outcome": one.outcome,
+        })
+    });
+    tx.execute(sql, params![organisation_id, now, rows_text(rows)]).await
+}
+
+/// Lets intents wait on.
+pub async fn postpone(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    postponed: &[Postponed],
+) -> Result<(), StoreError> {
+    let sql = crate::listed!(tx, "$2",
+        [incident_id uuid, event_number bigint, due_at bigint, reason text],
+        "UPDATE page_intents SET due_at = l.due_at, hold_reason = l.reason FROM listed l
+        WHERE page_intents.organisation_id = $1 AND page_intents.incident_id = l.incident_id
+            AND page_intents.event_number = l.event_number AND page_intents.settled_at IS NULL");
+    let rows = postponed.iter().map(|one| {
+        json!({
+            "incident_id": listed_id(one.incident_id),
+            "event_number": one.event_number,
+            "due_at": one.due_at,
+            "reason": one.reason,
+        })
+    });
+    tx.execute(sql, params![organisation_id, rows_text(rows)]).await.map(drop)
 }
 
 fn read(row: &Row) -> Result<Intent, StoreError> {

@@ -24,6 +24,7 @@ pub mod channels;
 pub mod comments;
 pub mod deliveries;
 pub mod history;
+pub mod groups;
 pub mod idempotency;
 pub mod incidents;
 pub mod intents;
@@ -37,6 +38,7 @@ pub mod regions;
 pub mod results;
 pub mod retention;
 pub mod routes;
+pub mod sightings;
 pub mod silences;
 pub mod states;
 pub mod tokens;
@@ -51,6 +53,7 @@ mod value;
 pub use error::StoreError;
 pub use tx::Tx;
 use tx::TxKind;
+use uuid::Uuid;
 pub use value::{Column, Row, Value};
 
 /// Builds the parameter list of a statement: `params![id, name]`.
@@ -79,6 +82,33 @@ macro_rules! among {
             }
             $crate::store::Dialect::Postgres => concat!($before, "= ANY(", $list, ")", $after),
         }
+    };
+}
+
+/// A statement over a list of rows, which a parameter holds as JSON (`rows_text`):
+/// `listed!(tx, "$2", [id uuid, why text], "UPDATE … FROM listed l WHERE …")`. Kinds are
+/// `uuid`, `bigint`, `text` and `boolean`.
+#[macro_export]
+macro_rules! listed {
+    ($tx:expr, $list:literal, [$first:ident $kind:ident $(, $name:ident $kinds:ident)*], $rest:literal) => {
+        match $tx.dialect() {
+            $crate::store::Dialect::Sqlite => concat!(
+                "WITH listed AS (SELECT ", $crate::listed!(@column $first $kind),
+                $(", ", $crate::listed!(@column $name $kinds),)*
+                " FROM json_each(", $list, ")) ", $rest
+            ),
+            $crate::store::Dialect::Postgres => concat!(
+                "WITH listed AS (SELECT * FROM jsonb_to_recordset(CAST(", $list, " AS jsonb)) AS r(",
+                stringify!($first), " ", stringify!($kind),
+                $(", ", stringify!($name), " ", stringify!($kinds),)* ")) ", $rest
+            ),
+        }
+    };
+    (@column $name:ident uuid) => {
+        concat!("unhex(value ->> '", stringify!($name), "') AS ", stringify!($name))
+    };
+    (@column $name:ident $kind:ident) => {
+        concat!("value ->> '", stringify!($name), "' AS ", stringify!($name))
     };
 }
 
@@ -153,6 +183,16 @@ impl Store {
             Backend::Postgres(database) => database.close().await,
         }
     }
+}
+
+/// Rows for [`crate::listed!`]: objects whose ids are written by [`listed_id`].
+fn rows_text(rows: impl Iterator<Item = serde_json::Value>) -> String {
+    serde_json::Value::Array(rows.collect()).to_string()
+}
+
+/// An id as [`crate::listed!`] reads it on either back end.
+fn listed_id(id: Uuid) -> String {
+    id.simple().to_string()
 }
 
 /// A value as the JSON text that `column` holds.

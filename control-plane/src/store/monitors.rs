@@ -6,6 +6,7 @@
 use super::{Row, StoreError, Tx};
 use crate::params;
 use hyperverge_protocol::monitor::MonitorSpec;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A monitor as it is.
@@ -180,6 +181,56 @@ pub async fn delete(
     }
     let values = params![organisation, monitor.id, last, text, now, true];
     tx.execute(INSERT_REVISION, values).await.map(drop)
+}
+
+/// The newest specification of these monitors, also of deleted ones. One that only a
+/// newer version can read is left out: it must not keep anybody from being told.
+pub async fn newest_specs(
+    tx: &mut Tx,
+    organisation: Uuid,
+    ids: Vec<Uuid>,
+) -> Result<BTreeMap<Uuid, MonitorSpec>, StoreError> {
+    let sql = crate::among!(tx, "SELECT r.monitor_id, r.spec FROM monitor_revisions r
+        WHERE r.organisation_id = $1 AND r.revision = (SELECT MAX(n.revision)
+                FROM monitor_revisions n WHERE n.organisation_id = r.organisation_id
+                    AND n.monitor_id = r.monitor_id)
+            AND r.monitor_id ", uuids "$2", "");
+    let rows = tx.fetch_all(sql, params![organisation, ids]).await?;
+    let mut specs = BTreeMap::new();
+    for row in &rows {
+        if let Ok(spec) = row.json("spec") {
+            specs.insert(row.get("monitor_id")?, spec);
+        }
+    }
+    Ok(specs)
+}
+
+/// The ids of the monitors of these names.
+pub async fn ids_of(
+    tx: &mut Tx,
+    organisation: Uuid,
+    names: Vec<String>,
+) -> Result<BTreeMap<String, Uuid>, StoreError> {
+    let sql = crate::among!(tx, "SELECT id, name FROM monitors
+        WHERE organisation_id = $1 AND name ", texts "$2", "");
+    let rows = tx.fetch_all(sql, params![organisation, names]).await?;
+    rows.iter().map(|row| Ok((row.get("name")?, row.get("id")?))).collect()
+}
+
+/// Every enabled monitor that this version can read.
+pub async fn enabled(
+    tx: &mut Tx,
+    organisation: Uuid,
+) -> Result<BTreeMap<Uuid, (i64, MonitorSpec)>, StoreError> {
+    const SQL: &str =
+        "SELECT id, revision, spec FROM monitors WHERE organisation_id = $1 AND enabled";
+    let mut found = BTreeMap::new();
+    for row in &tx.fetch_all(SQL, params![organisation]).await? {
+        if let Ok(spec) = row.json("spec") {
+            found.insert(row.get("id")?, (row.get("revision")?, spec));
+        }
+    }
+    Ok(found)
 }
 
 fn spec_text(spec: &MonitorSpec) -> Result<String, StoreError> {

@@ -33,6 +33,7 @@ pub(crate) async fn dead_letter(app: &App, organisation_id: Uuid, channel: &str)
         opened_at_ms: 2,
         resolved_at_ms: None,
         opening_included: false,
+        group: None,
         incident_url: String::new(),
     };
     let mut tx = app.shared.store.begin().await.unwrap();

@@ -221,6 +221,7 @@ pub(crate) fn notice(incident: Uuid, event_number: i64, kind: NoticeKind) -> Not
         opened_at_ms: 1_767_323_050_000,
         resolved_at_ms: (kind == NoticeKind::Resolved).then_some(1_767_323_770_000),
         opening_included: false,
+        group: None,
         incident_url: "https://hv.example.com/incidents/7".into(),
     }
 }

@@ -42,6 +42,7 @@ fn notice(incident: Uuid, event_number: i64, kind: NoticeKind) -> Notice {
         opened_at_ms: 2,
         resolved_at_ms: None,
         opening_included: false,
+        group: None,
         incident_url: "https://hv.example.com/".into(),
     }
 }

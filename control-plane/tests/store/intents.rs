@@ -3,7 +3,8 @@
 use crate::back_ends::on_both;
 use hyperverge_control_core::notification::NoticeKind;
 use hyperverge_control_plane::clock;
-use hyperverge_control_plane::store::intents::{self, Intent};
+use hyperverge_control_plane::store::Tx;
+use hyperverge_control_plane::store::intents::{self, Intent, Postponed, Settled};
 
 #[tokio::test]
 async fn an_intent_waits_until_due_and_is_settled_once() {
@@ -28,21 +29,41 @@ async fn an_intent_waits_until_due_and_is_settled_once() {
         tx.commit().await.unwrap();
 
         let mut tx = store.begin().await.unwrap();
-        assert_eq!(intents::next_due(&mut tx).await.unwrap(), Some(500));
-        assert!(intents::organisations_due(&mut tx, 499, 10).await.unwrap().is_empty());
-        let due = intents::organisations_due(&mut tx, 500, 10).await.unwrap();
-        assert_eq!(due, [organisation_id]);
-        let due = intents::due(&mut tx, organisation_id, 500, 10).await.unwrap();
-        assert_eq!(due, std::slice::from_ref(&opened));
-        assert!(intents::due(&mut tx, clock::new_id(), 500, 10).await.unwrap().is_empty());
+        assert!(busy(&mut tx, 499).await.is_empty());
+        assert_eq!(busy(&mut tx, 500).await, [organisation_id]);
+        assert!(!intents::any_due(&mut tx, organisation_id, 499).await.unwrap());
+        assert!(intents::any_due(&mut tx, organisation_id, 500).await.unwrap());
+        assert!(!intents::any_due(&mut tx, clock::new_id(), 500).await.unwrap());
         let waiting = intents::unsettled(&mut tx, organisation_id, opened.incident_id).await;
         assert_eq!(waiting.unwrap(), [opened.clone(), widened.clone()]);
 
-        assert!(intents::settle(&mut tx, &opened, "told 2 channels", 700).await.unwrap());
-        assert!(!intents::settle(&mut tx, &opened, "again", 800).await.unwrap());
-        assert_eq!(intents::next_due(&mut tx).await.unwrap(), Some(600));
-        assert!(intents::settle(&mut tx, &widened, "not needed", 800).await.unwrap());
-        assert_eq!(intents::next_due(&mut tx).await.unwrap(), None);
+        let held = |event_number, due_at| Postponed {
+            incident_id: opened.incident_id,
+            event_number,
+            due_at,
+            reason: "a \"silence\"".to_owned(),
+        };
+        intents::postpone(&mut tx, organisation_id, &[held(1, 900), held(2, 800)]).await.unwrap();
+        let waiting = intents::waiting(&mut tx, organisation_id, 10).await.unwrap();
+        let due: Vec<_> = waiting.iter().map(|one| one.intent.due_at).collect();
+        assert_eq!(due, [800, 900]);
+        assert_eq!(waiting[0].hold_reason.as_deref(), Some("a \"silence\""));
+
+        let settled = |event_number| Settled {
+            incident_id: opened.incident_id,
+            event_number,
+            outcome: "told 2 channels".to_owned(),
+        };
+        let both = [settled(1), settled(2)];
+        assert_eq!(intents::settle(&mut tx, organisation_id, &both[..1], 900).await.unwrap(), 1);
+        assert_eq!(intents::settle(&mut tx, organisation_id, &both, 950).await.unwrap(), 1);
+        assert!(busy(&mut tx, 10_000).await.is_empty());
+        let event = intents::opening(&mut tx, organisation_id, opened.incident_id, false).await;
+        assert_eq!(event.unwrap(), Some(1), "also of one that is settled");
     })
     .await;
+}
+
+async fn busy(tx: &mut Tx, now: i64) -> Vec<uuid::Uuid> {
+    intents::organisations_with_work(tx, now, 3, 10).await.unwrap()
 }

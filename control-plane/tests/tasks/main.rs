@@ -11,3 +11,5 @@ mod fixture;
 mod liveness;
 mod planner;
 mod retention;
+mod scene;
+mod vantage;

@@ -1,6 +1,6 @@
 //! What one region tells about one monitor now.
 
-use super::{RegionState, StateRow};
+use super::{RegionState, StateRow, casts_no_vote};
 use crate::assignment::Slots;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -95,5 +95,70 @@ pub fn view(seat: &Seat, stale_after_ms: i64, now: i64) -> RegionView {
         (state, _) => {
             RegionView { message: row.message.clone(), ..tells(state, row.since, reason) }
         }
+    }
+}
+
+/// What the seat's agent itself last saw, whether its vote counts or not: whether it
+/// failed, and when. `None` where it saw nothing lately that says something about the
+/// target. What nobody stores, steady success, it last saw in its newest slot.
+pub fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(bool, i64)> {
+    let held = seat.held.as_ref()?;
+    let begun = held.slots.due(held.first_slot);
+    let through = held.complete_through.filter(|through| *through >= begun)?;
+    let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
+        let newest = held.slots.due(held.slots.first_after(through) - 1);
+        return (now - through <= stale_after_ms).then_some((false, newest));
+    };
+    let at = row.observed_at.filter(|at| now - at <= stale_after_ms)?;
+    let fails = row.failures > 0;
+    let ours = row.reason.as_deref().is_some_and(casts_no_vote);
+    (!(fails && ours)).then_some((fails, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_500;
+
+    fn seat(row: Option<(u32, &str, i64)>) -> Seat {
+        Seat {
+            region: "eu-west".to_owned(),
+            region_id: None,
+            held: Some(Held {
+                revision: 1,
+                first_slot: 0,
+                slots: Slots { anchor_ms: 0, interval_ms: 1_000 },
+                predecessor_through: None,
+                complete_through: Some(NOW - 700),
+                discredited: true,
+            }),
+            row: row.map(|(failures, reason, at)| StateRow {
+                revision: 1,
+                state: RegionState::Up,
+                since: None,
+                failures,
+                successes: 0,
+                streak_began: None,
+                newest_slot: 1,
+                newest_at: None,
+                burst: None,
+                observed_at: Some(at),
+                reason: Some(reason.to_owned()),
+                message: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn an_agent_looks_whether_its_vote_counts_or_not() {
+        assert_eq!(looked(&seat(None), 5_000, NOW), Some((false, 999_000)));
+        let fails = seat(Some((1, "connect_refused", NOW - 10)));
+        assert_eq!(looked(&fails, 5_000, NOW), Some((true, NOW - 10)));
+        let ours = seat(Some((3, "policy_address", NOW - 10)));
+        assert_eq!(looked(&ours, 5_000, NOW), None, "it says nothing about the target");
+        let old = seat(Some((3, "connect_refused", NOW - 5_001)));
+        assert_eq!(looked(&old, 5_000, NOW), None);
+        assert_eq!(looked(&seat(None), 600, NOW), None, "it fell silent");
     }
 }

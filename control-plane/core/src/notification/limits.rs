@@ -10,6 +10,8 @@ pub const PERMANENT_ATTEMPTS: u32 = 12;
 pub const LATE_AFTER_MS: i64 = 120_000;
 /// Characters of one text in a message (a summary, a region's words).
 pub const MESSAGE_TEXT_CHARS: usize = 300;
+/// Members of a group that a notice names.
+pub const NOTICE_MEMBERS: usize = 30;
 /// Rows of one lane that are looked at.
 pub const LANE_ROWS: usize = 200;
 /// Channels of one route.

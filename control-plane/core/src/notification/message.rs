@@ -6,7 +6,7 @@
 //! their control characters and their length here, once for all channels.
 
 use super::limits::{LATE_AFTER_MS, MESSAGE_TEXT_CHARS};
-use super::{Notice, NoticeKind, NoticeRegion, in_words};
+use super::{Notice, NoticeGroup, NoticeKind, NoticeRegion, in_words};
 
 /// How an incident stands at the moment of sending.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Message {
     pub facts: Vec<Fact>,
     /// `eu-west: down, it refused the connection`.
     pub regions: Vec<String>,
+    /// Names of what it concerns beside the subject, and how many more.
+    pub members: Vec<String>,
     /// Where the incident can be read.
     pub link: String,
 }
@@ -65,16 +67,39 @@ pub struct Message {
 pub fn compose(notice: &Notice, circumstances: &Circumstances) -> Message {
     Message {
         headline: headline(notice),
-        lead: clean(&notice.summary),
+        lead: lead(notice),
         notes: notes(notice, circumstances),
         facts: facts(notice),
         regions: notice.regions.iter().map(region_line).collect(),
+        members: notice.group.as_ref().map(member_lines).unwrap_or_default(),
         link: clean(&notice.incident_url),
     }
 }
 
+fn lead(notice: &Notice) -> String {
+    match (&notice.group, notice.kind, lasted(notice)) {
+        (None, ..) => clean(&notice.summary),
+        (Some(group), NoticeKind::Resolved, Some(lasted)) => {
+            format!("{}: all of it is over after {lasted}", clean(&group.title))
+        }
+        (Some(group), ..) => clean(&group.summary),
+    }
+}
+
+fn member_lines(group: &NoticeGroup) -> Vec<String> {
+    let mut lines: Vec<String> = group.members.iter().map(|name| clean(name)).collect();
+    match group.unnamed() {
+        0 => {}
+        more => lines.push(format!("and {more} more")),
+    }
+    lines
+}
+
 fn headline(notice: &Notice) -> String {
-    let name = clean(&notice.subject.name);
+    let name = match &notice.group {
+        Some(group) => clean(&group.title),
+        None => clean(&notice.subject.name),
+    };
     let verdict = clean(&notice.verdict);
     let tag = match notice.kind {
         NoticeKind::Resolved => "RESOLVED".to_owned(),
@@ -85,6 +110,8 @@ fn headline(notice: &Notice) -> String {
             Some(lasted) => format!("over after {lasted}"),
             None => "over".to_owned(),
         },
+        // How far it reaches differs from member to member.
+        (NoticeKind::Opened, _) if notice.group.is_some() => return format!("[{tag}] {name}"),
         (NoticeKind::Widened, Some(extent)) => format!("now {verdict} in {extent}"),
         (NoticeKind::Opened, Some(extent)) => format!("{verdict} in {extent}"),
         (_, None) => clean(&notice.summary),
@@ -110,6 +137,7 @@ fn facts(notice: &Notice) -> Vec<Fact> {
         facts.extend(text.map(|text| Fact { label, text }));
     };
     add("What", Some(what(notice)));
+    add("Shared", notice.group.as_ref().map(|group| clean(&group.cause)));
     add("Since", Some(utc(notice.started_at_ms)));
     add("Until", notice.resolved_at_ms.map(utc));
     add("Lasted", lasted(notice));
@@ -125,6 +153,9 @@ fn facts(notice: &Notice) -> Vec<Fact> {
 }
 
 fn what(notice: &Notice) -> String {
+    if let Some(group) = &notice.group {
+        return clean(&group.title);
+    }
     let name = clean(&notice.subject.name);
     match &notice.target {
         Some(target) => format!("{name}, {}", clean(target)),
@@ -265,7 +296,31 @@ mod tests {
             resolved_at_ms: (kind == NoticeKind::Resolved).then_some(1_767_323_770_000),
             opening_included: false,
             incident_url: "https://hv.example.com/incidents/1".into(),
+            group: None,
         }
+    }
+
+    #[test]
+    fn a_group_is_told_as_one_thing() {
+        let group = NoticeGroup {
+            id: Uuid::nil(),
+            cause: "host edge.example.com".into(),
+            title: "42 monitors on the host edge.example.com".into(),
+            summary: "42 monitors on the host edge.example.com are down".into(),
+            members: vec!["checkout-api".into(), "search".into()],
+            count: 42,
+        };
+        let told = |kind| {
+            let notice = Notice { group: Some(group.clone()), ..notice(kind) };
+            compose(&notice, &in_time(&notice))
+        };
+        let opened = told(NoticeKind::Opened);
+        assert_eq!(opened.headline, "[DOWN] 42 monitors on the host edge.example.com");
+        assert_eq!(opened.lead, group.summary);
+        assert_eq!(opened.members, ["checkout-api", "search", "and 40 more"]);
+        let resolved = told(NoticeKind::Resolved);
+        let headline = "[RESOLVED] 42 monitors on the host edge.example.com: over after 12m 5s";
+        assert_eq!(resolved.headline, headline);
     }
 
     fn in_time(notice: &Notice) -> Circumstances {

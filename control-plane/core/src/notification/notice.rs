@@ -25,6 +25,13 @@ pub enum NoticeKind {
 #[error("`{0}` is not a kind of notice")]
 pub struct UnknownNoticeKind(pub String);
 
+impl NoticeGroup {
+    /// How many members it does not name.
+    pub fn unnamed(&self) -> usize {
+        self.count.saturating_sub(self.members.len())
+    }
+}
+
 impl NoticeKind {
     /// The word in the database, and after `incident.` in a webhook's `type`.
     pub fn as_str(self) -> &'static str {
@@ -106,11 +113,43 @@ pub struct Notice {
     pub opening_included: bool,
     /// Where the incident can be read.
     pub incident_url: String,
+    /// What the incident speaks for, if it is not alone. No older version wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<NoticeGroup>,
+}
+
+/// Incidents of one cause, told together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeGroup {
+    pub id: Uuid,
+    /// `host edge.example.com`: what they share.
+    pub cause: String,
+    /// `42 monitors on the host edge.example.com`.
+    pub title: String,
+    /// One sentence for people.
+    pub summary: String,
+    /// Names of members, the first few ([`super::limits::NOTICE_MEMBERS`]).
+    pub members: Vec<String>,
+    /// How many there are.
+    pub count: usize,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_notice_of_an_older_version_is_readable() {
+        let stored = serde_json::json!({
+            "kind": "opened", "incident_id": Uuid::nil(), "event_number": 1,
+            "subject": {"kind": "monitor", "id": "1", "name": "checkout"}, "target": null,
+            "verdict": "down", "scope": "global", "severity": "critical", "summary": "it is down",
+            "cause": null, "regions": [], "started_at_ms": 1, "opened_at_ms": 2,
+            "resolved_at_ms": null, "incident_url": "https://hv.example.com/",
+        });
+        let notice: Notice = serde_json::from_value(stored).unwrap();
+        assert_eq!((notice.group, notice.opening_included), (None, false));
+    }
 
     #[test]
     fn a_kind_is_read_back_from_its_word() {

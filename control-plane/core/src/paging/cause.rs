@@ -50,8 +50,8 @@ impl Cause {
         if self.kind == CauseKind::Region { 3 } else { 2 }
     }
 
-    /// `42 monitors that share the host edge.example.com are down`.
-    pub(super) fn sentence(&self, members: usize, quiet: bool) -> String {
+    /// `42 monitors on the host edge.example.com`.
+    pub fn phrase(&self, members: usize) -> String {
         let value = &self.value;
         let shared = match self.kind {
             CauseKind::Parent => format!("that depend on {value}"),
@@ -61,13 +61,17 @@ impl Cause {
             CauseKind::Network => format!("in the network {value}"),
             CauseKind::Region => format!("seen from {value}"),
         };
-        let state = if quiet { "fail" } else { "are down" };
-        format!("{members} monitors {shared} {state}")
+        format!("{members} monitors {shared}")
+    }
+
+    /// The phrase as a sentence: `42 monitors on the host edge.example.com are down`.
+    pub fn sentence(&self, members: usize, quiet: bool) -> String {
+        format!("{} {}", self.phrase(members), if quiet { "fail" } else { "are down" })
     }
 }
 
 /// Everything that `candidate` may have in common with others.
-pub(super) fn causes(candidate: &Candidate) -> BTreeSet<Cause> {
+pub fn causes(candidate: &Candidate) -> BTreeSet<Cause> {
     let traits = &candidate.traits;
     let parents = candidate.parents.iter().map(|parent| &parent.name);
     let regions = (!traits.regions.is_empty())

@@ -9,6 +9,7 @@
 //! - `cause.rs`: what incidents that start together have in common. Those that
 //!   share a cause are one group with one notice; who comes late joins it quietly.
 //! - `parents.rs`: `depends_on`.
+//! - `concern.rs`: what of it all is stored as one decision's evidence.
 //!
 //! A notice tells how things stand, so an opening takes later events with it, and a
 //! resolution that overtook its own opening tells both. Everybody told of a
@@ -19,7 +20,9 @@
 //! groups, members, settled intents and deliveries together or not at all.
 
 mod cause;
+mod concern;
 mod groups;
+mod network;
 mod parents;
 mod stage;
 
@@ -31,7 +34,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-pub use cause::{Cause, CauseKind};
+pub use cause::{Cause, CauseKind, causes};
+pub use concern::{Concerns, Reach};
+pub use network::network_of;
 pub use parents::{Parent, ParentState};
 pub use stage::QUORUM_ENDED;
 

@@ -82,6 +82,10 @@ fn text(words: &Words, why_you: &str) -> String {
     lines.extend(
         words.facts.iter().map(|fact| format!("{:<9} {}", format!("{}:", fact.label), fact.text)),
     );
+    if !words.members.is_empty() {
+        lines.extend([String::new(), "These:".to_owned()]);
+        lines.extend(words.members.iter().map(|member| format!("  {member}")));
+    }
     if !words.regions.is_empty() {
         lines.extend([String::new(), "Seen from each region:".to_owned()]);
         lines.extend(words.regions.iter().map(|region| format!("  {region}")));
@@ -107,6 +111,13 @@ fn html(words: &Words, why_you: &str) -> String {
         ));
     }
     page.push_str("</table>\n");
+    if !words.members.is_empty() {
+        page.push_str("<p>These:</p>\n<ul>\n");
+        for member in &words.members {
+            page.push_str(&format!("<li>{}</li>\n", escaped(member)));
+        }
+        page.push_str("</ul>\n");
+    }
     if !words.regions.is_empty() {
         page.push_str("<p>Seen from each region:</p>\n<ul>\n");
         for region in &words.regions {
@@ -157,6 +168,7 @@ mod tests {
                 notes: vec![],
                 facts: vec![Fact { label: "Why", text: "a < b".into() }],
                 regions: vec!["eu: down".into()],
+                members: vec!["<b>".into()],
                 link: "https://hv.example.com/?a=1&b=2".into(),
             },
             opening_id: Some(Uuid::from_u128(3)),

@@ -56,6 +56,7 @@ fn told(
         "resolved_at": notice.resolved_at_ms.map(rfc3339),
         "opening_included": notice.opening_included,
         "incident_url": notice.incident_url,
+        "group": notice.group,
         "channel": outgoing.channel_name,
         "replayed": circumstances.replayed,
         "truncated": !with_words,

@@ -137,3 +137,42 @@ pub async fn heartbeats(
         })
         .collect()
 }
+
+/// These agents lose their vote at `now`, or vote again.
+pub async fn set_discredited(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_ids: Vec<String>,
+    at: Option<i64>,
+) -> Result<(), StoreError> {
+    let sql = crate::among!(tx, "UPDATE agents SET discredited_at = $2
+        WHERE organisation_id = $1 AND id ", texts "$3", "");
+    tx.execute(sql, params![organisation_id, at, agent_ids]).await.map(drop)
+}
+
+/// An agent that takes part, and whether it is believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    pub id: String,
+    pub host_name: String,
+    pub region_id: Uuid,
+    /// Since when it has no vote.
+    pub discredited_at: Option<i64>,
+}
+
+/// Every enrolled agent, by id.
+pub async fn standings(tx: &mut Tx, organisation_id: Uuid) -> Result<Vec<Standing>, StoreError> {
+    const SQL: &str = "SELECT id, host_name, region_id, discredited_at FROM agents
+        WHERE organisation_id = $1 AND state = 'enrolled' ORDER BY id";
+    let rows = tx.fetch_all(SQL, params![organisation_id]).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(Standing {
+                id: row.get("id")?,
+                host_name: row.get("host_name")?,
+                region_id: row.get("region_id")?,
+                discredited_at: row.get("discredited_at")?,
+            })
+        })
+        .collect()
+}

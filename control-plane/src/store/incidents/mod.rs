@@ -11,6 +11,7 @@ use crate::params;
 use hyperverge_control_core::correlation::{Scope, Verdict};
 use hyperverge_control_core::incident::{IncidentState, Severity, SubjectKind};
 use hyperverge_control_core::notification::NoticeRegion;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 pub use change::{Subject, open_of, record};
@@ -213,6 +214,48 @@ pub async fn open_subjects(
         AND subject_kind = $2 AND cause = $3 AND resolved_at IS NULL";
     let rows = tx.fetch_all(SQL, params![organisation_id, kind.as_str(), cause]).await?;
     rows.iter().map(|row| row.get("subject_id")).collect()
+}
+
+/// The open incidents of monitors that are down by their quorum, and those with these
+/// ids, by id.
+pub async fn hurting_or(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    ids: Vec<Uuid>,
+    limit: i64,
+) -> Result<Vec<Incident>, StoreError> {
+    let sql = crate::among!(tx, "SELECT * FROM incidents WHERE organisation_id = $1
+            AND subject_kind = 'monitor' AND resolved_at IS NULL AND verdict = 'down'
+        UNION SELECT * FROM incidents WHERE organisation_id = $1 AND id ", uuids "$2",
+        " ORDER BY id LIMIT $3");
+    tx.fetch_all(sql, params![organisation_id, ids, limit]).await?.iter().map(read).collect()
+}
+
+/// The monitors that these incidents are about.
+pub async fn monitors_of(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    ids: Vec<Uuid>,
+) -> Result<BTreeSet<Uuid>, StoreError> {
+    let sql = crate::among!(tx, "SELECT subject_id FROM incidents WHERE organisation_id = $1
+            AND subject_kind = 'monitor' AND id ", uuids "$2", "");
+    let rows = tx.fetch_all(sql, params![organisation_id, ids]).await?;
+    let parse = |row: &Row| Ok(row.get::<String>("subject_id")?.parse().ok());
+    let ids: Vec<Option<Uuid>> = rows.iter().map(parse).collect::<Result<_, StoreError>>()?;
+    Ok(ids.into_iter().flatten().collect())
+}
+
+/// The open incidents about agents and regions: subject and cause.
+pub async fn open_about_us(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+) -> Result<Vec<(SubjectKind, String, Option<String>)>, StoreError> {
+    const SQL: &str = "SELECT subject_kind, subject_id, cause FROM incidents
+        WHERE organisation_id = $1 AND subject_kind <> 'monitor' AND resolved_at IS NULL";
+    let rows = tx.fetch_all(SQL, params![organisation_id]).await?;
+    rows.iter()
+        .map(|row| Ok((row.word("subject_kind")?, row.get("subject_id")?, row.get("cause")?)))
+        .collect()
 }
 
 fn read(row: &Row) -> Result<Incident, StoreError> {

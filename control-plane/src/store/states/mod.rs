@@ -10,6 +10,7 @@ use super::{Row, StoreError, Tx, json_text};
 use crate::params;
 use hyperverge_control_core::correlation::{BurstMark, Scope, StateRow, Verdict};
 use hyperverge_control_core::incident::flap::Turn;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 pub(in crate::store) use overview::phases;
@@ -46,6 +47,18 @@ pub async fn lock(
     let sql = tx.for_update(plain, locking);
     let rows = tx.fetch_all(sql, params![organisation_id, monitor_ids]).await?;
     rows.iter().map(read_monitor).collect()
+}
+
+/// These monitors' verdicts, by id, as they are now.
+pub async fn verdicts(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_ids: Vec<Uuid>,
+) -> Result<BTreeMap<Uuid, MonitorState>, StoreError> {
+    let sql = crate::among!(tx, "SELECT * FROM monitor_states
+        WHERE organisation_id = $1 AND monitor_id ", uuids "$2", "");
+    let rows = tx.fetch_all(sql, params![organisation_id, monitor_ids]).await?;
+    rows.iter().map(|row| read_monitor(row).map(|state| (state.monitor_id, state))).collect()
 }
 
 /// Writes a locked monitor's new verdict.
@@ -200,7 +213,7 @@ fn read_monitor(row: &Row) -> Result<MonitorState, StoreError> {
     })
 }
 
-fn read_row(row: &Row) -> Result<StateRow, StoreError> {
+pub(in crate::store) fn read_row(row: &Row) -> Result<StateRow, StoreError> {
     let count = |column| -> Result<u32, StoreError> {
         Ok(u32::try_from(row.get::<i64>(column)?).unwrap_or(u32::MAX))
     };

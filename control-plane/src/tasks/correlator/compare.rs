@@ -1,0 +1,196 @@
+//! Compares agents: which of them fail what others see well (`control_core::vantage`).
+
+use crate::limits;
+use crate::store::agents::{self, Standing};
+use crate::store::incidents::{self, Subject};
+use crate::store::sightings::{self, AgentSeat};
+use crate::store::{StoreError, Tx, assignments, monitors};
+use crate::verdicts::Turned;
+use hyperverge_control_core::correlation::{DISCREDITED, Scope, Seat, Thresholds, looked};
+use hyperverge_control_core::incident::{SubjectKind, lose_trust, regain_trust};
+use hyperverge_control_core::paging::network_of;
+use hyperverge_control_core::vantage::{Agent, Fault, Input, Look, Plan, Watch, plan};
+use hyperverge_protocol::monitor::MonitorSpec;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// How long ago an address may have been seen to say where a target is, ms.
+const ADDRESS_MS: i64 = 900_000;
+
+/// The comparison, and what follows from it.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    input: Input,
+    pub(super) plan: Plan,
+    /// Names of agents and regions, by id.
+    names: BTreeMap<String, String>,
+    /// Monitors with a vote that counts differently now.
+    pub(super) affected: BTreeSet<Uuid>,
+}
+
+/// Compares the organisation's agents at `now`.
+pub(super) async fn compare(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    now: i64,
+) -> Result<Compared, StoreError> {
+    let standings = agents::standings(tx, organisation_id).await?;
+    let seats = sightings::seats(tx, organisation_id).await?;
+    let specs = monitors::enabled(tx, organisation_id).await?;
+    let failing = failing(&seats);
+    let since_us = (now - ADDRESS_MS).saturating_mul(1_000);
+    let addresses = sightings::addresses(tx, organisation_id, Some(failing), since_us).await?;
+    let network = |monitor: &Uuid| {
+        let address = addresses.get(monitor).and_then(|found| found.first());
+        address.and_then(|address| network_of(address))
+    };
+    let about_us = incidents::open_about_us(tx, organisation_id).await?;
+    let (open, other): (Vec<_>, Vec<_>) =
+        about_us.into_iter().partition(|(_, _, cause)| cause.as_deref() == Some(DISCREDITED));
+    let input = Input {
+        agents: standings.iter().map(agent).collect(),
+        watches: watches(&seats, &specs, network, now),
+        open: open.into_iter().map(|(kind, id, _)| (kind, id)).collect(),
+    };
+    let mut plan = plan(&input, now);
+    // A region that is silent has its one incident already.
+    plan.open.retain(|fault| {
+        !other.iter().any(|(kind, id, _)| (*kind, id) == (fault.subject, &fault.id))
+    });
+    let turned: BTreeSet<&String> = plan.lose.iter().chain(&plan.regain).collect();
+    let affected = seats.iter().filter(|seat| turned.contains(&seat.agent_id));
+    Ok(Compared {
+        affected: affected.map(|seat| seat.monitor_id).collect(),
+        names: names(tx, organisation_id, standings).await?,
+        input,
+        plan,
+    })
+}
+
+fn agent(standing: &Standing) -> Agent {
+    Agent {
+        id: standing.id.clone(),
+        region_id: standing.region_id.to_string(),
+        discredited_at: standing.discredited_at,
+    }
+}
+
+async fn names(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    standings: Vec<Standing>,
+) -> Result<BTreeMap<String, String>, StoreError> {
+    let regions = assignments::regions(tx, organisation_id).await?;
+    let regions = regions.into_iter().map(|region| (region.id.to_string(), region.name));
+    Ok(standings.into_iter().map(|agent| (agent.id, agent.host_name)).chain(regions).collect())
+}
+
+/// Monitors that somebody fails.
+fn failing(seats: &[AgentSeat]) -> Vec<Uuid> {
+    let failing = seats.iter().filter(|seat| seat.row.as_ref().is_some_and(|row| row.failures > 0));
+    failing.map(|seat| seat.monitor_id).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn watches(
+    seats: &[AgentSeat],
+    specs: &BTreeMap<Uuid, (i64, MonitorSpec)>,
+    network: impl Fn(&Uuid) -> Option<String>,
+    now: i64,
+) -> Vec<Watch> {
+    let of_one = |seats: &[AgentSeat]| {
+        let monitor_id = seats.first()?.monitor_id;
+        let (revision, spec) = specs.get(&monitor_id)?;
+        let current = seats.iter().filter(|seat| seat.held.revision == *revision);
+        let stale_after_ms = Thresholds::of(spec).stale_after_ms;
+        Some(Watch {
+            host: spec.asked_host().to_lowercase(),
+            network: network(&monitor_id),
+            seats: current.filter_map(|seat| look(seat, stale_after_ms, now)).collect(),
+        })
+    };
+    seats.chunk_by(|a, b| a.monitor_id == b.monitor_id).filter_map(of_one).collect()
+}
+
+fn look(seat: &AgentSeat, stale_after_ms: i64, now: i64) -> Option<Look> {
+    let asked = Seat {
+        region: String::new(),
+        region_id: None,
+        held: Some(seat.held.clone()),
+        row: seat.row.clone(),
+    };
+    let (fails, at) = looked(&asked, stale_after_ms, now)?;
+    Some(Look { agent: seat.agent_id.clone(), fails, at })
+}
+
+/// Takes votes away and gives them back.
+pub(super) async fn mark(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    compared: &Compared,
+    now: i64,
+) -> Result<(), StoreError> {
+    let Plan { lose, regain, .. } = &compared.plan;
+    if !lose.is_empty() {
+        agents::set_discredited(tx, organisation_id, lose.clone(), Some(now)).await?;
+    }
+    if !regain.is_empty() {
+        agents::set_discredited(tx, organisation_id, regain.clone(), None).await?;
+    }
+    Ok(())
+}
+
+/// Opens and resolves the incidents about agents and regions.
+pub(super) async fn record(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    compared: &Compared,
+    group_wait_ms: i64,
+    now: i64,
+) -> Result<Turned, StoreError> {
+    let mut turned = Turned::default();
+    for fault in &compared.plan.open {
+        let subject = compared.subject(fault.subject, &fault.id);
+        let change = lose_trust(&subject.name, fault, group_wait_ms, now);
+        let evidence = compared.evidence(fault);
+        incidents::record(tx, organisation_id, &subject, None, &change, &evidence, now).await?;
+        turned.opened.push(Scope::Regional);
+        turned.intents += usize::from(change.intent.is_some());
+    }
+    for (kind, id) in &compared.plan.close {
+        let subject = compared.subject(*kind, id);
+        let found = incidents::open_of(tx, organisation_id, *kind, id).await?;
+        let Some((incident, open)) = found else { continue };
+        let change = regain_trust(&subject.name, open.started_at, open.told_quietly, now);
+        let evidence = serde_json::json!({ "subject": kind, "id": id, "open": open });
+        let known = Some(&incident);
+        incidents::record(tx, organisation_id, &subject, known, &change, &evidence, now).await?;
+        turned.intents += usize::from(change.intent.is_some());
+    }
+    Ok(turned)
+}
+
+impl Compared {
+    fn subject(&self, kind: SubjectKind, id: &str) -> Subject {
+        let name = self.names.get(id).cloned().unwrap_or_else(|| id.to_owned());
+        Subject { kind, id: id.to_owned(), name }
+    }
+
+    /// The input as far as it concerns one fault, with the tally that was made of all.
+    fn evidence(&self, fault: &Fault) -> serde_json::Value {
+        let concerns = |agent: &&Agent| match fault.subject {
+            SubjectKind::Region => agent.region_id == fault.id,
+            SubjectKind::Agent | SubjectKind::Monitor => agent.id == fault.id,
+        };
+        let agents: Vec<Agent> = self.input.agents.iter().filter(concerns).cloned().collect();
+        let sees = |look: &Look| agents.iter().any(|agent| agent.id == look.agent);
+        let fails = |watch: &&Watch| watch.seats.iter().any(|look| look.fails && sees(look));
+        let seen = |watch: &&Watch| watch.seats.iter().any(sees);
+        let all = self.input.watches.iter().filter(seen);
+        let (failing, well): (Vec<&Watch>, Vec<&Watch>) = all.partition(fails);
+        let left_out = (failing.len() + well.len()).saturating_sub(limits::EVIDENCE_WATCHES);
+        let watches = failing.into_iter().chain(well).take(limits::EVIDENCE_WATCHES);
+        let watches = watches.cloned().collect();
+        let input = Input { agents, watches, open: BTreeSet::new() };
+        serde_json::json!({ "vantage": input, "left_out": left_out, "fault": fault })
+    }
+}

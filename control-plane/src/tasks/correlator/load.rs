@@ -1,0 +1,268 @@
+//! Reads what `paging::plan` is asked with.
+
+use super::common;
+use crate::limits;
+use crate::store::groups::{self, StoredGroup};
+use crate::store::incidents::{self, Incident};
+use crate::store::intents::{self, Waiting as StoredIntent};
+use crate::store::{StoreError, Tx, bursts, maintenance_windows, monitors, silences, states};
+use crate::verdicts::count;
+use hyperverge_control_core::correlation::{StateRow, Thresholds, Verdict, casts_no_vote};
+use hyperverge_control_core::incident::SubjectKind;
+use hyperverge_control_core::notification::hold::{self, Silence, Window};
+use hyperverge_control_core::notification::route::Facts;
+use hyperverge_control_core::paging::{
+    Candidate, Input, Parent, ParentState, Traits, Waiting,
+};
+use hyperverge_protocol::monitor::MonitorSpec;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// How long a result takes from an agent to a verdict, ms, beside the check itself.
+const ARRIVAL_MS: i64 = 2_000;
+
+/// The planner's input, and what carrying out its plan needs to know besides.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) input: Input,
+    /// Candidates, and the leads of open groups.
+    pub(super) incidents: BTreeMap<Uuid, Incident>,
+    /// By incident.
+    pub(super) specs: BTreeMap<Uuid, MonitorSpec>,
+    /// Why each waiting intent was held last.
+    pub(super) held_before: BTreeMap<(Uuid, i64), String>,
+    pub(super) groups: BTreeMap<Uuid, StoredGroup>,
+}
+
+impl Loaded {
+    /// What routes, silences and windows match.
+    pub(super) fn facts(&self, incident: &Incident) -> Facts {
+        facts(incident, self.specs.get(&incident.id))
+    }
+}
+
+fn facts(incident: &Incident, spec: Option<&MonitorSpec>) -> Facts {
+    Facts {
+        subject: incident.subject_kind,
+        name: incident.subject_name.clone(),
+        labels: spec.map(|spec| spec.labels.clone()).unwrap_or_default(),
+        severity: incident.severity,
+        scope: incident.scope,
+    }
+}
+
+/// The monitor that an incident is about.
+pub(super) fn monitor_of(incident: &Incident) -> Option<Uuid> {
+    let monitor = incident.subject_kind == SubjectKind::Monitor;
+    monitor.then(|| incident.subject_id.parse().ok()).flatten()
+}
+
+/// Reads everything; of monitors, only incidents of `locked` ones may be told.
+pub(super) async fn load(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    locked: &BTreeSet<Uuid>,
+    now: i64,
+) -> Result<Loaded, StoreError> {
+    let waiting = intents::waiting(tx, organisation_id, limits::CORRELATED_INTENTS).await?;
+    let groups = groups::open(tx, organisation_id, limits::CORRELATED_GROUPS).await?;
+    let leads = groups.iter().map(|group| group.lead_incident_id);
+    let waits: BTreeSet<Uuid> = waiting.iter().map(|one| one.intent.incident_id).collect();
+    let ids: BTreeSet<Uuid> = waits.iter().copied().chain(leads).collect();
+    let ids = ids.into_iter().collect();
+    let limit = limits::CORRELATED_INCIDENTS;
+    let all = incidents::hurting_or(tx, organisation_id, ids, limit).await?;
+    // What began to wait just now is told in the next round.
+    let changes = |one: &Incident| {
+        waits.contains(&one.id) && monitor_of(one).is_some_and(|id| !locked.contains(&id))
+    };
+    let incidents: BTreeMap<Uuid, Incident> =
+        all.into_iter().filter(|one| !changes(one)).map(|one| (one.id, one)).collect();
+    let speaking = incidents.values().filter(|one| waits.contains(&one.id));
+    let speaking: Vec<Uuid> = speaking.filter_map(monitor_of).collect();
+    let around = Around::read(tx, organisation_id, incidents.values(), &speaking, now).await?;
+    let open: BTreeSet<Uuid> = groups.iter().map(|group| group.id).collect();
+    let mut by_incident: BTreeMap<Uuid, Vec<Waiting>> = BTreeMap::new();
+    let mut held_before = BTreeMap::new();
+    for StoredIntent { intent, hold_reason } in waiting {
+        let key = (intent.incident_id, intent.event_number);
+        held_before.extend(hold_reason.map(|reason| (key, reason)));
+        by_incident.entry(intent.incident_id).or_default().push(Waiting {
+            event_number: intent.event_number,
+            kind: intent.kind,
+            due_at: intent.due_at,
+            quiet: intent.quiet,
+        });
+    }
+    let mut candidates = Vec::new();
+    for incident in incidents.values() {
+        let mut waiting = by_incident.remove(&incident.id).unwrap_or_default();
+        waiting.sort_by_key(|waiting| waiting.event_number);
+        let hurts = incident.resolved_at.is_none() && incident.verdict == Verdict::Down;
+        if hurts || !waiting.is_empty() {
+            let mut candidate = around.candidate(incident, waiting, now);
+            candidate.group = candidate.group.filter(|id| open.contains(id));
+            candidates.push(candidate);
+        }
+    }
+    let specs = incidents.values().filter_map(|incident| {
+        Some((incident.id, around.specs.get(&monitor_of(incident)?)?.clone()))
+    });
+    let mut loaded = Loaded {
+        specs: specs.collect(),
+        held_before,
+        groups: groups.into_iter().map(|group| (group.id, group)).collect(),
+        input: Input { candidates, ..Input::default() },
+        incidents,
+    };
+    loaded.input.groups = known_groups(tx, organisation_id, &loaded.groups).await?;
+    common::complete(tx, organisation_id, &mut loaded, now).await?;
+    Ok(loaded)
+}
+
+async fn known_groups(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    groups: &BTreeMap<Uuid, StoredGroup>,
+) -> Result<Vec<hyperverge_control_core::paging::Group>, StoreError> {
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = groups.keys().copied().collect();
+    let sizes = groups::sizes(tx, organisation_id, ids).await?;
+    let unresolved = |id: &Uuid| sizes.get(id).map_or(0, |size| size.unresolved);
+    Ok(groups.values().map(|group| group.known(unresolved(&group.id))).collect())
+}
+
+/// What candidates are made of beside their incidents.
+struct Around {
+    specs: BTreeMap<Uuid, MonitorSpec>,
+    verdicts: BTreeMap<Uuid, Verdict>,
+    /// By name.
+    parents: BTreeMap<String, ParentState>,
+    silences: Vec<Silence>,
+    windows: Vec<Window>,
+}
+
+impl Around {
+    async fn read(
+        tx: &mut Tx,
+        organisation_id: Uuid,
+        incidents: impl Iterator<Item = &Incident>,
+        speaking: &[Uuid],
+        now: i64,
+    ) -> Result<Self, StoreError> {
+        let ids: BTreeSet<Uuid> = incidents.filter_map(monitor_of).collect();
+        let ids: Vec<Uuid> = ids.into_iter().collect();
+        let specs = monitors::newest_specs(tx, organisation_id, ids.clone()).await?;
+        let named: BTreeSet<String> =
+            specs.values().flat_map(|spec| spec.depends_on.iter().cloned()).collect();
+        Ok(Self {
+            parents: parents(tx, organisation_id, named, now).await?,
+            verdicts: verdicts(tx, organisation_id, ids, speaking, now).await?,
+            silences: silences::active(tx, organisation_id, now).await?,
+            windows: maintenance_windows::active(tx, organisation_id, now).await?,
+            specs,
+        })
+    }
+
+    fn candidate(&self, incident: &Incident, waiting: Vec<Waiting>, now: i64) -> Candidate {
+        let monitor = monitor_of(incident);
+        let spec = monitor.and_then(|id| self.specs.get(&id));
+        let verdict = monitor.and_then(|id| self.verdicts.get(&id));
+        let facts = facts(incident, spec);
+        let depends_on = spec.map(|spec| spec.depends_on.as_slice()).unwrap_or_default();
+        Candidate {
+            incident_id: incident.id,
+            subject: incident.subject_kind,
+            name: incident.subject_name.clone(),
+            verdict: verdict.copied().unwrap_or(Verdict::Unknown),
+            scope: incident.scope,
+            started_at: incident.started_at,
+            resolved: incident.resolved_at.is_some(),
+            paged: incident.paged,
+            group: incident.group_id,
+            waiting,
+            traits: Traits::default(),
+            parents: depends_on
+                .iter()
+                .map(|name| Parent {
+                    name: name.clone(),
+                    state: self.parents.get(name).copied().unwrap_or(ParentState::Unknown),
+                })
+                .collect(),
+            interval_ms: spec.map_or(0, |spec| ms(spec.interval.0)),
+            recheck_ms: spec.map_or(0, recheck_ms),
+            hold: hold::held(&self.silences, &self.windows, &facts, now),
+        }
+    }
+}
+
+/// The verdicts of these monitors; of those that want to be told, counted anew: a
+/// stored one may rest on votes that grew old while nobody was there to see it.
+async fn verdicts(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    ids: Vec<Uuid>,
+    speaking: &[Uuid],
+    now: i64,
+) -> Result<BTreeMap<Uuid, Verdict>, StoreError> {
+    let stored = states::verdicts(tx, organisation_id, ids).await?;
+    let mut found: BTreeMap<Uuid, Verdict> =
+        stored.into_iter().map(|(id, state)| (id, state.verdict)).collect();
+    for monitor in states::watched(tx, organisation_id, speaking).await? {
+        found.insert(monitor.monitor_id, count(&monitor, now).verdict);
+    }
+    Ok(found)
+}
+
+fn ms(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Until every region has looked often enough to be up again.
+fn recheck_ms(spec: &MonitorSpec) -> i64 {
+    let checks = i64::from(spec.policy.recover_after.max(1));
+    ms(spec.interval.0).saturating_mul(checks) + ms(spec.timeout().0) + ARRIVAL_MS
+}
+
+/// How the monitors of these names are.
+async fn parents(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    named: BTreeSet<String>,
+    now: i64,
+) -> Result<BTreeMap<String, ParentState>, StoreError> {
+    if named.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let by_name = monitors::ids_of(tx, organisation_id, named.into_iter().collect()).await?;
+    let ids: Vec<Uuid> = by_name.values().copied().collect();
+    let states = states::verdicts(tx, organisation_id, ids.clone()).await?;
+    let rows = states::rows(tx, organisation_id, ids.clone()).await?;
+    let specs = monitors::newest_specs(tx, organisation_id, ids.clone()).await?;
+    let bursts = bursts::newest(tx, organisation_id, ids, now).await?;
+    let asked = bursts.iter().filter(|(_, (_, last))| last.active).map(|(id, _)| *id);
+    let begins = rows
+        .iter()
+        .filter(|(id, _, row)| specs.get(id).is_some_and(|spec| begins_to_fail(row, spec, now)));
+    let confirming: BTreeSet<Uuid> = begins.map(|(id, ..)| *id).chain(asked).collect();
+    let state = |id: Uuid| match states.get(&id) {
+        Some(state) if state.verdict == Verdict::Down => ParentState::Down,
+        Some(_) if confirming.contains(&id) => ParentState::Confirming,
+        Some(state) if state.verdict != Verdict::Unknown => {
+            ParentState::Well { since: state.since }
+        }
+        _ => ParentState::Unknown,
+    };
+    Ok(by_name.into_iter().map(|(name, id)| (name, state(id))).collect())
+}
+
+/// Whether a streak of failures is under way which has not yet moved its region.
+fn begins_to_fail(row: &StateRow, spec: &MonitorSpec, now: i64) -> bool {
+    let thresholds = Thresholds::of(spec);
+    let ours = row.reason.as_deref().is_some_and(casts_no_vote);
+    let fresh = row.observed_at.is_some_and(|at| now - at <= thresholds.stale_after_ms);
+    !ours && fresh && (1..thresholds.fail_after).contains(&row.failures)
+}
