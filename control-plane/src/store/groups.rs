@@ -92,7 +92,7 @@ pub struct Size {
     pub members: u32,
     /// Those that its notice tells; the others are only listed, and held.
     pub told: u32,
-    /// Those that are not over.
+    /// Those of the told that are not over.
     pub unresolved: u32,
 }
 
@@ -104,7 +104,8 @@ pub async fn sizes(
 ) -> Result<BTreeMap<Uuid, Size>, StoreError> {
     let sql = crate::among!(tx, "SELECT group_id, COUNT(*) AS members,
             COUNT(CASE WHEN paged OR told_quietly THEN 1 END) AS told,
-            COUNT(*) - COUNT(resolved_at) AS unresolved
+            COUNT(CASE WHEN resolved_at IS NULL AND (paged OR told_quietly) THEN 1 END)
+                AS unresolved
         FROM incidents WHERE organisation_id = $1 AND group_id ", uuids "$2", " GROUP BY group_id");
     let count = |row: &Row, column| -> Result<u32, StoreError> {
         Ok(u32::try_from(row.get::<i64>(column)?).unwrap_or(u32::MAX))
@@ -122,12 +123,12 @@ pub async fn sizes(
         .collect()
 }
 
-/// Whether an open group of the organisation has no member that is not over.
+/// Whether an open group of the organisation has no told member that is not over.
 pub async fn any_over(tx: &mut Tx, organisation_id: Uuid) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT 1 AS n FROM incident_groups g
         WHERE g.organisation_id = $1 AND g.state = 'open' AND NOT EXISTS (SELECT 1 FROM incidents i
             WHERE i.organisation_id = g.organisation_id AND i.group_id = g.id
-                AND i.resolved_at IS NULL)
+                AND i.resolved_at IS NULL AND (i.paged OR i.told_quietly))
         LIMIT 1";
     Ok(tx.fetch_optional(SQL, params![organisation_id]).await?.is_some())
 }

@@ -83,6 +83,7 @@ pub async fn watched_from(
 #[derive(Debug, Clone)]
 pub struct AgentSeat {
     pub monitor_id: Uuid,
+    pub region_id: Uuid,
     pub agent_id: String,
     pub held: Held,
     pub row: Option<StateRow>,
@@ -106,26 +107,21 @@ pub async fn seats(tx: &mut Tx, organisation_id: Uuid) -> Result<Vec<AgentSeat>,
     rows.iter().map(|row| seat(row, &mut states)).collect()
 }
 
-fn seat(
-    row: &Row,
-    states: &mut BTreeMap<(Uuid, Uuid), StateRow>,
-) -> Result<AgentSeat, StoreError> {
-    let monitor_id: Uuid = row.get("monitor_id")?;
+fn seat(row: &Row, states: &mut BTreeMap<(Uuid, Uuid), StateRow>) -> Result<AgentSeat, StoreError> {
+    let (monitor_id, region_id) = (row.get("monitor_id")?, row.get("region_id")?);
     Ok(AgentSeat {
         monitor_id,
+        region_id,
         agent_id: row.get("agent_id")?,
         held: Held {
             revision: row.get("revision")?,
             first_slot: row.get("first_slot")?,
-            slots: Slots {
-                anchor_ms: row.get("anchor_ms")?,
-                interval_ms: row.get("interval_ms")?,
-            },
+            slots: Slots { anchor_ms: row.get("anchor_ms")?, interval_ms: row.get("interval_ms")? },
             predecessor_through: None,
             complete_through: row.get("complete_through")?,
             discredited: row.get::<Option<i64>>("discredited_at")?.is_some(),
         },
-        row: states.remove(&(monitor_id, row.get("region_id")?)),
+        row: states.remove(&(monitor_id, region_id)),
     })
 }
 

@@ -12,7 +12,9 @@ use hyperverge_control_plane::store::{groups, leases};
 use hyperverge_control_plane::tasks::correlator::{self, Correlator};
 use serde_json::json;
 
-fn kinds(outbox: &[(String, hyperverge_control_core::notification::Notice)]) -> Vec<(&str, NoticeKind)> {
+fn kinds(
+    outbox: &[(String, hyperverge_control_core::notification::Notice)],
+) -> Vec<(&str, NoticeKind)> {
     outbox.iter().map(|(channel, notice)| (channel.as_str(), notice.kind)).collect()
 }
 
@@ -236,7 +238,10 @@ async fn a_silence_holds_with_one_line_and_its_end_tells_what_still_hurts() {
         let sql = "SELECT due_at FROM page_intents";
         let row = tx.fetch_optional(sql, params![]).await.unwrap().unwrap();
         let now = tx.now().await.unwrap();
-        assert!(row.get::<i64>("due_at").unwrap() <= now + paging::RECHECK_MS, "looked at again soon");
+        assert!(
+            row.get::<i64>("due_at").unwrap() <= now + paging::RECHECK_MS,
+            "looked at again soon"
+        );
         stored.silence.ends_at = now;
         silences::update(&mut tx, scene.organisation(), &stored).await.unwrap();
         tx.commit().await.unwrap();
@@ -338,7 +343,9 @@ async fn a_shared_upstream_with_2800_monitors_is_one_notice() {
         assert_eq!(group.title, "2800 monitors on the host upstream.example");
         let seconds = scene.fixture.shared.metrics.correlator_duration_seconds.get_sample_sum();
         eprintln!("2,800 incidents of one cause were judged in {seconds:.2} s");
-        assert!(scene.incidents().await.iter().all(|one| one.paged && one.group_id == Some(group.id)));
+        assert!(
+            scene.incidents().await.iter().all(|one| one.paged && one.group_id == Some(group.id))
+        );
     })
     .await;
 }

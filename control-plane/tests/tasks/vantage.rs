@@ -3,8 +3,8 @@
 use crate::back_ends::on_both;
 use crate::scene::Scene;
 use hyperverge_control_core::incident::SubjectKind;
-use hyperverge_control_core::notification::route::{Match, Route};
 use hyperverge_control_core::notification::NoticeKind;
+use hyperverge_control_core::notification::route::{Match, Route};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::agents;
@@ -45,9 +45,12 @@ async fn what_one_agent_alone_fails_is_about_the_agent() {
         assert_eq!(found.len(), 1);
         assert!(found[0].summary.contains("5 monitors"), "{}", found[0].summary);
         let targets = scene.incidents().await;
-        assert!(targets.iter().filter(|one| one.subject_kind == SubjectKind::Monitor).all(|one| {
-            one.resolved_at.is_some() && !one.paged
-        }));
+        assert!(
+            targets
+                .iter()
+                .filter(|one| one.subject_kind == SubjectKind::Monitor)
+                .all(|one| { one.resolved_at.is_some() && !one.paged })
+        );
         let mut tx = scene.begin().await;
         let standings = agents::standings(&mut tx, scene.organisation()).await.unwrap();
         assert_eq!(standings.iter().filter(|one| one.discredited_at.is_some()).count(), 1);

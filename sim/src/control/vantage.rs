@@ -5,7 +5,7 @@ use super::database::{Database, Subject};
 use super::note::Note;
 use super::verdicts::{self, open_of, record, seat};
 use crate::world::cast::{AgentIndex, Cast};
-use hyperverge_control_core::correlation::{DISCREDITED, RegionState, Seat, casts_no_vote};
+use hyperverge_control_core::correlation::{DISCREDITED, RegionState, looked};
 use hyperverge_control_core::incident::{SubjectKind, lose_trust, regain_trust};
 use hyperverge_control_core::vantage::{Agent, Fault, Input, Look, UNRELATED, Watch, plan};
 use std::collections::{BTreeMap, BTreeSet};
@@ -98,22 +98,6 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
         watches: watches.collect(),
         open: open.map(|(subject, _)| (subject.0, name(subject))).collect(),
     }
-}
-
-/// What the seat's agent itself last saw, whether its vote counts or not: since when it
-/// fails, and when it looked.
-pub(super) fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(Option<i64>, i64)> {
-    let held = seat.held.as_ref()?;
-    let begun = held.slots.due(held.first_slot);
-    let through = held.complete_through.filter(|through| *through >= begun)?;
-    let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
-        let newest = held.slots.due(held.slots.first_after(through) - 1);
-        return (now - through <= stale_after_ms).then_some((None, newest));
-    };
-    let at = row.observed_at.filter(|at| now - at <= stale_after_ms)?;
-    let fails = row.failures > 0;
-    let ours = row.reason.as_deref().is_some_and(casts_no_vote);
-    (!(fails && ours)).then(|| (fails.then(|| row.streak_began.unwrap_or(at)), at))
 }
 
 /// What it saw while it was at fault is not held against its targets.

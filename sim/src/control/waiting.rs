@@ -1,10 +1,9 @@
 //! What the paging planner asks for, from the tables.
 
 use super::database::{Database, GroupRow, IncidentId, IncidentRow};
-use super::vantage;
 use super::verdicts;
 use crate::world::cast::{Cast, CastMonitor, MonitorIndex};
-use hyperverge_control_core::correlation::{RegionState, Verdict};
+use hyperverge_control_core::correlation::{RegionState, Verdict, looked};
 use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::hold::held;
 use hyperverge_control_core::notification::route::Facts;
@@ -232,7 +231,7 @@ fn was_seen_well(db: &Database, cast: &Cast, monitor: MonitorIndex, began: i64, 
     let watched = &cast.monitors[monitor];
     watched.seats.iter().any(|region| {
         let seat = verdicts::seat(db, cast, monitor, *region);
-        let looked = vantage::looked(&seat, watched.thresholds.stale_after_ms, now);
+        let looked = looked(&seat, watched.thresholds.stale_after_ms, now);
         looked.is_some_and(|(failing, at)| failing.is_none() && at >= began)
     })
 }

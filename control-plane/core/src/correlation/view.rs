@@ -98,21 +98,21 @@ pub fn view(seat: &Seat, stale_after_ms: i64, now: i64) -> RegionView {
     }
 }
 
-/// What the seat's agent itself last saw, whether its vote counts or not: whether it
-/// failed, and when. `None` where it saw nothing lately that says something about the
+/// What the seat's agent itself last saw, whether its vote counts or not: since when it
+/// fails, and when it looked. `None` where it saw nothing lately that says something about the
 /// target. What nobody stores, steady success, it last saw in its newest slot.
-pub fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(bool, i64)> {
+pub fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(Option<i64>, i64)> {
     let held = seat.held.as_ref()?;
     let begun = held.slots.due(held.first_slot);
     let through = held.complete_through.filter(|through| *through >= begun)?;
     let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
         let newest = held.slots.due(held.slots.first_after(through) - 1);
-        return (now - through <= stale_after_ms).then_some((false, newest));
+        return (now - through <= stale_after_ms).then_some((None, newest));
     };
     let at = row.observed_at.filter(|at| now - at <= stale_after_ms)?;
     let fails = row.failures > 0;
     let ours = row.reason.as_deref().is_some_and(casts_no_vote);
-    (!(fails && ours)).then_some((fails, at))
+    (!(fails && ours)).then(|| (fails.then(|| row.streak_began.unwrap_or(at)), at))
 }
 
 #[cfg(test)]
@@ -152,9 +152,9 @@ mod tests {
 
     #[test]
     fn an_agent_looks_whether_its_vote_counts_or_not() {
-        assert_eq!(looked(&seat(None), 5_000, NOW), Some((false, 999_000)));
+        assert_eq!(looked(&seat(None), 5_000, NOW), Some((None, 999_000)));
         let fails = seat(Some((1, "connect_refused", NOW - 10)));
-        assert_eq!(looked(&fails, 5_000, NOW), Some((true, NOW - 10)));
+        assert_eq!(looked(&fails, 5_000, NOW), Some((Some(NOW - 10), NOW - 10)));
         let ours = seat(Some((3, "policy_address", NOW - 10)));
         assert_eq!(looked(&ours, 5_000, NOW), None, "it says nothing about the target");
         let old = seat(Some((3, "connect_refused", NOW - 5_001)));

@@ -31,8 +31,6 @@ pub use labels::{ANY, LabelMismatch, Labels};
 pub use lane::{DeliveryState, LanePlan, LaneRow, UnknownDeliveryState, plan_lane};
 pub(crate) use message::clean;
 pub use message::{Circumstances, Fact, Message, Standing, compose, elapsed, utc};
-pub use notice::{
-    Notice, NoticeGroup, NoticeKind, NoticeRegion, NoticeSubject, UnknownNoticeKind,
-};
+pub use notice::{Notice, NoticeGroup, NoticeKind, NoticeRegion, NoticeSubject, UnknownNoticeKind};
 pub use reasons::in_words;
 pub use settle::{QUORUM_ENDED, Settlement, ToSend, Waiting, settle};

@@ -11,7 +11,7 @@ use crate::params;
 use hyperverge_control_core::correlation::{Scope, Verdict};
 use hyperverge_control_core::incident::{IncidentState, Severity, SubjectKind};
 use hyperverge_control_core::notification::NoticeRegion;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 pub use change::{Subject, open_of, record};
@@ -229,6 +229,39 @@ pub async fn hurting_or(
         UNION SELECT * FROM incidents WHERE organisation_id = $1 AND id ", uuids "$2",
         " ORDER BY id LIMIT $3");
     tx.fetch_all(sql, params![organisation_id, ids, limit]).await?.iter().map(read).collect()
+}
+
+/// The last time a monitor was down by its quorum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Down {
+    /// Its incident is open, and down.
+    pub pages_now: bool,
+    /// When that incident was over; `None` while it is open, though perhaps below the quorum.
+    pub over_at: Option<i64>,
+}
+
+/// The last time each of these monitors was down by its quorum.
+pub async fn downs(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_ids: Vec<Uuid>,
+) -> Result<BTreeMap<Uuid, Down>, StoreError> {
+    let sql = crate::among!(tx, "SELECT subject_id, MAX(resolved_at) AS over_at,
+            COUNT(*) - COUNT(resolved_at) AS open,
+            COUNT(CASE WHEN resolved_at IS NULL AND verdict = 'down' THEN 1 END) AS down
+        FROM incidents WHERE organisation_id = $1 AND subject_kind = 'monitor'
+            AND (verdict = 'down' OR paged) AND subject_id ", texts "$2", " GROUP BY subject_id");
+    let ids: Vec<String> = monitor_ids.iter().map(Uuid::to_string).collect();
+    let rows = tx.fetch_all(sql, params![organisation_id, ids]).await?;
+    let mut found = BTreeMap::new();
+    for row in &rows {
+        let Ok(id) = row.get::<String>("subject_id")?.parse() else { continue };
+        let open = row.get::<i64>("open")? > 0;
+        let over_at: Option<i64> = row.get("over_at")?;
+        let pages_now = row.get::<i64>("down")? > 0;
+        found.insert(id, Down { pages_now, over_at: over_at.filter(|_| !open) });
+    }
+    Ok(found)
 }
 
 /// The monitors that these incidents are about.

@@ -336,8 +336,7 @@ impl Carrier<'_> {
             let why = fold.why.as_str();
             let waiting = self.candidates.get(&fold.incident_id).map(|one| &one.waiting);
             let tells = waiting.into_iter().flatten().any(|waiting| {
-                fold.events.contains(&waiting.event_number)
-                    && waiting.kind != NoticeKind::Resolved
+                fold.events.contains(&waiting.event_number) && waiting.kind != NoticeKind::Resolved
             });
             if tells {
                 let part = Plan { folds: vec![fold.clone()], ..Plan::default() };
@@ -408,7 +407,8 @@ fn described(
     members: Vec<String>,
 ) -> NoticeGroup {
     let told = size.told as usize;
-    let lead = lead.filter(|lead| group.cause.kind == CauseKind::Parent && *lead == group.cause.value);
+    let lead =
+        lead.filter(|lead| group.cause.kind == CauseKind::Parent && *lead == group.cause.value);
     let (title, summary) = match lead {
         Some(lead) => {
             let others = size.members.saturating_sub(1);

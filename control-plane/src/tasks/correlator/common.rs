@@ -5,10 +5,11 @@
 //! where the failure is about one, and how many monitors share something only for
 //! what candidates really share.
 
+use super::compare::look;
 use super::load::{Loaded, monitor_of};
 use crate::store::incidents::Incident;
-use crate::store::{StoreError, Tx, sightings};
-use hyperverge_control_core::correlation::{RegionState, Scope};
+use crate::store::{StoreError, Tx, monitors, sightings};
+use hyperverge_control_core::correlation::{RegionState, Scope, Thresholds};
 use hyperverge_control_core::paging::{Candidate, Cause, CauseKind, causes, network_of};
 use hyperverge_protocol::wire;
 use prost::Message;
@@ -45,7 +46,9 @@ pub(super) async fn complete(
         traits.regions = hurting_regions(incident);
     }
     let shared = shared(&loaded.input.candidates);
-    loaded.input.population = population(tx, organisation_id, shared, since_us).await?;
+    let hurt = loaded.incidents.values().filter_map(monitor_of).collect();
+    loaded.input.population =
+        population(tx, organisation_id, shared, (&hurt, since_us, now)).await?;
     Ok(())
 }
 
@@ -87,52 +90,91 @@ async fn certificates(
     Ok(details.into_iter().filter_map(fingerprint).collect())
 }
 
-/// Wide causes that two candidates or more have.
-fn shared(candidates: &[Candidate]) -> BTreeSet<Cause> {
-    let mut counts: BTreeMap<Cause, u32> = BTreeMap::new();
-    for cause in candidates.iter().flat_map(causes) {
-        let wide = [CauseKind::Address, CauseKind::Network, CauseKind::Region];
-        if wide.contains(&cause.kind) {
-            *counts.entry(cause).or_default() += 1;
+/// Wide causes that two candidates or more have: how many, and when the first began.
+fn shared(candidates: &[Candidate]) -> BTreeMap<Cause, (u32, i64)> {
+    let mut found: BTreeMap<Cause, (u32, i64)> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|candidate| !candidate.resolved) {
+        for cause in causes(candidate) {
+            let wide = [CauseKind::Address, CauseKind::Network, CauseKind::Region];
+            if wide.contains(&cause.kind) {
+                let (count, began) = found.entry(cause).or_insert((0, candidate.started_at));
+                *count += 1;
+                *began = (*began).min(candidate.started_at);
+            }
         }
     }
-    counts.into_iter().filter(|(_, count)| *count > 1).map(|(cause, _)| cause).collect()
+    found.retain(|_, (count, _)| *count > 1);
+    found
 }
 
-/// How many of the organisation's monitors have each of these.
+/// How many of the organisation's monitors share each of these: those that hurt, and
+/// those that were seen well since the first of them began to. Who was not looked at
+/// since then says nothing, and in the first seconds of an outage that is nearly
+/// everybody.
 async fn population(
     tx: &mut Tx,
     organisation_id: Uuid,
-    wanted: BTreeSet<Cause>,
-    since_us: i64,
+    wanted: BTreeMap<Cause, (u32, i64)>,
+    (hurt, since_us, now): (&BTreeSet<Uuid>, i64, i64),
 ) -> Result<BTreeMap<Cause, u32>, StoreError> {
-    let mut counts: BTreeMap<Cause, u32> = BTreeMap::new();
-    if wanted.iter().any(|cause| cause.kind != CauseKind::Region) {
+    let mut counts = wanted.iter().map(|(cause, (count, _))| (cause.clone(), *count)).collect();
+    if wanted.is_empty() {
+        return Ok(counts);
+    }
+    let well = seen_well(tx, organisation_id, hurt, now).await?;
+    let mut count = |cause: &Cause, monitor: &Uuid| {
+        let Some((_, began)) = wanted.get(cause) else { return };
+        if well.get(monitor).is_some_and(|at| at >= began) {
+            *counts.entry(cause.clone()).or_default() += 1;
+        }
+    };
+    if wanted.keys().any(|cause| cause.kind != CauseKind::Region) {
         let addresses = sightings::addresses(tx, organisation_id, None, since_us).await?;
-        for addresses in addresses.values() {
+        for (monitor, addresses) in &addresses {
             let of = |kind| move |value: &String| Cause { kind, value: value.clone() };
             let networks = networks(addresses);
             let all = addresses.iter().map(of(CauseKind::Address));
             for cause in all.chain(networks.iter().map(of(CauseKind::Network))) {
-                if wanted.contains(&cause) {
-                    *counts.entry(cause).or_default() += 1;
-                }
+                count(&cause, monitor);
             }
         }
     }
     let regional: Vec<(&Cause, BTreeSet<&str>)> = wanted
-        .iter()
+        .keys()
         .filter(|cause| cause.kind == CauseKind::Region)
         .map(|cause| (cause, cause.value.split(", ").collect()))
         .collect();
     if !regional.is_empty() {
-        for seen_from in sightings::watched_from(tx, organisation_id).await?.values() {
+        for (monitor, seen_from) in &sightings::watched_from(tx, organisation_id).await? {
             for (cause, regions) in &regional {
                 if regions.iter().all(|region| seen_from.contains(*region)) {
-                    *counts.entry((*cause).clone()).or_default() += 1;
+                    count(cause, monitor);
                 }
             }
         }
     }
     Ok(counts)
+}
+
+/// When each monitor that does not hurt was last seen well.
+async fn seen_well(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    hurt: &BTreeSet<Uuid>,
+    now: i64,
+) -> Result<BTreeMap<Uuid, i64>, StoreError> {
+    let specs = monitors::enabled(tx, organisation_id).await?;
+    let mut well: BTreeMap<Uuid, i64> = BTreeMap::new();
+    for seat in sightings::seats(tx, organisation_id).await? {
+        let Some((revision, spec)) = specs.get(&seat.monitor_id) else { continue };
+        if hurt.contains(&seat.monitor_id) || seat.held.revision != *revision {
+            continue;
+        }
+        let look = look(&seat, Thresholds::of(spec).stale_after_ms, now);
+        if let Some(look) = look.filter(|look| look.failing_since.is_none()) {
+            let at = well.entry(seat.monitor_id).or_insert(look.at);
+            *at = (*at).max(look.at);
+        }
+    }
+    Ok(well)
 }

@@ -4,9 +4,11 @@ use crate::limits;
 use crate::store::agents::{self, Standing};
 use crate::store::incidents::{self, Subject};
 use crate::store::sightings::{self, AgentSeat};
-use crate::store::{StoreError, Tx, assignments, monitors};
+use crate::store::{StoreError, Tx, assignments, monitors, states};
 use crate::verdicts::Turned;
-use hyperverge_control_core::correlation::{DISCREDITED, Scope, Seat, Thresholds, looked};
+use hyperverge_control_core::correlation::{
+    DISCREDITED, RegionState, Scope, Seat, Thresholds, looked,
+};
 use hyperverge_control_core::incident::{SubjectKind, lose_trust, regain_trust};
 use hyperverge_control_core::paging::network_of;
 use hyperverge_control_core::vantage::{Agent, Fault, Input, Look, Plan, Watch, plan};
@@ -21,6 +23,7 @@ const ADDRESS_MS: i64 = 900_000;
 #[derive(Debug, Default)]
 pub(super) struct Compared {
     input: Input,
+    seats: Vec<AgentSeat>,
     pub(super) plan: Plan,
     /// Names of agents and regions, by id.
     names: BTreeMap<String, String>,
@@ -48,7 +51,7 @@ pub(super) async fn compare(
     let (open, other): (Vec<_>, Vec<_>) =
         about_us.into_iter().partition(|(_, _, cause)| cause.as_deref() == Some(DISCREDITED));
     let input = Input {
-        agents: standings.iter().map(agent).collect(),
+        agents: standings.iter().map(|standing| agent(standing, &seats)).collect(),
         watches: watches(&seats, &specs, network, now),
         open: open.into_iter().map(|(kind, id, _)| (kind, id)).collect(),
     };
@@ -63,12 +66,14 @@ pub(super) async fn compare(
         affected: affected.map(|seat| seat.monitor_id).collect(),
         names: names(tx, organisation_id, standings).await?,
         input,
+        seats,
         plan,
     })
 }
 
-fn agent(standing: &Standing) -> Agent {
+fn agent(standing: &Standing, seats: &[AgentSeat]) -> Agent {
     Agent {
+        assigned: seats.iter().any(|seat| seat.agent_id == standing.id),
         id: standing.id.clone(),
         region_id: standing.region_id.to_string(),
         discredited_at: standing.discredited_at,
@@ -111,15 +116,15 @@ fn watches(
     seats.chunk_by(|a, b| a.monitor_id == b.monitor_id).filter_map(of_one).collect()
 }
 
-fn look(seat: &AgentSeat, stale_after_ms: i64, now: i64) -> Option<Look> {
+pub(super) fn look(seat: &AgentSeat, stale_after_ms: i64, now: i64) -> Option<Look> {
     let asked = Seat {
         region: String::new(),
         region_id: None,
         held: Some(seat.held.clone()),
         row: seat.row.clone(),
     };
-    let (fails, at) = looked(&asked, stale_after_ms, now)?;
-    Some(Look { agent: seat.agent_id.clone(), fails, at })
+    let (failing_since, at) = looked(&asked, stale_after_ms, now)?;
+    Some(Look { agent: seat.agent_id.clone(), failing_since, at })
 }
 
 /// Takes votes away and gives them back.
@@ -135,6 +140,15 @@ pub(super) async fn mark(
     }
     if !regain.is_empty() {
         agents::set_discredited(tx, organisation_id, regain.clone(), None).await?;
+        // What it saw while it was at fault counts no more: the next look does.
+        for seat in compared.seats.iter().filter(|seat| regain.contains(&seat.agent_id)) {
+            let Some(row) = seat.row.clone() else { continue };
+            if row.state != RegionState::Up || row.failures > 0 {
+                let (monitor_id, region_id) = (seat.monitor_id, seat.region_id);
+                let row = row.doubted();
+                states::put_row(tx, organisation_id, monitor_id, region_id, &row).await?;
+            }
+        }
     }
     Ok(())
 }
@@ -183,7 +197,9 @@ impl Compared {
         };
         let agents: Vec<Agent> = self.input.agents.iter().filter(concerns).cloned().collect();
         let sees = |look: &Look| agents.iter().any(|agent| agent.id == look.agent);
-        let fails = |watch: &&Watch| watch.seats.iter().any(|look| look.fails && sees(look));
+        let fails = |watch: &&Watch| {
+            watch.seats.iter().any(|look| look.failing_since.is_some() && sees(look))
+        };
         let seen = |watch: &&Watch| watch.seats.iter().any(sees);
         let all = self.input.watches.iter().filter(seen);
         let (failing, well): (Vec<&Watch>, Vec<&Watch>) = all.partition(fails);

@@ -5,15 +5,15 @@ use crate::limits;
 use crate::store::groups::{self, StoredGroup};
 use crate::store::incidents::{self, Incident};
 use crate::store::intents::{self, Waiting as StoredIntent};
-use crate::store::{StoreError, Tx, bursts, maintenance_windows, monitors, silences, states};
+use crate::store::{
+    StoreError, Tx, bursts, maintenance_windows, monitors, notices, silences, states,
+};
 use crate::verdicts::count;
-use hyperverge_control_core::correlation::{StateRow, Thresholds, Verdict, casts_no_vote};
+use hyperverge_control_core::correlation::Verdict;
 use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::hold::{self, Silence, Window};
 use hyperverge_control_core::notification::route::Facts;
-use hyperverge_control_core::paging::{
-    Candidate, Input, Parent, ParentState, Traits, Waiting,
-};
+use hyperverge_control_core::paging::{Candidate, Input, Parent, ParentState, Traits, Waiting};
 use hyperverge_protocol::monitor::MonitorSpec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,6 +21,8 @@ use uuid::Uuid;
 
 /// How long a result takes from an agent to a verdict, ms, beside the check itself.
 const ARRIVAL_MS: i64 = 2_000;
+/// How long the confirmation of a parent holds its children at most, ms.
+const CONFIRMING_MS: i64 = 60_000;
 
 /// The planner's input, and what carrying out its plan needs to know besides.
 #[derive(Debug)]
@@ -141,6 +143,8 @@ struct Around {
     verdicts: BTreeMap<Uuid, Verdict>,
     /// By name.
     parents: BTreeMap<String, ParentState>,
+    /// Channels that were told, by incident.
+    told: BTreeMap<Uuid, BTreeSet<Uuid>>,
     silences: Vec<Silence>,
     windows: Vec<Window>,
 }
@@ -153,7 +157,10 @@ impl Around {
         speaking: &[Uuid],
         now: i64,
     ) -> Result<Self, StoreError> {
-        let ids: BTreeSet<Uuid> = incidents.filter_map(monitor_of).collect();
+        let incidents: Vec<&Incident> = incidents.collect();
+        let told = incidents.iter().filter(|one| one.paged || one.told_quietly);
+        let told = told.map(|one| one.id).collect();
+        let ids: BTreeSet<Uuid> = incidents.into_iter().filter_map(monitor_of).collect();
         let ids: Vec<Uuid> = ids.into_iter().collect();
         let specs = monitors::newest_specs(tx, organisation_id, ids.clone()).await?;
         let named: BTreeSet<String> =
@@ -161,6 +168,7 @@ impl Around {
         Ok(Self {
             parents: parents(tx, organisation_id, named, now).await?,
             verdicts: verdicts(tx, organisation_id, ids, speaking, now).await?,
+            told: notices::told_channels(tx, organisation_id, told).await?,
             silences: silences::active(tx, organisation_id, now).await?,
             windows: maintenance_windows::active(tx, organisation_id, now).await?,
             specs,
@@ -182,6 +190,8 @@ impl Around {
             started_at: incident.started_at,
             resolved: incident.resolved_at.is_some(),
             paged: incident.paged,
+            told_quietly: incident.told_quietly,
+            told_alone: self.told.contains_key(&incident.id),
             group: incident.group_id,
             waiting,
             traits: Traits::default(),
@@ -240,29 +250,25 @@ async fn parents(
     let by_name = monitors::ids_of(tx, organisation_id, named.into_iter().collect()).await?;
     let ids: Vec<Uuid> = by_name.values().copied().collect();
     let states = states::verdicts(tx, organisation_id, ids.clone()).await?;
-    let rows = states::rows(tx, organisation_id, ids.clone()).await?;
-    let specs = monitors::newest_specs(tx, organisation_id, ids.clone()).await?;
-    let bursts = bursts::newest(tx, organisation_id, ids, now).await?;
-    let asked = bursts.iter().filter(|(_, (_, last))| last.active).map(|(id, _)| *id);
-    let begins = rows
-        .iter()
-        .filter(|(id, _, row)| specs.get(id).is_some_and(|spec| begins_to_fail(row, spec, now)));
-    let confirming: BTreeSet<Uuid> = begins.map(|(id, ..)| *id).chain(asked).collect();
-    let state = |id: Uuid| match states.get(&id) {
-        Some(state) if state.verdict == Verdict::Down => ParentState::Down,
-        Some(_) if confirming.contains(&id) => ParentState::Confirming,
-        Some(state) if state.verdict != Verdict::Unknown => {
-            ParentState::Well { since: state.since }
+    let bursts = bursts::newest(tx, organisation_id, ids.clone(), now).await?;
+    let downs = incidents::downs(tx, organisation_id, ids).await?;
+    let state = |id: Uuid| {
+        let Some(state) = states.get(&id) else { return ParentState::Unknown };
+        let burst = bursts.get(&id).filter(|(_, last)| last.active);
+        match (state.verdict, downs.get(&id), burst) {
+            (Verdict::Down, ..) => ParentState::Down,
+            // Its votes are not fresh any more, but nobody saw it well since.
+            (Verdict::Unknown, Some(down), _) if down.pages_now => ParentState::Down,
+            (Verdict::Unknown, ..) => ParentState::Unknown,
+            (_, _, Some((_, last))) => {
+                ParentState::Confirming { until: last.asked_at.saturating_add(CONFIRMING_MS) }
+            }
+            (_, Some(down), None) => {
+                // While its incident is open below the quorum, it is well since the verdict turned.
+                ParentState::Well { since: down.over_at.unwrap_or(state.since) }
+            }
+            (_, None, None) => ParentState::Well { since: 0 },
         }
-        _ => ParentState::Unknown,
     };
     Ok(by_name.into_iter().map(|(name, id)| (name, state(id))).collect())
-}
-
-/// Whether a streak of failures is under way which has not yet moved its region.
-fn begins_to_fail(row: &StateRow, spec: &MonitorSpec, now: i64) -> bool {
-    let thresholds = Thresholds::of(spec);
-    let ours = row.reason.as_deref().is_some_and(casts_no_vote);
-    let fresh = row.observed_at.is_some_and(|at| now - at <= thresholds.stale_after_ms);
-    !ours && fresh && (1..thresholds.fail_after).contains(&row.failures)
 }

@@ -103,7 +103,11 @@ async fn organisation(
     match settled {
         // The next round is the retry; somebody else's commit was first.
         Err(error) if error.is_transient() => {
-            shared.metrics.store_transactions_retried_total.with_label_values(&["correlator"]).inc();
+            shared
+                .metrics
+                .store_transactions_retried_total
+                .with_label_values(&["correlator"])
+                .inc();
             shared.wake.correlator.notify_one();
             Ok(())
         }
