@@ -115,6 +115,10 @@ pub const MAINTENANCE_WINDOWS: i64 = 500;
 pub const COMMENTS: i64 = 500;
 /// See [`COMMENTS`].
 pub const COMMENT_CHARS: usize = 4_000;
+/// Members of a group that are shown with it, and in a list of groups.
+pub const GROUP_MEMBERS: i64 = 200;
+/// See [`GROUP_MEMBERS`].
+pub const GROUP_MEMBERS_IN_LIST: i64 = 20;
 /// Events that a post-mortem lists.
 pub const POST_MORTEM_EVENTS: i64 = 1_000;
 /// Batches that wait for a commit; sessions wait while it is full.

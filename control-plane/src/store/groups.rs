@@ -33,6 +33,11 @@ pub struct StoredGroup {
 }
 
 impl StoredGroup {
+    /// The word for how it stands.
+    pub fn state(&self) -> &'static str {
+        if self.resolved_at.is_some() { "resolved" } else { "open" }
+    }
+
     /// As the planner asks for it.
     pub fn known(&self, unresolved: u32) -> Group {
         Group {
@@ -67,6 +72,17 @@ pub async fn get(
 ) -> Result<Option<StoredGroup>, StoreError> {
     const SQL: &str = "SELECT * FROM incident_groups WHERE organisation_id = $1 AND id = $2";
     tx.fetch_optional(SQL, params![organisation_id, id]).await?.as_ref().map(read).transpose()
+}
+
+/// The groups with these ids.
+pub async fn some(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    ids: Vec<Uuid>,
+) -> Result<Vec<StoredGroup>, StoreError> {
+    let sql = crate::among!(tx, "SELECT * FROM incident_groups WHERE organisation_id = $1
+        AND id ", uuids "$2", " ORDER BY id");
+    tx.fetch_all(sql, params![organisation_id, ids]).await?.iter().map(read).collect()
 }
 
 /// A page, the newest first, before the id `before`; open or resolved ones only, if

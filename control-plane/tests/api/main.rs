@@ -15,6 +15,7 @@ mod bad_input;
 mod channels;
 mod document;
 mod fleet;
+mod groups;
 mod holds;
 mod incident_life;
 mod incidents;

@@ -7,6 +7,7 @@
 use crate::app::{Answer, App};
 use crate::channels::dead_letter;
 use crate::fleet::enrolled;
+use crate::groups::grouped;
 use crate::incidents::opened;
 use http::Method;
 use hyperverge_control_plane::api;
@@ -114,6 +115,8 @@ fn rows() -> Vec<Row> {
         // The monitor stands in the body; `backtests.rs` tells of one that is there.
         row(post.clone(), "/api/v1/backtests", Viewer, || json!({ "monitor": "m" }), 422),
         row(post.clone(), "/api/v1/incidents/{id}/acknowledge", Editor, nothing, 200),
+        row(get.clone(), "/api/v1/groups", Viewer, nothing, 200),
+        row(get.clone(), "/api/v1/groups/{id}", Viewer, nothing, 200),
         row(get.clone(), "/api/v1/incidents/{id}/comments", Viewer, nothing, 200),
         row(
             post.clone(),
@@ -220,6 +223,11 @@ impl World {
                 return dead_letter(&self.app, self.organisation, channel).await.to_string();
             }
             "incidents" => return opened(&self.app, self.organisation, &unique("m")).await.0,
+            "groups" => {
+                let (incident, _) = opened(&self.app, self.organisation, &unique("m")).await;
+                let members = [incident.parse().unwrap()];
+                return grouped(&self.app, self.organisation, &members).await.to_string();
+            }
             "agents" => return enrolled(&self.app, self.organisation, &unique("r")).await,
             _ => return String::new(),
         };

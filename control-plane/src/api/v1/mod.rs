@@ -7,6 +7,7 @@ mod channels;
 mod dead_letters;
 mod enrollment_tokens;
 mod explain;
+mod groups;
 mod holds;
 mod incidents;
 mod maintenance_windows;
@@ -27,6 +28,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .merge(monitors::router())
         .merge(monitors::overview_router())
         .merge(incidents::router())
+        .merge(groups::router())
         .merge(backtests::router())
         .merge(explain::router())
         .merge(regions::router())

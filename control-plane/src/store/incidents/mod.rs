@@ -140,6 +140,22 @@ pub async fn page(
     tx.fetch_all(sql, values).await?.iter().map(read).collect()
 }
 
+/// Of each of these groups the members that hurt first, up to `most`; by group, the
+/// first first.
+pub async fn of_groups(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    groups: Vec<Uuid>,
+    most: i64,
+) -> Result<Vec<Incident>, StoreError> {
+    let sql = crate::among!(tx, "SELECT * FROM (SELECT *, ROW_NUMBER() OVER (
+                PARTITION BY group_id ORDER BY started_at, id) AS place
+            FROM incidents WHERE organisation_id = $1 AND group_id ", uuids "$2", ") AS members
+        WHERE place <= $3 ORDER BY group_id, place");
+    let rows = tx.fetch_all(sql, params![organisation_id, groups, most]).await?;
+    rows.iter().map(read).collect()
+}
+
 /// One incident.
 pub async fn get(
     tx: &mut Tx,

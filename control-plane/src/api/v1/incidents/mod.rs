@@ -10,10 +10,14 @@ mod timeline;
 
 use crate::api::{Api, Problem, Timestamp};
 use crate::store::Tx;
+use crate::store::groups::{self, StoredGroup};
 use crate::store::incidents::Incident;
+use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::NoticeRegion;
+use hyperverge_control_core::paging::Cause;
 use people::{People, PersonView};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 use uuid::Uuid;
@@ -55,7 +59,7 @@ pub(super) struct IncidentView {
     /// The reason most regions give.
     cause: Option<String>,
     /// Incidents of one cause share a group.
-    group: Option<Uuid>,
+    group: Option<GroupRefView>,
     /// Whether an opening notice was sent on its way.
     paged: bool,
 }
@@ -63,11 +67,55 @@ pub(super) struct IncidentView {
 /// What an incident is about.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = IncidentSubject)]
-struct SubjectView {
+pub(super) struct SubjectView {
     /// `monitor`, `agent` or `region`.
     kind: &'static str,
     id: String,
     name: String,
+}
+
+impl SubjectView {
+    pub(super) fn of(kind: SubjectKind, id: String, name: String) -> Self {
+        Self { kind: kind.as_str(), id, name }
+    }
+}
+
+/// The likeliest common cause.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = GroupCause)]
+pub(super) struct CauseView {
+    /// `parent`, `certificate`, `host`, `address`, `network` or `region`.
+    kind: &'static str,
+    value: String,
+}
+
+impl From<Cause> for CauseView {
+    fn from(cause: Cause) -> Self {
+        Self { kind: cause.kind.as_str(), value: cause.value }
+    }
+}
+
+/// The group an incident belongs to.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = GroupReference)]
+struct GroupRefView {
+    id: Uuid,
+    cause: CauseView,
+    /// One sentence for people.
+    summary: String,
+    /// `open` or `resolved`.
+    state: &'static str,
+}
+
+impl From<StoredGroup> for GroupRefView {
+    fn from(group: StoredGroup) -> Self {
+        Self {
+            id: group.id,
+            state: group.state(),
+            cause: group.cause.into(),
+            summary: group.summary,
+        }
+    }
 }
 
 /// What a region saw.
@@ -89,7 +137,17 @@ async fn views(
 ) -> Result<Vec<IncidentView>, Problem> {
     let handlers = incidents.iter().filter_map(|incident| incident.acknowledged_by);
     let people = People::of(tx, organisation, handlers).await?;
-    Ok(incidents.into_iter().map(|incident| IncidentView::new(incident, &people)).collect())
+    let named: BTreeSet<Uuid> = incidents.iter().filter_map(|incident| incident.group_id).collect();
+    let groups = match named.is_empty() {
+        true => Vec::new(),
+        false => groups::some(tx, organisation, named.into_iter().collect()).await?,
+    };
+    let view = |incident: Incident| {
+        let of_it = |group: &&StoredGroup| Some(group.id) == incident.group_id;
+        let group = groups.iter().find(of_it).cloned().map(GroupRefView::from);
+        IncidentView::new(incident, &people, group)
+    };
+    Ok(incidents.into_iter().map(view).collect())
 }
 
 /// One incident as it is shown.
@@ -103,18 +161,18 @@ pub(super) async fn view(
 }
 
 impl IncidentView {
-    fn new(incident: Incident, people: &People) -> Self {
+    fn new(incident: Incident, people: &People, group: Option<GroupRefView>) -> Self {
         Self {
             id: incident.id,
             state: incident.state.as_str(),
             verdict: incident.verdict.as_str(),
             scope: incident.scope.as_str(),
             severity: incident.severity.as_str(),
-            subject: SubjectView {
-                kind: incident.subject_kind.as_str(),
-                id: incident.subject_id,
-                name: incident.subject_name,
-            },
+            subject: SubjectView::of(
+                incident.subject_kind,
+                incident.subject_id,
+                incident.subject_name,
+            ),
             summary: incident.summary,
             regions: incident.regions.into_iter().map(IncidentRegionView::from).collect(),
             started_at: Timestamp(incident.started_at),
@@ -123,7 +181,7 @@ impl IncidentView {
             acknowledged_at: incident.acknowledged_at.map(Timestamp),
             acknowledged_by: incident.acknowledged_by.map(|id| people.person(id)),
             cause: incident.cause,
-            group: incident.group_id,
+            group,
             paged: incident.paged,
         }
     }

@@ -5,13 +5,13 @@ use crate::api::{Api, Problem, input::Id};
 use crate::auth::Viewer;
 use crate::limits;
 use crate::store::incidents::{self, Event, Incident};
-use crate::store::{Tx, channels, comments, deliveries, notices};
+use crate::store::{Tx, channels, comments, deliveries, groups, notices};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use hyperverge_control_core::correlation::RegionView;
 use hyperverge_control_core::notification::in_words;
-use hyperverge_control_core::post_mortem::{self, Comment, Record, Told, compose};
+use hyperverge_control_core::post_mortem::{self, Comment, Group, Member, Record, Told, compose};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -51,6 +51,10 @@ async fn record(tx: &mut Tx, organisation: Uuid, incident: Incident) -> Result<R
     let people = People::of(tx, organisation, authors.chain(incident.acknowledged_by)).await?;
     let target =
         notices::target(tx, organisation, incident.subject_kind, &incident.subject_id).await?;
+    let group = match incident.group_id {
+        Some(group) => shared_cause(tx, organisation, group, &mut cut).await?,
+        None => None,
+    };
     Ok(Record {
         id: id.to_string(),
         subject: (incident.subject_kind.to_string(), incident.subject_name),
@@ -77,9 +81,33 @@ async fn record(tx: &mut Tx, organisation: Uuid, incident: Incident) -> Result<R
                 text: comment.text,
             })
             .collect(),
-        group: None,
+        group,
         cut,
     })
+}
+
+async fn shared_cause(
+    tx: &mut Tx,
+    organisation: Uuid,
+    id: Uuid,
+    cut: &mut Vec<&'static str>,
+) -> Result<Option<Group>, Problem> {
+    let Some(group) = groups::get(tx, organisation, id).await? else { return Ok(None) };
+    let most = limits::GROUP_MEMBERS;
+    let mut members = incidents::of_groups(tx, organisation, vec![id], most + 1).await?;
+    if members.len() > usize::try_from(most).unwrap_or(usize::MAX) {
+        members.pop();
+        cut.push("incidents of its group");
+    }
+    let member = |incident: Incident| Member {
+        name: incident.subject_name,
+        state: incident.state.to_string(),
+        scope: incident.scope.to_string(),
+        started_at: incident.started_at,
+        resolved_at: incident.resolved_at,
+    };
+    let members = members.into_iter().map(member).collect();
+    Ok(Some(Group { summary: group.summary, members }))
 }
 
 fn event(event: Event) -> post_mortem::Event {
