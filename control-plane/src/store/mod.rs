@@ -93,7 +93,7 @@ macro_rules! listed {
     ($tx:expr, $list:literal, [$first:ident $kind:ident $(, $name:ident $kinds:ident)*], $rest:literal) => {
         match $tx.dialect() {
             $crate::store::Dialect::Sqlite => concat!(
-                "WITH listed AS (SELECT ", $crate::listed!(@column $first $kind),
+                "WITH listed AS MATERIALIZED (SELECT ", $crate::listed!(@column $first $kind),
                 $(", ", $crate::listed!(@column $name $kinds),)*
                 " FROM json_each(", $list, ")) ", $rest
             ),

@@ -28,7 +28,7 @@ pub(crate) async fn grouped(app: &App, organisation: Uuid, incidents: &[Uuid]) -
         interval_ms: 60_000,
     };
     groups::insert(&mut tx, organisation, &group).await.unwrap();
-    groups::list(&mut tx, organisation, Some(group.id), incidents.to_vec()).await.unwrap();
+    groups::tell(&mut tx, organisation, group.id, false, incidents.to_vec()).await.unwrap();
     tx.commit().await.unwrap();
     group.id
 }

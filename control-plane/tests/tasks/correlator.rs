@@ -187,8 +187,9 @@ async fn a_child_is_held_by_its_parent_and_told_when_it_still_hurts() {
         assert_eq!(reasons().await.len(), 1);
         scene.see(&[gateway], &[]).await;
         let mut tx = scene.begin().await;
-        let sql = "UPDATE monitor_states SET since = 1 WHERE monitor_id = $1";
-        tx.execute(sql, params![gateway]).await.unwrap();
+        // It came back long enough ago for the child to have looked again.
+        let sql = "UPDATE incidents SET resolved_at = started_at WHERE subject_id = $1";
+        tx.execute(sql, params![gateway.to_string()]).await.unwrap();
         tx.commit().await.unwrap();
         scene.see(&[child], &[0]).await;
         scene.everything_is_due().await;
