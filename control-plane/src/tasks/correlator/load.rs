@@ -1,6 +1,6 @@
 //! Reads what `paging::plan` is asked with.
 
-use super::common;
+use super::shared_traits;
 use crate::limits;
 use crate::store::groups::{self, StoredGroup};
 use crate::store::incidents::{self, Incident};
@@ -119,7 +119,7 @@ pub(super) async fn load(
         incidents,
     };
     loaded.input.groups = known_groups(tx, organisation_id, &loaded.groups).await?;
-    common::complete(tx, organisation_id, &mut loaded, now).await?;
+    shared_traits::complete(tx, organisation_id, &mut loaded, now).await?;
     Ok(loaded)
 }
 

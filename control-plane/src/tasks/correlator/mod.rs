@@ -4,7 +4,7 @@
 //!
 //! 1. `compare.rs`: agents that fail what others see well lose their vote, and the
 //!    monitors they watch are judged anew, before anybody is told of them.
-//! 2. `load.rs`, `common.rs`: what waits and what hurts, with what it may have in
+//! 2. `load.rs`, `shared_traits.rs`: what waits and what hurts, with what it may have in
 //!    common, becomes the input of `paging::plan`.
 //! 3. `carry.rs`, `post.rs`: groups, members, timeline, intents and deliveries
 //!    follow the plan together; a crash leaves all of it or nothing.
@@ -13,10 +13,10 @@
 //! id; then nobody else is changing these monitors' incidents.
 
 mod carry;
-mod common;
 mod compare;
 mod load;
 mod post;
+mod shared_traits;
 
 use super::reconcile;
 use crate::clock;
