@@ -52,6 +52,8 @@ pub struct IncidentRow {
     pub verdict: String,
     pub resolved: bool,
     pub paged: bool,
+    /// The incident through which its group is told, if it is in one.
+    pub lead: Option<Uuid>,
 }
 
 /// A stored check.
@@ -246,7 +248,10 @@ impl Database {
     /// Every incident.
     pub async fn incidents(&self) -> Result<Vec<IncidentRow>> {
         let rows = sqlx::query(
-            "SELECT id, subject_kind, verdict, resolved_at IS NOT NULL, paged FROM incidents ORDER BY id",
+            "SELECT i.id, i.subject_kind, i.verdict, i.resolved_at IS NOT NULL, i.paged, g.lead_incident_id
+             FROM incidents i
+             LEFT JOIN incident_groups g ON g.organisation_id = i.organisation_id AND g.id = i.group_id
+             ORDER BY i.id",
         )
         .fetch_all(&self.0)
         .await?;
@@ -258,6 +263,7 @@ impl Database {
                     verdict: row.try_get(2)?,
                     resolved: row.try_get(3)?,
                     paged: row.try_get(4)?,
+                    lead: row.try_get(5)?,
                 })
             })
             .collect()

@@ -121,6 +121,21 @@ fn checks_of_a_burst_count_once_and_take_no_slot_away() {
 }
 
 #[test]
+fn what_comes_together_counts_in_the_order_of_its_starts() {
+    let Step::Sight(own) = sight(11, Outcome::Ok) else { unreachable!() };
+    let own = Sight { started_at: 110_400, ..own };
+    let burst = Some(BurstMark { id: Uuid::from_u128(1), index: 2 });
+    let asked = Sight { burst, started_at: 110_300, ..own.clone() };
+    // The slot was due before both, and its own check began after the burst's.
+    let mut steps = vec![Step::Sight(own), Step::Sight(asked)];
+    steps.sort_by_key(Step::order);
+    let newest = Newest { slot: 10, started_at: 100_000 };
+    let mut track = Track::new(1, POLICY, None, Some(newest));
+    let all: Vec<_> = steps.iter().map(|step| track.step(step, 111_000)).collect();
+    assert_eq!(all, [Taken::Counted; 2]);
+}
+
+#[test]
 fn a_gap_or_another_revision_ends_a_streak() {
     let row = StateRow {
         revision: 1,

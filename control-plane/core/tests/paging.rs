@@ -184,6 +184,24 @@ fn who_was_told_by_itself_is_told_of_its_own_end() {
 }
 
 #[test]
+fn who_was_told_quietly_by_itself_is_over_by_itself_though_it_was_down_for_a_moment() {
+    let told = Candidate { paged: true, waiting: Vec::new(), ..down(1, "edge.example") };
+    let over = Candidate {
+        resolved: true,
+        told_quietly: true,
+        told_alone: true,
+        verdict: Verdict::Up,
+        waiting: vec![waits(3, Opened, NOW), waits(5, Resolved, NOW)],
+        ..down(2, "edge.example")
+    };
+    let plan = decide(vec![told, over]);
+    let sent: Vec<_> =
+        plan.sends.iter().map(|send| (send.incident_id, send.kind, send.group)).collect();
+    assert_eq!(sent, [(id(2), Resolved, None)]);
+    assert!(plan.joins.is_empty() && plan.sends[0].opening_included);
+}
+
+#[test]
 fn a_region_of_which_most_is_well_is_no_cause() {
     let seen = |number: u128| Candidate {
         scope: Scope::Regional,

@@ -119,7 +119,8 @@ impl Round<'_> {
             told_global: self.db.incidents.get(&lead).is_some_and(|it| it.scope == Scope::Global),
         };
         self.db.groups.put(id, row);
-        self.notes.push(Note::GroupFormed { id, cause: form.cause.clone(), lead });
+        let (cause, quiet) = (form.cause.clone(), form.quiet);
+        self.notes.push(Note::GroupFormed { id, cause, lead, quiet });
         self.enter(lead, id, false);
         for held in &form.held {
             self.enter(number_of(*held), id, true);

@@ -110,6 +110,8 @@ pub enum Note {
         id: u64,
         cause: Cause,
         lead: IncidentId,
+        /// Below the quorum.
+        quiet: bool,
     },
     GroupJoined {
         group: u64,

@@ -141,11 +141,12 @@ fn groups(world: &World) -> Vec<GroupLine> {
     let mut found: BTreeMap<u64, GroupLine> = BTreeMap::new();
     for line in &world.lines {
         match &line.note {
-            Note::GroupFormed { id, cause, .. } => {
+            Note::GroupFormed { id, cause, quiet, .. } => {
                 let formed = GroupLine {
                     id: *id,
                     cause_kind: cause.kind.to_string(),
                     cause: cause.value.clone(),
+                    quiet: *quiet,
                     opened_ms: line.at,
                     resolved_ms: None,
                     members: Vec::new(),

@@ -102,6 +102,8 @@ pub struct GroupLine {
     /// `parent`, `certificate`, `host`, `address`, `network` or `region`.
     pub cause_kind: String,
     pub cause: String,
+    /// Told only to routes that name incidents below the quorum.
+    pub quiet: bool,
     pub opened_ms: i64,
     pub resolved_ms: Option<i64>,
     pub members: Vec<u64>,

@@ -216,8 +216,13 @@ impl World {
         self.queue.push(self.now + 1_000, Event::Tick);
     }
 
-    /// Writes down what a committed transaction did.
-    fn note(&mut self, notes: Vec<Note>) {
+    /// Writes down what a committed transaction did. What it stored became known all at
+    /// once, so it is told in the order in which it was seen.
+    fn note(&mut self, mut notes: Vec<Note>) {
+        notes.sort_by_key(|note| match note {
+            Note::Stored(seen) => (0, seen.started_at),
+            _ => (1, 0),
+        });
         for note in notes {
             let (cast, truth, control) = (&self.cast, &self.truth, &self.control);
             self.reference.note(&At { cast, truth, control, now: self.now }, &note);

@@ -21,13 +21,14 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// Two more hosts behind this one, of which the farther is prohibited by the
-/// nearer; and name servers at 127.0.0.1.
+/// nearer; and name servers at 127.0.0.1. The router keeps no error message back: Linux lets
+/// each host have six in a row by default, and both probers together ask for as many.
 const NETWORK: &str = r#"
     sysctl -qw 'net.ipv4.ping_group_range=0 0'
     host router; host far
     link near router r0 192.0.2.1/24 192.0.2.2/24 2001:db8:1::1/64 2001:db8:1::2/64
     join router f0 far f1 198.51.100.1/24 198.51.100.2/24 2001:db8:2::1/64 2001:db8:2::2/64
-    on router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+    on router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1 net.ipv4.icmp_ratelimit=0 net.ipv4.icmp_ratemask=0 net.ipv6.icmp.ratelimit=0
     on router ip route add unreachable 203.0.113.1
     on router ip route add prohibit 203.0.113.2
     on router ip route add blackhole 203.0.113.3

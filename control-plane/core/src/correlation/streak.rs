@@ -103,12 +103,12 @@ impl Step {
         }
     }
 
-    /// What the steps of a place are counted in the order of: a slot's own check
-    /// comes before the bursts that started while it was the newest slot.
+    /// What the steps of a place are counted in the order of. A slot's own check starts
+    /// some time after the slot was due, and a burst's in between is older than it.
     pub fn order(&self) -> (i64, i64) {
         match self {
-            Self::Sight(Sight { slot, burst: Some(_), started_at, .. }) => (*slot, *started_at),
-            _ => (self.slot(), i64::MIN),
+            Self::Sight(sight) => (sight.slot, sight.started_at),
+            Self::Missed { last_slot, .. } => (*last_slot, i64::MIN),
         }
     }
 

@@ -142,6 +142,14 @@ impl<'a> Planner<'a> {
         let mut pool = Vec::new();
         for position in ready {
             let candidate = &self.input.candidates[*position];
+            // Who was told of it by itself hears its end by itself, whatever it would have
+            // been part of.
+            if candidate.told_alone
+                && matches!(self.stages[*position], Stage::Opens { over: true, .. })
+            {
+                self.alone(*position, quiet);
+                continue;
+            }
             // It was listed in a group while it was held; now it speaks for itself.
             if self.group_of(candidate).is_some_and(|group| group.lead != candidate.incident_id) {
                 self.plan.leaves.push(candidate.incident_id);
