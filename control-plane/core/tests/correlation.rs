@@ -214,6 +214,13 @@ fn nobody_looked_is_never_up() {
 }
 
 #[test]
+fn what_a_clock_that_was_set_back_dated_later_than_now_says_nothing() {
+    let told = |now| told(&seat(Some(400_000), None), now);
+    assert_eq!(told(310_000), (RegionState::Up, None));
+    assert_eq!(told(309_999), (RegionState::Unknown, Some("silent".to_owned())));
+}
+
+#[test]
 fn missed_slots_make_a_region_unknown_once_the_last_look_is_stale() {
     let newest = Newest { slot: 10, started_at: 100_000 };
     let mut track = Track::new(1, POLICY, None, Some(newest));

@@ -77,12 +77,15 @@ async fn only_what_is_unsteady_is_looked_at() {
         assert_eq!(unsteady, ids[..2]);
         reported(&mut tx, &fleet, 50_000).await;
         let nil = Uuid::nil();
-        let turning = states::may_turn(&mut tx, organisation, 50_000, nil, 9).await.unwrap();
+        let fresh = 20_000..=50_000;
+        let turning = states::may_turn(&mut tx, organisation, fresh.clone(), nil, 9).await.unwrap();
         assert_eq!(turning, ids[..3]);
-        let rest = states::may_turn(&mut tx, organisation, 50_000, ids[0], 1).await.unwrap();
+        let rest = states::may_turn(&mut tx, organisation, fresh, ids[0], 1).await.unwrap();
         assert_eq!(rest, [ids[1]]);
-        let all = states::may_turn(&mut tx, organisation, 50_001, nil, 9).await.unwrap();
-        assert_eq!(all, ids, "an agent that has not reported concerns all it watches");
+        for other in [50_001..=80_000, 20_000..=49_999] {
+            let all = states::may_turn(&mut tx, organisation, other, nil, 9).await.unwrap();
+            assert_eq!(all, ids, "an agent whose reports are not of now concerns all it watches");
+        }
     })
     .await;
 }

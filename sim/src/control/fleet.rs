@@ -90,8 +90,9 @@ pub(super) fn stale(
             .filter(|(_, it)| it.verdict != Verdict::Up || it.hold_until.is_some())
             .map(|(id, _)| *id),
     );
+    let fresh = now - LAG_MS..=now + LAG_MS;
     let lags =
-        |agent: &AgentIndex| db.complete.get(agent).is_none_or(|through| *through < now - LAG_MS);
+        |agent: &AgentIndex| db.complete.get(agent).is_none_or(|through| !fresh.contains(through));
     if (0..cast.agents.len()).any(|agent| lags(&agent)) {
         let lagging = db.current.iter().filter(|(_, row)| lags(&row.agent));
         turning.extend(lagging.map(|((monitor, _), _)| *monitor));

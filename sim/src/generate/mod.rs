@@ -1,7 +1,8 @@
 //! Scenarios made up by a seed: small fleets, odd policies, several faults at once.
 //!
-//! What a promise needs is kept: an agent's own fault stays within one region at
-//! a time, since with a quorum of broken agents nobody can know better.
+//! What a promise needs is kept: agents' own faults stay within one region, since with
+//! a quorum of broken agents nobody can know better; and where one vote is a quorum,
+//! no agent has any.
 
 mod pick;
 mod shrink;
@@ -25,16 +26,18 @@ const LONGEST: i64 = 240;
 pub fn scenario(seed: u64) -> Result<Scenario, Unreadable> {
     let mut random = Random::new(seed, Stream::Scenarios);
     let regions: Vec<Value> = (0..random.between(2, 5)).map(|at| region(at, &mut random)).collect();
-    let monitors: Vec<Value> =
-        (0..random.between(2, 9)).map(|at| monitor(at, regions.len(), &mut random)).collect();
+    let alone = random.chance(0.12);
+    let monitors: Vec<Value> = (0..random.between(2, 9))
+        .map(|at| monitor(at, regions.len(), alone, &mut random))
+        .collect();
     let replicas = if random.chance(0.4) { 2 } else { 1 };
     let names: Vec<String> = regions.iter().filter_map(name_of).collect();
     let whom: Vec<String> = monitors.iter().filter_map(name_of).collect();
     let mut faults = Vec::new();
     for _ in 0..random.between(1, 5) {
         let fault = fault(&names, &whom, replicas, &mut random);
-        let clashes =
-            is_own_sight(fault.kind) && faults.iter().any(|other: &Fault| is_own_sight(other.kind));
+        let elsewhere = |other: &Fault| is_own_sight(other.kind) && other.regions != fault.regions;
+        let clashes = is_own_sight(fault.kind) && (alone || faults.iter().any(elsewhere));
         if !clashes {
             faults.push(fault);
         }
@@ -122,11 +125,8 @@ const KINDS: [FaultKind; 21] = [
 fn fault(regions: &[String], monitors: &[String], replicas: i64, random: &mut Random) -> Fault {
     // Targets fail more often than we do.
     let targets = random.chance(0.5);
-    let kinds: Vec<FaultKind> = KINDS
-        .into_iter()
-        .filter(|kind| (kind.side() == Side::Target) == targets)
-        .filter(|kind| *kind != FaultKind::ControlClock)
-        .collect();
+    let kinds: Vec<FaultKind> =
+        KINDS.into_iter().filter(|kind| (kind.side() == Side::Target) == targets).collect();
     let kind = random.one(&kinds).copied().unwrap_or(FaultKind::Refuse);
     let span = |seconds: i64| Span::from_secs(seconds.unsigned_abs());
     let one = |of: &[String], random: &mut Random| random.one(of).cloned().into_iter().collect();
@@ -166,8 +166,11 @@ fn details(fault: &mut Fault, random: &mut Random) {
         FaultKind::LinkDelay => fault.delay = Some(ms(100, 4_000)),
         FaultKind::LinkLoss => fault.loss = Some(0.3),
         FaultKind::AgentClock | FaultKind::ControlClock => {
-            let by = ms(1_000, 3_600_000);
-            fault.by = Some(if random.chance(0.5) { by.to_string() } else { format!("-{by}") });
+            // Nothing is news before it is as late again as it was: a step back must be over
+            // before what it held up can settle.
+            let back = if fault.kind == FaultKind::AgentClock { 3_600_000 } else { 120_000 };
+            let (ahead, by) = (ms(1_000, 3_600_000), ms(1_000, back));
+            fault.by = Some(if random.chance(0.5) { ahead.to_string() } else { format!("-{by}") });
         }
         FaultKind::AgentCrash => fault.reboot = random.chance(0.3),
         _ => {}

@@ -14,8 +14,8 @@ pub(super) fn region(at: i64, random: &mut Random) -> Value {
     })
 }
 
-/// The `at`th monitor.
-pub(super) fn monitor(at: i64, regions: usize, random: &mut Random) -> Value {
+/// The `at`th monitor; `alone`: one vote may be a quorum.
+pub(super) fn monitor(at: i64, regions: usize, alone: bool, random: &mut Random) -> Value {
     let interval = random.one(&[10, 15, 20, 30, 60]).copied().unwrap_or(30);
     let timeout = random.one(&[1, 3, 5, 10]).copied().unwrap_or(5).min(interval);
     let scheme = if random.chance(0.7) { "https" } else { "http" };
@@ -31,7 +31,7 @@ pub(super) fn monitor(at: i64, regions: usize, random: &mut Random) -> Value {
         "depends_on": if at > 0 && random.chance(0.15) { vec!["monitor-1"] } else { Vec::new() },
         "notify": if random.chance(0.3) { vec!["second"] } else { Vec::new() },
         "policy": {
-            "quorum": quorum(seats, random),
+            "quorum": quorum(seats, alone, random),
             "fail_after": random.between(1, 3),
             "recover_after": random.between(1, 3),
             "confirm": random.chance(0.8),
@@ -40,9 +40,9 @@ pub(super) fn monitor(at: i64, regions: usize, random: &mut Random) -> Value {
     })
 }
 
-/// Never one vote alone: then nothing tells an agent's own fault from its target's.
-fn quorum(seats: usize, random: &mut Random) -> Value {
+fn quorum(seats: usize, alone: bool, random: &mut Random) -> Value {
     match random.between(0, 3) {
+        _ if alone && random.chance(0.5) => json!("any"),
         0 => json!("all"),
         1 if seats >= 2 => json!({ "count": 2 }),
         _ => json!("majority"),

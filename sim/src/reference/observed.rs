@@ -10,6 +10,9 @@ const HISTORY_MS: i64 = 600_000;
 /// A vote may have grown a little old since it was counted, ms.
 const SLACK_MS: i64 = 10_000;
 
+/// How far an agent's idea of our clock may be off, ms.
+const CLOCK_MS: i64 = 500;
+
 /// What one region saw of one monitor, as far as it was known in time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sightings {
@@ -62,8 +65,11 @@ impl Observed {
                 place.successes = 0;
                 place.failures += 1;
                 place.down |= place.failures >= policy.fail_after;
-                let started = seen.started_at - at.control.clock(0);
-                place.honest |= at.truth.hurt(seen.monitor, seen.region, started).is_some();
+                let then = |time: i64| time - at.control.clock(0);
+                let (from, until) = (then(seen.started_at), then(seen.ended_at));
+                let (monitor, region) = (seen.monitor, seen.region);
+                place.honest |=
+                    at.truth.hurt_within(monitor, region, from - CLOCK_MS, until + CLOCK_MS);
             }
             Outcome::Fail | Outcome::Policy | Outcome::Unsupported => {
                 place.failures = 0;

@@ -76,8 +76,8 @@ pub fn view(seat: &Seat, stale_after_ms: i64, now: i64) -> RegionView {
     let begun = held.slots.due(held.first_slot);
     let own = held.complete_through.filter(|through| *through >= begun);
     let Some(through) = own.or(held.predecessor_through) else { return unknown("pending", None) };
-    if now - through > stale_after_ms {
-        return unknown("silent", Some(through.saturating_add(stale_after_ms)));
+    if !is_fresh(through, stale_after_ms, now) {
+        return unknown("silent", Some(through.saturating_add(stale_after_ms).min(now)));
     }
     let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
         return tells(RegionState::Up, None, None);
@@ -88,14 +88,21 @@ pub fn view(seat: &Seat, stale_after_ms: i64, now: i64) -> RegionView {
             message: row.message.clone(),
             ..unknown(reason.unwrap_or("pending"), row.since)
         },
-        (_, Some(at)) if now - at > stale_after_ms => {
-            unknown("missed", Some(at.saturating_add(stale_after_ms)))
+        (_, Some(at)) if !is_fresh(at, stale_after_ms, now) => {
+            unknown("missed", Some(at.saturating_add(stale_after_ms).min(now)))
         }
         (RegionState::Up, _) => tells(RegionState::Up, row.since, None),
         (state, _) => {
             RegionView { message: row.message.clone(), ..tells(state, row.since, reason) }
         }
     }
+}
+
+/// Whether what was known at `at` says something about `now`. What is as far in the future
+/// as the past may be was dated before the clock was set back: until it is that late again,
+/// nobody knows.
+fn is_fresh(at: i64, stale_after_ms: i64, now: i64) -> bool {
+    (now - at).abs() <= stale_after_ms
 }
 
 /// What the seat's agent itself last saw, whether its vote counts or not: since when it
@@ -107,9 +114,9 @@ pub fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(Option<i64>
     let through = held.complete_through.filter(|through| *through >= begun)?;
     let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
         let newest = held.slots.due(held.slots.first_after(through) - 1);
-        return (now - through <= stale_after_ms).then_some((None, newest));
+        return is_fresh(through, stale_after_ms, now).then_some((None, newest));
     };
-    let at = row.observed_at.filter(|at| now - at <= stale_after_ms)?;
+    let at = row.observed_at.filter(|at| is_fresh(*at, stale_after_ms, now))?;
     let fails = row.failures > 0;
     let ours = row.reason.as_deref().is_some_and(casts_no_vote);
     (!(fails && ours)).then(|| (fails.then(|| row.streak_began.unwrap_or(at)), at))

@@ -11,6 +11,7 @@ use crate::params;
 use hyperverge_control_core::correlation::{BurstMark, Scope, StateRow, Verdict};
 use hyperverge_control_core::incident::flap::Turn;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use uuid::Uuid;
 
 pub(in crate::store) use overview::phases;
@@ -103,11 +104,12 @@ pub async fn unsteady(
 
 /// Monitors whose verdict or incident may change by time alone, after the id
 /// `after`: those with a region that is not steadily up, those whose verdict is not
-/// up, those that have to settle, and those that an agent watches which has not reported since `fresh_since`.
+/// up, those that have to settle, and those that an agent watches whose newest report is not
+/// of the time `fresh`: it is late, or the clock was set back since.
 pub async fn may_turn(
     tx: &mut Tx,
     organisation_id: Uuid,
-    fresh_since: i64,
+    fresh: RangeInclusive<i64>,
     after: Uuid,
     limit: i64,
 ) -> Result<Vec<Uuid>, StoreError> {
@@ -118,9 +120,10 @@ pub async fn may_turn(
             UNION SELECT a.monitor_id FROM agents g JOIN assignments a
                     ON a.organisation_id = g.organisation_id AND a.agent_id = g.id
                 WHERE g.organisation_id = $1 AND a.ended_at IS NULL
-                    AND (g.complete_through IS NULL OR g.complete_through < $2)
-        ) AS turning WHERE monitor_id > $3 ORDER BY monitor_id LIMIT $4";
-    let rows = tx.fetch_all(SQL, params![organisation_id, fresh_since, after, limit]).await?;
+                    AND (g.complete_through IS NULL OR g.complete_through NOT BETWEEN $2 AND $3)
+        ) AS turning WHERE monitor_id > $4 ORDER BY monitor_id LIMIT $5";
+    let (since, until) = fresh.into_inner();
+    let rows = tx.fetch_all(SQL, params![organisation_id, since, until, after, limit]).await?;
     rows.iter().map(|row| row.get("monitor_id")).collect()
 }
 

@@ -34,8 +34,8 @@ pub(super) async fn round(
         let after = cursor.get(&organisation_id).copied().unwrap_or(Uuid::nil());
         let mut tx = shared.store.read().await?;
         let now = tx.now().await?;
-        let fresh_since = now - LAG_MS;
-        let ids = states::may_turn(&mut tx, organisation_id, fresh_since, after, PAGE).await?;
+        let fresh = now - LAG_MS..=now + LAG_MS;
+        let ids = states::may_turn(&mut tx, organisation_id, fresh, after, PAGE).await?;
         drop(tx);
         match ids.last() {
             Some(last) if ids.len() as i64 == PAGE => cursor.insert(organisation_id, *last),
