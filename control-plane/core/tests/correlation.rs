@@ -127,7 +127,7 @@ fn what_comes_together_counts_in_the_order_of_its_starts() {
     let burst = Some(BurstMark { id: Uuid::from_u128(1), index: 2 });
     let asked = Sight { burst, started_at: 110_300, ..own.clone() };
     // The slot was due before both, and its own check began after the burst's.
-    let mut steps = vec![Step::Sight(own), Step::Sight(asked)];
+    let mut steps = [Step::Sight(own), Step::Sight(asked)];
     steps.sort_by_key(Step::order);
     let newest = Newest { slot: 10, started_at: 100_000 };
     let mut track = Track::new(1, POLICY, None, Some(newest));
