@@ -1,4 +1,4 @@
-//! What both explanations print: votes, checks, notices.
+//! What both explanations print: votes, checks, the group, notices.
 
 use crate::print;
 use serde_json::Value;
@@ -28,6 +28,45 @@ pub(crate) fn checks(answer: &Value) {
     print::table(&["CHECK", "REGION", "OUTCOME", "REASON", ""], &rows);
 }
 
+/// What it shares with others, and which of them people were told of.
+pub(crate) fn group(answer: &Value) {
+    let group = &answer["group"];
+    if group.is_null() {
+        return;
+    }
+    let text = |pointer| print::at(group, pointer);
+    print::line("");
+    print::line(&format!("One of a group: {}", text("/summary")));
+    print::line(&format!("  in common     {} {}", text("/cause/kind"), text("/cause/value")));
+    let (lead, id) = (text("/lead/name"), text("/lead/id"));
+    print::line(&format!("  told through  {lead}, incident {id}"));
+    print::line(&format!("  this one      {}", text("/told")));
+    let over = text("/resolved_at");
+    let until = if over.is_empty() { "not over".to_owned() } else { format!("over at {over}") };
+    let (all, open) = (&group["member_count"], &group["unresolved_count"]);
+    print::line(&format!(
+        "  members       {all}, of which {open} still hurt; since {}, {until}",
+        text("/opened_at")
+    ));
+    let members = print::list(group, "/members");
+    let cells = |member: &Value| {
+        let columns = ["/subject/name", "/verdict", "/scope", "/state", "/started_at", "/id"];
+        let mut cells: Vec<String> =
+            columns.iter().map(|column| print::at(member, column).to_owned()).collect();
+        cells[0].insert_str(0, "  ");
+        cells
+    };
+    let rows: Vec<Vec<String>> = members.iter().map(cells).collect();
+    print::table(&["  MEMBER", "VERDICT", "SCOPE", "STATE", "BEGAN", "INCIDENT"], &rows);
+    let more = all.as_u64().unwrap_or(0).saturating_sub(members.len() as u64);
+    if more > 0 {
+        print::line(&format!(
+            "  and {more} more: hyperverge incidents list --group {}",
+            text("/id")
+        ));
+    }
+}
+
 /// What was to be told, and who was.
 pub(crate) fn notices(answer: &Value) {
     for intent in print::list(answer, "/intents") {
@@ -42,12 +81,21 @@ pub(crate) fn notices(answer: &Value) {
     for delivery in print::list(answer, "/deliveries") {
         let error = print::at(delivery, "/last_error");
         let error = if error.is_empty() { String::new() } else { format!(" ({error})") };
+        let through = match delivery["through"].is_null() {
+            true => String::new(),
+            false => format!(" (through {})", print::at(answer, "/group/lead/name")),
+        };
+        let recipient = print::at(delivery, "/recipient");
+        let to = if recipient.is_empty() { String::new() } else { format!(" {recipient}") };
+        let attempts = match delivery["attempts"].as_u64() {
+            Some(1) => "1 attempt".to_owned(),
+            count => format!("{} attempts", count.unwrap_or(0)),
+        };
         print::line(&format!(
-            "  {} {}: {} after {} attempts{error}",
+            "  {}{to}, that it {}{through}: {} after {attempts}{error}",
             print::at(delivery, "/channel"),
-            print::at(delivery, "/recipient"),
+            print::at(delivery, "/kind"),
             print::at(delivery, "/state"),
-            delivery["attempts"]
         ));
     }
 }

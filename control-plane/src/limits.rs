@@ -165,3 +165,5 @@ pub const CORRELATED_GROUPS: i64 = 1_000;
 pub const EVIDENCE_CANDIDATES: usize = 100;
 /// Monitors that the evidence of an agent's own fault holds.
 pub const EVIDENCE_WATCHES: usize = 200;
+/// Agents that the evidence of a region's silence holds.
+pub const EVIDENCE_AGENTS: usize = 100;

@@ -1,7 +1,7 @@
 //! `hyperverge incidents explain`.
 
 use super::One;
-use crate::explained::{checks, notices, vote};
+use crate::explained::{checks, group, notices, vote};
 use crate::print;
 use crate::session::{client, in_path};
 use anyhow::Result;
@@ -23,6 +23,7 @@ pub(super) async fn run(one: One) -> Result<()> {
         burst_of(burst);
     }
     checks(&answer);
+    group(&answer);
     notices(&answer);
     Ok(())
 }

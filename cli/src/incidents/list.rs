@@ -14,6 +14,9 @@ pub struct Options {
     /// Only those of this monitor, by name or id.
     #[arg(long)]
     monitor: Option<String>,
+    /// Only those of this group.
+    #[arg(long, value_name = "ID")]
+    group: Option<String>,
     /// At most so many: 1 to 200.
     #[arg(long, default_value_t = 50)]
     limit: u32,
@@ -29,6 +32,9 @@ pub(super) async fn run(options: Options) -> Result<()> {
     }
     if let Some(monitor) = &options.monitor {
         path.push_str(&format!("&monitor={}", monitor_id(&client, monitor).await?));
+    }
+    if let Some(group) = &options.group {
+        path.push_str(&format!("&group={}", in_query(group)));
     }
     let answer: Value = client.get(&path).await?;
     if options.output.json {

@@ -29,6 +29,7 @@ pub(super) fn show(incident: &Value) {
         ("known", "/opened_at"),
         ("resolved", "/resolved_at"),
         ("acknowledged", "/acknowledged_at"),
+        ("group", "/group/summary"),
     ] {
         let value = print::at(incident, pointer);
         if !value.is_empty() {

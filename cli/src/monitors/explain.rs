@@ -1,6 +1,6 @@
 //! `hyperverge monitors explain`.
 
-use crate::explained::{checks, notices, vote};
+use crate::explained::{checks, group, notices, vote};
 use crate::print;
 use crate::session::{Output, client, in_query, monitor_id};
 use anyhow::Result;
@@ -50,6 +50,7 @@ pub(super) async fn run(options: Options) -> Result<()> {
         ));
     }
     checks(&answer);
+    group(&answer);
     notices(&answer);
     for said in print::list(&answer, "/unknown") {
         print::line(&format!("Not known: {}", said.as_str().unwrap_or("")));

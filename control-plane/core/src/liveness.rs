@@ -34,6 +34,20 @@ pub struct Agent {
     pub lost_at: Option<i64>,
 }
 
+impl Input {
+    /// The part that concerns a region, of at most `limit` agents, those heard last
+    /// first, and how many it leaves out.
+    pub fn about(&self, region_id: Uuid, limit: usize) -> (Self, usize) {
+        let mut agents: Vec<Agent> =
+            self.agents.iter().filter(|agent| agent.region_id == region_id).cloned().collect();
+        agents.sort_by_key(|agent| std::cmp::Reverse(agent.last_heartbeat_at));
+        let left_out = agents.len().saturating_sub(limit);
+        agents.truncate(limit);
+        let silent = self.silent.iter().filter(|silent| **silent == region_id).copied().collect();
+        (Self { agents, silent, listening_since: self.listening_since }, left_out)
+    }
+}
+
 /// How patient we are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {

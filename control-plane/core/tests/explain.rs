@@ -8,8 +8,10 @@ use hyperverge_control_core::correlation::{
 use hyperverge_control_core::explain::{
     At, Night, NoticeStands, Replayed, Stored, Told, at_night, decided_again, votes, why_at,
 };
-use hyperverge_control_core::incident::{Change, Ending, Input, Open, end, flap, plan};
-use hyperverge_control_core::liveness::SilentRegion;
+use hyperverge_control_core::incident::{
+    Change, Ending, Input, Open, end, fall_silent, flap, plan,
+};
+use hyperverge_control_core::liveness::{self, SilentRegion};
 use hyperverge_control_core::notification::DeliveryState;
 use hyperverge_protocol::monitor::{MonitorSpec, Quorum};
 use proptest::prelude::*;
@@ -131,10 +133,34 @@ fn endings_and_silences_are_decided_again_too() {
     let kept = evidence(asked, &over);
     assert_eq!(decided_again(&stored(&over, &kept)).result, Replayed::Same);
 
-    let region = SilentRegion { region_id: Uuid::nil(), agents: 2, last_heard_at: NOW - 40_000 };
-    let change = hyperverge_control_core::incident::fall_silent("shop", &region, 5_000, NOW);
-    let kept = evidence(json!({ "silent": region }), &change);
-    assert_eq!(decided_again(&stored(&change, &kept)).result, Replayed::Same);
+    let agent = |id: &str, heard: i64| liveness::Agent {
+        id: id.to_owned(),
+        region_id: Uuid::nil(),
+        last_heartbeat_at: Some(NOW - heard),
+        lost_at: Some(NOW - 30_000),
+    };
+    let fleet = liveness::Input {
+        agents: vec![agent("a", 65_000), agent("b", 70_000)],
+        ..liveness::Input::default()
+    };
+    let settings = liveness::Settings::default();
+    let region = liveness::plan(&fleet, settings, NOW).silent.remove(0);
+    let change = fall_silent("shop", &region, 5_000, NOW);
+    // Of a region with more agents than are stored, those heard last are enough.
+    for limit in [1, 2] {
+        let (part, left_out) = fleet.about(Uuid::nil(), limit);
+        let asked = |silent: &SilentRegion| {
+            json!({ "liveness": part, "settings": settings,
+            "left_out": left_out, "silent": silent })
+        };
+        let kept = evidence(asked(&region), &change);
+        let again = decided_again(&stored(&change, &kept));
+        assert_eq!((again.result, left_out), (Replayed::Same, 2 - limit), "{:?}", again.with);
+        let other = SilentRegion { region_id: Uuid::max(), ..region.clone() };
+        let kept = evidence(asked(&other), &change);
+        let again = decided_again(&stored(&change, &kept)).result;
+        assert_eq!(again, if limit == 1 { Replayed::Unknown } else { Replayed::Different });
+    }
 }
 
 #[test]
@@ -222,6 +248,7 @@ fn a_night_in_one_sentence() {
         made_at: NOW + 5_000,
         settled_at: Some(NOW + 6_000),
         last_error: None,
+        through: None,
     };
     let dead = NoticeStands {
         channel: "mail",
@@ -244,6 +271,12 @@ fn a_night_in_one_sentence() {
     {
         assert!(said.contains(words), "{words}: {said}");
     }
+    let with = |settled_at| NoticeStands { through: Some("gateway"), settled_at, ..notice };
+    let notices = [with(Some(NOW + 6_000)), with(Some(NOW - 90_000))];
+    night.notices = &notices;
+    let said = at_night(&night);
+    assert!(said.contains("on-call was told with gateway 26s after it began"), "{said}");
+    assert!(said.contains("on-call knew of gateway before it began"), "{said}");
     (night.notices, night.nobody) = (&[], Some("there is no channel to tell"));
     assert!(at_night(&night).contains("nobody was told (there is no channel to tell)"));
 }

@@ -110,6 +110,8 @@ pub struct Size {
     pub told: u32,
     /// Those of the told that are not over.
     pub unresolved: u32,
+    /// Those that are not over, told or listed.
+    pub hurting: u32,
 }
 
 /// The sizes of these groups.
@@ -121,7 +123,8 @@ pub async fn sizes(
     let sql = crate::among!(tx, "SELECT group_id, COUNT(*) AS members,
             COUNT(CASE WHEN paged OR told_quietly THEN 1 END) AS told,
             COUNT(CASE WHEN resolved_at IS NULL AND (paged OR told_quietly) THEN 1 END)
-                AS unresolved
+                AS unresolved,
+            COUNT(CASE WHEN resolved_at IS NULL THEN 1 END) AS hurting
         FROM incidents WHERE organisation_id = $1 AND group_id ", uuids "$2", " GROUP BY group_id");
     let count = |row: &Row, column| -> Result<u32, StoreError> {
         Ok(u32::try_from(row.get::<i64>(column)?).unwrap_or(u32::MAX))
@@ -133,6 +136,7 @@ pub async fn sizes(
                 members: count(row, "members")?,
                 told: count(row, "told")?,
                 unresolved: count(row, "unresolved")?,
+                hurting: count(row, "hurting")?,
             };
             Ok((row.get("group_id")?, size))
         })

@@ -3,6 +3,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../api/app.rs"]
+#[expect(dead_code, reason = "the tests of the API use the rest")]
+mod app;
 #[path = "../store/back_ends.rs"]
 mod back_ends;
 mod bursts;
@@ -10,6 +13,7 @@ mod correlator;
 mod fixture;
 mod liveness;
 mod planner;
+mod replay;
 mod retention;
 mod scene;
 mod vantage;

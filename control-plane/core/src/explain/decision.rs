@@ -1,13 +1,10 @@
 //! A stored decision, decided again.
 
+use super::planners::{self, Answer};
 use crate::correlation::{Scope, Verdict};
-use crate::incident::{Change, Ending, EventKind, Input, Open, end, fall_silent, hear_again, plan};
-use crate::liveness::SilentRegion;
-use crate::paging;
+use crate::incident::{Change, EventKind, Input};
 use crate::words::words;
-use serde::Deserialize;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// A line of a timeline, as it is stored.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +51,7 @@ pub struct Decided {
 
 /// What the planner of a monitor's incident was asked with, if it was.
 pub fn asked(evidence: &Value) -> Option<Input> {
-    read(evidence.get("input")?)
+    planners::read(evidence.get("input")?)
 }
 
 /// Asks the present planner what was asked then.
@@ -64,77 +61,32 @@ pub fn decided_again(stored: &Stored<'_>) -> Decided {
         Ok(EventKind::Paged | EventKind::Held | EventKind::Grouped)
             if stored.evidence.get("plan").is_some() =>
         {
-            judged(stored)
+            answer(stored, planners::paging(stored.evidence, stored.at))
         }
         Ok(EventKind::Paged | EventKind::Grouped) => nobody("it tells what followed"),
-        Ok(_) => planned(stored),
+        Ok(_) => {
+            let Some(input) = stored.evidence.get("input") else { return unknown(UNKNOWN) };
+            answer(stored, planners::change(input, stored))
+        }
         Err(_) => unknown("this version does not know such an event"),
     }
 }
 
-fn planned(stored: &Stored<'_>) -> Decided {
-    let Some(input) = stored.evidence.get("input") else { return unknown("unknown evidence") };
-    let Some(change) = change(input, stored) else { return unknown("unknown evidence") };
-    match change {
-        Some(change) => compare(stored, &change),
-        None => Decided {
-            result: Replayed::Different,
-            with: vec!["the present planner would change nothing".to_owned()],
-        },
-    }
-}
+const UNKNOWN: &str = "unknown evidence";
 
-/// What waited together, judged again.
-fn judged(stored: &Stored<'_>) -> Decided {
-    let input = stored.evidence.get("input").and_then(read::<paging::Input>);
-    let then = stored.evidence.get("plan").and_then(read::<paging::Plan>);
-    let (Some(input), Some(then)) = (input, then) else { return unknown("unknown evidence") };
-    if paging::plan(&input, stored.at) == then {
-        return Decided { result: Replayed::Same, with: Vec::new() };
+fn answer(stored: &Stored<'_>, answer: Answer) -> Decided {
+    let different =
+        |with: &str| Decided { result: Replayed::Different, with: vec![with.to_owned()] };
+    match answer {
+        Answer::Same => Decided { result: Replayed::Same, with: Vec::new() },
+        Answer::Changes(change) => compare(stored, &change),
+        Answer::Otherwise(why) => different(why),
+        Answer::Nothing => different("the present planner would change nothing"),
+        Answer::LeftOut(count) => {
+            unknown(&format!("{count} that it was judged beside are not stored"))
+        }
+        Answer::Unreadable => unknown(UNKNOWN),
     }
-    Decided {
-        result: Replayed::Different,
-        with: vec!["what waited together would be told, grouped or held otherwise".to_owned()],
-    }
-}
-
-/// What the present planner answers; `None` where it cannot be asked.
-fn change(input: &Value, stored: &Stored<'_>) -> Option<Option<Change>> {
-    if let Some(input) = read::<Input>(input) {
-        return Some(plan(&input, stored.at).change);
-    }
-    let Stored { subject, at, started_at, .. } = *stored;
-    if let Some(Ended { name, labels, open, ending }) = read(input) {
-        let name = name.as_deref().unwrap_or(subject);
-        return Some(Some(end(name, &labels, &open, ending, at)));
-    }
-    // When it is told, and whether at all, is not part of what is compared.
-    match read(input)? {
-        Silence::Silent(region) => Some(Some(fall_silent(subject, &region, 0, at))),
-        Silence::Heard(_) => Some(Some(hear_again(subject, started_at, false, at))),
-    }
-}
-
-/// A monitor's incident ended though nobody saw it recover.
-#[derive(Debug, Deserialize)]
-struct Ended {
-    name: Option<String>,
-    #[serde(default)]
-    labels: BTreeMap<String, String>,
-    ending: Ending,
-    open: Open,
-}
-
-/// A region fell silent, or is heard again.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Silence {
-    Silent(SilentRegion),
-    Heard(serde::de::IgnoredAny),
-}
-
-fn read<T: serde::de::DeserializeOwned>(evidence: &Value) -> Option<T> {
-    serde_json::from_value(evidence.clone()).ok()
 }
 
 fn compare(stored: &Stored<'_>, change: &Change) -> Decided {

@@ -27,6 +27,8 @@ pub struct NoticeStands<'a> {
     pub made_at: i64,
     pub settled_at: Option<i64>,
     pub last_error: Option<&'a str>,
+    /// It told of another incident, by name, whose group this one belongs to.
+    pub through: Option<&'a str>,
 }
 
 /// What it is, since when, how it was decided and who knows.
@@ -56,14 +58,20 @@ fn told(night: &Night<'_>) -> String {
     }
     let one = |notice: &NoticeStands<'_>| {
         let channel = notice.channel;
+        let with = notice.through.map(|lead| format!(" with {lead}")).unwrap_or_default();
         match notice.state {
             DeliveryState::Delivered => {
                 let took = notice.settled_at.unwrap_or(notice.made_at) - night.started_at;
-                format!("{channel} was told {} after it began", elapsed(took))
+                match notice.through {
+                    Some(lead) if took < 0 => {
+                        format!("{channel} knew of {lead} before it began")
+                    }
+                    _ => format!("{channel} was told{with} {} after it began", elapsed(took)),
+                }
             }
             DeliveryState::Pending => match notice.last_error {
-                Some(error) => format!("{channel} is being told and failed so far ({error})"),
-                None => format!("{channel} is being told"),
+                Some(error) => format!("{channel} is being told{with} and failed so far ({error})"),
+                None => format!("{channel} is being told{with}"),
             },
             DeliveryState::Dead => {
                 let error = notice.last_error.unwrap_or("it never took the notice");

@@ -1,11 +1,17 @@
 //! What of an input concerns one decision: its evidence.
 //!
 //! A decision about a few incidents is stored with those it was judged beside, not
-//! with a whole organisation: those it shares a possible cause with, and those it
-//! depends on, and so on from there. Asking [`super::plan`] with that decides the
-//! same for them, unless the bound cut something off.
+//! with a whole organisation: those it shares a possible cause with, those it
+//! depends on or that depend on it, and so on from there. Asking [`super::plan`]
+//! with that decides the same for them ([`Plan::has`]), unless the bound cut
+//! something off.
+//!
+//! Each of a thousand members of one new group is not stored with the thousand: the
+//! few that make it a group are enough to decide that it belongs to it
+//! ([`Concerns::of_member`]).
 
-use super::{Cause, Holding, Input, Plan, cause};
+use super::cause::{self, together};
+use super::{Candidate, Cause, Form, GroupRef, Holding, Input, Join, Plan};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
 
@@ -14,7 +20,8 @@ use uuid::Uuid;
 pub enum Reach {
     /// What it depends on: enough for what is held or needs no notice.
     Parents,
-    /// Also what it shares a possible cause with: enough for what is told.
+    /// Also what depends on it, and what it shares a possible cause with: enough for
+    /// what is told.
     Causes,
 }
 
@@ -25,16 +32,34 @@ pub struct Concerns<'a> {
     by_incident: BTreeMap<Uuid, usize>,
     by_name: BTreeMap<&'a str, usize>,
     by_cause: BTreeMap<Cause, Vec<usize>>,
+    /// By what they depend on.
+    children: BTreeMap<&'a str, Vec<usize>>,
+}
+
+/// What failed together when a group was made.
+#[derive(Debug)]
+pub struct Company {
+    cause: Cause,
+    /// Positions, the first to hurt first.
+    all: Vec<usize>,
+    /// The same, to look up.
+    known: BTreeSet<usize>,
+    /// The few of them that make it a group, with its lead.
+    core: BTreeSet<usize>,
 }
 
 impl<'a> Concerns<'a> {
     /// Of `input`.
     pub fn new(input: &'a Input) -> Self {
         let mut by_cause: BTreeMap<Cause, Vec<usize>> = BTreeMap::new();
+        let mut children: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         let all = || input.candidates.iter().enumerate();
         for (position, candidate) in all() {
             for cause in cause::causes(candidate) {
                 by_cause.entry(cause).or_default().push(position);
+            }
+            for parent in &candidate.parents {
+                children.entry(&parent.name).or_default().push(position);
             }
         }
         Self {
@@ -42,6 +67,7 @@ impl<'a> Concerns<'a> {
             by_incident: all().map(|(position, one)| (one.incident_id, position)).collect(),
             by_name: all().map(|(position, one)| (one.name.as_str(), position)).collect(),
             by_cause,
+            children,
         }
     }
 
@@ -50,7 +76,60 @@ impl<'a> Concerns<'a> {
     pub fn of(&self, incident_id: Uuid, reach: Reach, limit: usize) -> (Input, usize) {
         let reached = self.reached(incident_id, reach);
         let left_out = reached.len().saturating_sub(limit);
-        let kept: BTreeSet<usize> = reached.into_iter().take(limit).collect();
+        (self.part(reached.into_iter().take(limit).collect()), left_out)
+    }
+
+    /// What failed together when `form` was made at `now`.
+    pub fn company(&self, form: &Form, now: i64) -> Company {
+        let ids: BTreeSet<Uuid> = form.members.iter().copied().chain([form.lead]).collect();
+        let shared = self.by_cause.get(&form.cause).map(Vec::as_slice).unwrap_or_default();
+        let candidate = |position: &usize| &self.input.candidates[*position];
+        let told = |one: &Candidate| one.paged && !one.resolved && one.waiting.is_empty();
+        let mut all: Vec<usize> = shared.to_vec();
+        all.retain(|position| {
+            ids.contains(&candidate(position).incident_id) || told(candidate(position))
+        });
+        all.sort_by_key(|position| {
+            (candidate(position).started_at, candidate(position).incident_id)
+        });
+        let start =
+            |position: &usize| (candidate(position).started_at, candidate(position).interval_ms);
+        let first = all.iter().find(|one| ids.contains(&candidate(one).incident_id)).map(start);
+        all.retain(|one| first.is_some_and(|first| together(first, start(one))));
+        let due = |position: &&usize| {
+            candidate(position).waiting.iter().any(|waiting| waiting.due_at <= now)
+        };
+        let lead = self.by_incident.get(&form.lead);
+        let least = all.iter().take(form.cause.least());
+        Company {
+            cause: form.cause.clone(),
+            core: least.chain(all.iter().find(due)).chain(lead).copied().collect(),
+            known: all.iter().copied().collect(),
+            all,
+        }
+    }
+
+    /// The part that makes an incident a member of a new group: itself with what it
+    /// depends on, the few that make it a group, and more of it up to `limit`; and how
+    /// many it leaves out.
+    pub fn of_member(&self, incident_id: Uuid, company: &Company, limit: usize) -> (Input, usize) {
+        let alone: BTreeSet<usize> =
+            self.reached(incident_id, Reach::Parents).into_iter().collect();
+        let mut kept = &alone | &company.core;
+        let more = company.all.iter().take(limit.saturating_sub(kept.len()));
+        kept.extend(more);
+        let left_out = company.known.len() - kept.intersection(&company.known).count();
+        let mut part = self.part(kept);
+        if let Some(count) = part.population.get_mut(&company.cause) {
+            // With each that is left out goes one that is well, so that whether half of
+            // all that share the cause fail is asked with the same answer.
+            let both = u32::try_from(left_out).unwrap_or(u32::MAX).saturating_mul(2);
+            *count = count.saturating_sub(both);
+        }
+        (part, left_out)
+    }
+
+    fn part(&self, kept: BTreeSet<usize>) -> Input {
         let candidates: Vec<_> =
             kept.iter().map(|position| self.input.candidates[*position].clone()).collect();
         let causes: BTreeSet<_> = candidates.iter().flat_map(cause::causes).collect();
@@ -59,12 +138,11 @@ impl<'a> Concerns<'a> {
                 || candidates.iter().any(|candidate| candidate.group == Some(group.id))
         });
         let counted = self.input.population.iter().filter(|(cause, _)| causes.contains(cause));
-        let part = Input {
+        Input {
             groups: groups.cloned().collect(),
             population: counted.map(|(cause, count)| (cause.clone(), *count)).collect(),
             candidates,
-        };
-        (part, left_out)
+        }
     }
 
     /// Positions of what is reached, the nearest first.
@@ -81,6 +159,7 @@ impl<'a> Concerns<'a> {
             let parents = parents.filter_map(|parent| self.by_name.get(parent.name.as_str()));
             let mut near: Vec<usize> = parents.copied().collect();
             if reach == Reach::Causes {
+                near.extend(self.children.get(candidate.name.as_str()).into_iter().flatten());
                 // Each list is walked once, or a thousand of one cause would be a million steps.
                 for cause in cause::causes(candidate) {
                     let shared = self.by_cause.get(&cause).map(Vec::as_slice).unwrap_or_default();
@@ -113,6 +192,40 @@ impl Plan {
             leaves: only(&self.leaves, is),
             closes: Vec::new(),
         }
+    }
+
+    /// Whether it decides everything that `part` of another plan decides. Where not all
+    /// of that plan's input is here (`cut`), groups are not compared by their members.
+    pub fn has(&self, part: &Self, cut: bool) -> bool {
+        fn all<T: PartialEq>(part: &[T], whole: &[T]) -> bool {
+            part.iter().all(|one| whole.contains(one))
+        }
+        // Who is listed with a new group stands in its form.
+        let listed = self.forms.iter().flat_map(Form::lists);
+        let joins: Vec<Join> = self.joins.iter().cloned().chain(listed).collect();
+        let formed = |then: &Form| {
+            let led = |now: &Form| cut && now.lead == then.lead && now.quiet == then.quiet;
+            self.forms.iter().any(|now| now == then || led(now))
+        };
+        part.forms.iter().all(formed)
+            && all(&part.joins, &joins)
+            && all(&part.sends, &self.sends)
+            && all(&part.folds, &self.folds)
+            && all(&part.holds, &self.holds)
+            && all(&part.leaves, &self.leaves)
+            && all(&part.closes, &self.closes)
+    }
+}
+
+impl Form {
+    /// Those that are only listed with the group, as joins.
+    pub fn lists(&self) -> impl Iterator<Item = Join> {
+        self.held.iter().map(|held| Join {
+            incident_id: *held,
+            group: GroupRef::LedBy(self.lead),
+            events: Vec::new(),
+            held: true,
+        })
     }
 }
 

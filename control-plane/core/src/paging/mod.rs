@@ -35,7 +35,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 pub use cause::{Cause, CauseKind, causes};
-pub use concern::{Concerns, Reach};
+pub use concern::{Company, Concerns, Reach};
 pub use network::network_of;
 pub use parents::{Parent, ParentState};
 pub use stage::QUORUM_ENDED;

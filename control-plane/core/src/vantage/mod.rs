@@ -20,6 +20,7 @@
 //! since then is contradicted. An agent that is at fault is no witness about others.
 
 mod compare;
+mod concern;
 
 use crate::incident::SubjectKind;
 use compare::{Comparison, Seen, unrelated};

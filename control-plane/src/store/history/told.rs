@@ -1,8 +1,7 @@
 //! What really happened: a monitor's incidents with what people were told.
 
-use super::Span;
+use super::{Span, Telling, tellings, tells_the_beginning};
 use crate::params;
-use crate::store::deliveries::{self, Delivery};
 use crate::store::incidents::{self, Event};
 use crate::store::{StoreError, Tx};
 use hyperverge_control_core::backtest::{Outage, Page};
@@ -95,17 +94,18 @@ async fn outage(
     let Some(incident) = incidents::get(tx, organisation_id, id).await? else { return Ok(None) };
     let events = incidents::timeline(tx, organisation_id, id, 0, EVENTS).await?;
     let events: Vec<Event> = events.into_iter().filter(|event| event.at <= span.until).collect();
-    let deliveries = deliveries::of_incident(tx, organisation_id, id).await?;
+    let resolved_at = incident.resolved_at.filter(|at| *at <= span.until);
+    let told = tellings(tx, organisation_id, id, resolved_at, &events).await?;
     let mut outage = Outage {
         opened_at: incident.opened_at,
-        resolved_at: incident.resolved_at.filter(|at| *at <= span.until),
+        resolved_at,
         first_failed_at: incident.started_at,
         verdict: incident.verdict,
         scope: incident.scope,
         cause: incident.cause,
         regions: Vec::new(),
         summary: incident.summary,
-        pages: pages(&events, &deliveries, span),
+        pages: pages(&events, &told, span),
         acknowledged: incident.acknowledged_at.is_some(),
     };
     let mut hurt = BTreeSet::new();
@@ -122,25 +122,54 @@ async fn outage(
     Ok(Some(outage))
 }
 
-/// Each event's notice once, however many were told it.
-fn pages(events: &[Event], deliveries: &[Delivery], span: Span) -> Vec<Page> {
-    let mut pages: Vec<(i64, Page)> = Vec::new();
-    for delivery in deliveries.iter().filter(|delivery| delivery.created_at <= span.until) {
-        let number = delivery.notice.event_number;
-        if delivery.created_at < span.from || pages.iter().any(|(event, _)| *event == number) {
+/// Each event's notice once, however many were told it, be it through the lead of its
+/// group.
+fn pages(events: &[Event], told: &[Telling], span: Span) -> Vec<Page> {
+    let mut pages: Vec<(Key, Page)> = Vec::new();
+    for telling in told.iter().filter(|telling| (span.from..=span.until).contains(&telling.at)) {
+        let notice = &telling.delivery.notice;
+        let key = match telling.through {
+            None => Key::Event(notice.event_number),
+            // A group that widens tells nothing new of its members.
+            Some(_) if tells_the_beginning(notice) => Key::Began,
+            Some(_) => Key::Ended,
+        };
+        if pages.iter().any(|(other, _)| *other == key) {
             continue;
         }
-        let Some(event) = events.iter().find(|event| event.number == number) else { continue };
-        let page = Page {
-            at: delivery.created_at,
-            kind: delivery.notice.kind,
-            opening_included: delivery.notice.opening_included,
-            scope: event.scope,
-            regions: input(event).map(|input| hurting(&input).collect()).unwrap_or_default(),
+        let number = match telling.through {
+            None => Some(notice.event_number),
+            Some(_) => events.iter().rfind(|event| event.at <= telling.at).map(|last| last.number),
         };
-        pages.push((number, page));
+        let Some(place) = events.iter().position(|event| Some(event.number) == number) else {
+            continue;
+        };
+        let event = &events[place];
+        // What only tells what followed has the vote of the decision before it.
+        let vote = match telling.through {
+            None => input(event),
+            Some(_) => events[..=place].iter().rev().find_map(input),
+        };
+        let page = Page {
+            at: telling.at,
+            kind: notice.kind,
+            opening_included: notice.opening_included,
+            scope: event.scope,
+            regions: vote.map(|input| hurting(&input).collect()).unwrap_or_default(),
+        };
+        pages.push((key, page));
     }
     pages.into_iter().map(|(_, page)| page).collect()
+}
+
+/// What is one page, to however many it goes.
+#[derive(PartialEq, Eq)]
+enum Key {
+    Event(i64),
+    /// With the beginning of its group.
+    Began,
+    /// With the end of its group.
+    Ended,
 }
 
 /// What the planner was asked with, where it was asked.

@@ -12,7 +12,7 @@ use hyperverge_control_core::correlation::Scope;
 use hyperverge_control_core::notification::limits::NOTICE_MEMBERS;
 use hyperverge_control_core::notification::{NoticeGroup, NoticeKind};
 use hyperverge_control_core::paging::{
-    Candidate, CauseKind, Concerns, Form, GroupRef, Join, Plan, Reach, Send, plan,
+    Candidate, CauseKind, Company, Concerns, Form, GroupRef, Input, Join, Plan, Reach, Send, plan,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +61,7 @@ pub(super) async fn out(
         now,
         groups: loaded.groups.clone(),
         led_by: BTreeMap::new(),
+        company: BTreeMap::new(),
         notes: Vec::new(),
         settled: Vec::new(),
         done: Done::default(),
@@ -82,6 +83,8 @@ struct Carrier<'a> {
     /// Open groups, with those that this plan forms.
     groups: BTreeMap<Uuid, StoredGroup>,
     led_by: BTreeMap<Uuid, Uuid>,
+    /// What failed together with the lead of each new group.
+    company: BTreeMap<Uuid, Company>,
     notes: Vec<Note>,
     settled: Vec<Settled>,
     done: Done,
@@ -146,19 +149,18 @@ impl Carrier<'_> {
             let held = form.held.clone();
             groups::list(self.tx, organisation_id, Some(group.id), held).await?;
         }
+        self.company.insert(form.lead, self.concerns.company(form, self.now));
         *self.done.groups.entry(form.cause.kind).or_default() += 1;
         self.led_by.insert(form.lead, group.id);
         if self.plan.sends.iter().all(|send| send.incident_id != form.lead) {
             let summary = format!("Leads a group: {}", form.summary);
-            let evidence = self.evidence(form.lead, Reach::Causes, &self.plan.about(form.lead));
+            let evidence = self.lead_evidence(form.lead);
             self.note(form.lead, "grouped", summary, evidence);
         }
-        for held in &form.held {
-            let summary = format!("Listed, and held, with a group: {}", form.summary);
-            let evidence = self.evidence(*held, Reach::Parents, &Plan::default());
-            self.note(*held, "grouped", summary, evidence);
-        }
         self.groups.insert(group.id, group);
+        for listed in form.lists() {
+            self.note_join(&listed);
+        }
         Ok(())
     }
 
@@ -170,7 +172,7 @@ impl Carrier<'_> {
             let Some(group) = self.id_of(join.group) else { continue };
             let kind = if join.held { &mut listed } else { &mut joined };
             kind.entry(group).or_default().push(join.incident_id);
-            self.note_join(join, group);
+            self.note_join(join);
         }
         for (group, members) in listed {
             groups::list(self.tx, self.organisation_id, Some(group), members).await?;
@@ -187,13 +189,10 @@ impl Carrier<'_> {
         Ok(joined)
     }
 
-    fn note_join(&mut self, join: &Join, group: Uuid) {
-        let part = Plan { joins: vec![join.clone()], ..Plan::default() };
-        let mut evidence = self.evidence(join.incident_id, Reach::Parents, &part);
-        let Some(known) = self.groups.get(&group) else { return };
-        evidence["group"] = json!({
-            "id": known.id, "cause": known.cause, "told_through": known.lead_incident_id,
-        });
+    fn note_join(&mut self, join: &Join) {
+        let Some(id) = self.id_of(join.group) else { return };
+        let evidence = self.join_evidence(join);
+        let Some(known) = self.groups.get(&id) else { return };
         let with = if join.held { "Listed, and held, with" } else { "Told with" };
         let summary = format!("{with} a group: {}", known.summary);
         self.note(join.incident_id, "grouped", summary, evidence);
@@ -264,8 +263,7 @@ impl Carrier<'_> {
                 ("held", format!("Nobody was told ({}): {why}", send.kind))
             }
         };
-        let part = self.plan.about(send.incident_id);
-        let mut evidence = self.evidence(send.incident_id, Reach::Causes, &part);
+        let mut evidence = self.lead_evidence(send.incident_id);
         evidence["notice"] = json!(send);
         evidence["channels"] = json!(names);
         let told = send.kind == NoticeKind::Opened && !names.is_empty();
@@ -313,7 +311,11 @@ impl Carrier<'_> {
             group.paged = true;
             let names = self.post.names(&late);
             let summary = format!("Told {} too (of new members)", names.join(", "));
-            let evidence = json!({ "now": self.now, "channels": names, "members": members });
+            let joins = self.plan.joins.iter();
+            let join = joins.clone().find(|join| members.first() == Some(&join.incident_id));
+            let mut evidence = join.map_or_else(|| json!({}), |join| self.join_evidence(join));
+            evidence["channels"] = json!(names);
+            evidence["members"] = json!(members.get(..EVIDENCE_CANDIDATES).unwrap_or(members));
             self.note(lead.id, "paged", summary, evidence);
         }
         groups::update(self.tx, organisation_id, &group).await
@@ -377,6 +379,39 @@ impl Carrier<'_> {
     /// What the planner was asked, as far as it concerns the incident, and its answer.
     fn evidence(&self, incident_id: Uuid, reach: Reach, part: &Plan) -> Value {
         let (input, left_out) = self.concerns.of(incident_id, reach, EVIDENCE_CANDIDATES);
+        self.stored(&input, left_out, part)
+    }
+
+    /// As [`Self::evidence`], of an incident that is told, for its group if it leads one.
+    fn lead_evidence(&self, lead: Uuid) -> Value {
+        let (mut input, mut left_out) = self.concerns.of(lead, Reach::Causes, EVIDENCE_CANDIDATES);
+        if let Some(company) = self.company.get(&lead).filter(|_| left_out > 0) {
+            (input, left_out) = self.concerns.of_member(lead, company, EVIDENCE_CANDIDATES);
+        }
+        self.stored(&input, left_out, &self.plan.about(lead))
+    }
+
+    /// As [`Self::evidence`], of an incident that comes into a group.
+    fn join_evidence(&self, join: &Join) -> Value {
+        let company = match join.group {
+            GroupRef::LedBy(lead) => self.company.get(&lead),
+            GroupRef::Known(_) => None,
+        };
+        let part = Plan { joins: vec![join.clone()], ..Plan::default() };
+        let mut evidence = match company {
+            Some(company) => {
+                let (input, left_out) = self.concerns.of_member(join.incident_id, company, 0);
+                self.stored(&input, left_out, &part)
+            }
+            None => self.evidence(join.incident_id, Reach::Parents, &part),
+        };
+        if let Some(known) = self.id_of(join.group).and_then(|id| self.groups.get(&id)) {
+            evidence["group"] = json!({ "id": known.id, "lead": known.lead_incident_id });
+        }
+        evidence
+    }
+
+    fn stored(&self, input: &Input, left_out: usize, part: &Plan) -> Value {
         json!({ "now": self.now, "input": input, "left_out": left_out, "plan": part })
     }
 

@@ -11,8 +11,9 @@ use hyperverge_control_core::correlation::{
 };
 use hyperverge_control_core::incident::{SubjectKind, lose_trust, regain_trust};
 use hyperverge_control_core::paging::network_of;
-use hyperverge_control_core::vantage::{Agent, Fault, Input, Look, Plan, Watch, plan};
+use hyperverge_control_core::vantage::{Agent, Input, Look, Plan, Watch, plan};
 use hyperverge_protocol::monitor::MonitorSpec;
+use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -165,7 +166,7 @@ pub(super) async fn record(
     for fault in &compared.plan.open {
         let subject = compared.subject(fault.subject, &fault.id);
         let change = lose_trust(&subject.name, fault, group_wait_ms, now);
-        let evidence = compared.evidence(fault);
+        let evidence = compared.evidence(fault.subject, &fault.id, "lost", &json!(fault));
         incidents::record(tx, organisation_id, &subject, None, &change, &evidence, now).await?;
         turned.opened.push(Scope::Regional);
         turned.intents += usize::from(change.intent.is_some());
@@ -175,7 +176,8 @@ pub(super) async fn record(
         let found = incidents::open_of(tx, organisation_id, *kind, id).await?;
         let Some((incident, open)) = found else { continue };
         let change = regain_trust(&subject.name, open.started_at, open.told_quietly, now);
-        let evidence = serde_json::json!({ "subject": kind, "id": id, "open": open });
+        let regained = json!({ "subject": kind, "id": id });
+        let evidence = compared.evidence(*kind, id, "regained", &regained);
         let known = Some(&incident);
         incidents::record(tx, organisation_id, &subject, known, &change, &evidence, now).await?;
         turned.intents += usize::from(change.intent.is_some());
@@ -189,24 +191,9 @@ impl Compared {
         Subject { kind, id: id.to_owned(), name }
     }
 
-    /// The input as far as it concerns one fault, with the tally that was made of all.
-    fn evidence(&self, fault: &Fault) -> serde_json::Value {
-        let concerns = |agent: &&Agent| match fault.subject {
-            SubjectKind::Region => agent.region_id == fault.id,
-            SubjectKind::Agent | SubjectKind::Monitor => agent.id == fault.id,
-        };
-        let agents: Vec<Agent> = self.input.agents.iter().filter(concerns).cloned().collect();
-        let sees = |look: &Look| agents.iter().any(|agent| agent.id == look.agent);
-        let fails = |watch: &&Watch| {
-            watch.seats.iter().any(|look| look.failing_since.is_some() && sees(look))
-        };
-        let seen = |watch: &&Watch| watch.seats.iter().any(sees);
-        let all = self.input.watches.iter().filter(seen);
-        let (failing, well): (Vec<&Watch>, Vec<&Watch>) = all.partition(fails);
-        let left_out = (failing.len() + well.len()).saturating_sub(limits::EVIDENCE_WATCHES);
-        let watches = failing.into_iter().chain(well).take(limits::EVIDENCE_WATCHES);
-        let watches = watches.cloned().collect();
-        let input = Input { agents, watches, open: BTreeSet::new() };
-        serde_json::json!({ "vantage": input, "left_out": left_out, "fault": fault })
+    /// The input as far as it concerns one subject, with what was made of all of it.
+    fn evidence(&self, kind: SubjectKind, id: &str, word: &str, then: &Value) -> Value {
+        let (input, left_out) = self.input.about(kind, id, limits::EVIDENCE_WATCHES);
+        json!({ "vantage": input, "left_out": left_out, word: then })
     }
 }

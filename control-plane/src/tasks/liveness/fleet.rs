@@ -1,6 +1,7 @@
 //! Agents lost and found; one incident for each silent region.
 
 use super::guarded;
+use crate::limits::EVIDENCE_AGENTS;
 use crate::shared::Shared;
 use crate::store::agents::{self, AgentState};
 use crate::store::assignments::{self, Fleet};
@@ -9,6 +10,7 @@ use crate::store::leases::Lease;
 use crate::store::{StoreError, Tx};
 use hyperverge_control_core::incident::{SILENT, SubjectKind, fall_silent, hear_again};
 use hyperverge_control_core::liveness::{Agent, Input, Plan, Settings, SilentRegion, plan};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
@@ -34,7 +36,8 @@ pub(super) async fn round(
     let now = tx.now().await?;
     let plan = plan(&input, settings, now);
     let wait = shared.settings.correlator.group_wait_ms();
-    write(&mut tx, organisation_id, &fleet, &plan, wait, now).await?;
+    let decided = Decided { organisation_id, input, settings, fleet, now };
+    write(&mut tx, &decided, &plan, wait).await?;
     tx.commit().await?;
     for region in &plan.silent {
         tracing::warn!(region = %region.region_id, agents = region.agents, "a region is silent");
@@ -68,14 +71,22 @@ async fn input(
     Ok(Input { agents, silent, listening_since })
 }
 
+/// What a round decides on.
+struct Decided {
+    organisation_id: Uuid,
+    input: Input,
+    settings: Settings,
+    fleet: Fleet,
+    now: i64,
+}
+
 async fn write(
     tx: &mut Tx,
-    organisation_id: Uuid,
-    fleet: &Fleet,
+    decided: &Decided,
     plan: &Plan,
     group_wait_ms: i64,
-    now: i64,
 ) -> Result<(), StoreError> {
+    let Decided { organisation_id, now, .. } = *decided;
     for (agent, _) in &plan.lost {
         agents::mark_lost(tx, organisation_id, agent, now).await?;
     }
@@ -83,52 +94,55 @@ async fn write(
         agents::mark_found(tx, organisation_id, agent).await?;
     }
     for region in &plan.silent {
-        open(tx, organisation_id, fleet, region, group_wait_ms, now).await?;
+        decided.open(tx, region, group_wait_ms).await?;
     }
     for region_id in &plan.heard {
-        resolve(tx, organisation_id, fleet, *region_id, now).await?;
+        decided.resolve(tx, *region_id).await?;
     }
     Ok(())
 }
 
-fn subject(fleet: &Fleet, region_id: Uuid) -> Subject {
-    let region = fleet.regions.iter().find(|region| region.id == region_id);
-    let name = region.map_or_else(|| region_id.to_string(), |region| region.name.clone());
-    Subject { kind: SubjectKind::Region, id: region_id.to_string(), name }
-}
-
-async fn open(
-    tx: &mut Tx,
-    organisation_id: Uuid,
-    fleet: &Fleet,
-    region: &SilentRegion,
-    group_wait_ms: i64,
-    now: i64,
-) -> Result<(), StoreError> {
-    let subject = subject(fleet, region.region_id);
-    // Its agents' own fault is an open incident already: one for one subject.
-    if incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?.is_some() {
-        return Ok(());
+impl Decided {
+    fn subject(&self, region_id: Uuid) -> Subject {
+        let region = self.fleet.regions.iter().find(|region| region.id == region_id);
+        let name = region.map_or_else(|| region_id.to_string(), |region| region.name.clone());
+        Subject { kind: SubjectKind::Region, id: region_id.to_string(), name }
     }
-    let change = fall_silent(&subject.name, region, group_wait_ms, now);
-    let evidence = serde_json::json!({ "silent": region });
-    incidents::record(tx, organisation_id, &subject, None, &change, &evidence, now).await?;
-    Ok(())
-}
 
-async fn resolve(
-    tx: &mut Tx,
-    organisation_id: Uuid,
-    fleet: &Fleet,
-    region_id: Uuid,
-    now: i64,
-) -> Result<(), StoreError> {
-    let subject = subject(fleet, region_id);
-    let found = incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?;
-    let Some((incident, open)) = found else { return Ok(()) };
-    let change = hear_again(&subject.name, open.started_at, open.told_quietly, now);
-    let evidence = serde_json::json!({ "heard": region_id });
-    incidents::record(tx, organisation_id, &subject, Some(&incident), &change, &evidence, now)
-        .await?;
-    Ok(())
+    /// What the planner was asked, as far as it concerns the region, and its answer.
+    fn evidence(&self, region_id: Uuid, word: &str, then: &Value) -> Value {
+        let (input, left_out) = self.input.about(region_id, EVIDENCE_AGENTS);
+        let settings = self.settings;
+        json!({ "liveness": input, "settings": settings, "left_out": left_out, word: then })
+    }
+
+    async fn open(
+        &self,
+        tx: &mut Tx,
+        region: &SilentRegion,
+        group_wait_ms: i64,
+    ) -> Result<(), StoreError> {
+        let subject = self.subject(region.region_id);
+        let (organisation_id, now) = (self.organisation_id, self.now);
+        // Its agents' own fault is an open incident already: one for one subject.
+        if incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?.is_some() {
+            return Ok(());
+        }
+        let change = fall_silent(&subject.name, region, group_wait_ms, now);
+        let evidence = self.evidence(region.region_id, "silent", &json!(region));
+        incidents::record(tx, organisation_id, &subject, None, &change, &evidence, now).await?;
+        Ok(())
+    }
+
+    async fn resolve(&self, tx: &mut Tx, region_id: Uuid) -> Result<(), StoreError> {
+        let subject = self.subject(region_id);
+        let (organisation_id, now) = (self.organisation_id, self.now);
+        let found = incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?;
+        let Some((incident, open)) = found else { return Ok(()) };
+        let change = hear_again(&subject.name, open.started_at, open.told_quietly, now);
+        let evidence = self.evidence(region_id, "heard", &json!(region_id));
+        let known = Some(&incident);
+        incidents::record(tx, organisation_id, &subject, known, &change, &evidence, now).await?;
+        Ok(())
+    }
 }

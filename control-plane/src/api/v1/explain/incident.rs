@@ -1,14 +1,14 @@
 //! `GET /incidents/{id}/explain`.
 
 use super::bursts::BurstView;
+use super::group::{GroupView, group};
 use super::views::{CheckView, DeliveryView, EvaluationView, IntentView};
 use crate::api::v1::incidents::{IncidentView, view};
 use crate::api::{Api, Problem, Timestamp, input::Id};
 use crate::auth::Viewer;
 use crate::store::bursts::{self, Burst};
 use crate::store::channels::{self, Channel};
-use crate::store::deliveries::{self, Delivery};
-use crate::store::history::{self, Check, Span, StoredIntent};
+use crate::store::history::{self, Check, Span, StoredIntent, Telling, tells_the_beginning};
 use crate::store::incidents::{self, Event, Incident};
 use crate::store::{StoreError, Tx};
 use axum::Json;
@@ -18,7 +18,6 @@ use hyperverge_control_core::explain::{
     Night, NoticeStands, Stored, asked, at_night, decided_again,
 };
 use hyperverge_control_core::incident::SubjectKind;
-use hyperverge_control_core::notification::{Notice, NoticeKind};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -49,7 +48,9 @@ pub(super) struct IncidentExplanationView {
     bursts: Vec<BurstView>,
     /// What was to be told, and what became of it.
     intents: Vec<IntentView>,
-    /// Who was told, and how that went.
+    /// The incidents it shares a cause with, and which of them carried the page.
+    group: Option<GroupView>,
+    /// Who was told, and how that went; with those of its group that told of it.
     deliveries: Vec<DeliveryView>,
 }
 
@@ -100,22 +101,22 @@ pub(super) async fn explain(
         .ok_or_else(|| Problem::not_found("incident"))?;
     let events = incidents::timeline(&mut tx, organisation, id, 0, EVENTS).await?;
     let intents = history::intents(&mut tx, organisation, id).await?;
-    let deliveries = deliveries::of_incident(&mut tx, organisation, id).await?;
-    let channels = channels_of(&mut tx, organisation, &deliveries).await?;
+    let over = incident.resolved_at;
+    let told = history::tellings(&mut tx, organisation, id, over, &events).await?;
+    let channels = channels_of(&mut tx, organisation, &told).await?;
+    let group = group(&mut tx, organisation, &incident, &events, i64::MAX).await?;
     let checks = checks(&mut tx, organisation, &incident, &events).await?;
     let bursts = bursts_of(&mut tx, organisation, &incident).await?;
     let shown = view(&mut tx, organisation, incident.clone()).await?;
     drop(tx);
     Ok(Json(IncidentExplanationView {
-        summary: summary(&incident, &events, &intents, &deliveries, &channels),
+        summary: summary(&incident, &events, &intents, (&told, &channels), group.as_ref()),
         decisions: events.into_iter().map(|event| decision(event, &incident)).collect(),
         checks: checks.into_iter().map(CheckView::from).collect(),
         bursts: bursts.into_iter().map(BurstView::from).collect(),
         intents: intents.into_iter().map(IntentView::from).collect(),
-        deliveries: deliveries
-            .into_iter()
-            .map(|delivery| DeliveryView::new(delivery, &channels))
-            .collect(),
+        group,
+        deliveries: told.into_iter().map(|one| DeliveryView::new(one, &channels)).collect(),
         incident: shown,
     }))
 }
@@ -156,12 +157,13 @@ fn evaluation(event: &Event) -> Option<Evaluation> {
     asked(&event.evidence).map(|input| input.evaluation)
 }
 
-async fn channels_of(
+/// The channels of what was told, as far as they are there.
+pub(super) async fn channels_of(
     tx: &mut Tx,
     organisation: Uuid,
-    deliveries: &[Delivery],
+    told: &[Telling],
 ) -> Result<Vec<Channel>, StoreError> {
-    let ids: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.channel_id).collect();
+    let ids: BTreeSet<Uuid> = told.iter().map(|one| one.delivery.channel_id).collect();
     let mut found = Vec::new();
     for id in ids {
         found.extend(channels::get(tx, organisation, id).await?);
@@ -235,14 +237,13 @@ fn summary(
     incident: &Incident,
     events: &[Event],
     intents: &[StoredIntent],
-    deliveries: &[Delivery],
-    channels: &[Channel],
+    (told, channels): (&[Telling], &[Channel]),
+    group: Option<&GroupView>,
 ) -> String {
-    let begins = |notice: &Notice| notice.kind != NoticeKind::Resolved || notice.opening_included;
-    let notices: Vec<NoticeStands<'_>> = deliveries
+    let notices: Vec<NoticeStands<'_>> = told
         .iter()
-        .filter(|delivery| begins(&delivery.notice))
-        .map(|delivery| {
+        .filter(|telling| tells_the_beginning(&telling.delivery.notice))
+        .map(|Telling { delivery, through, .. }| {
             let channel = channels.iter().find(|channel| channel.id == delivery.channel_id);
             NoticeStands {
                 channel: channel.map_or("a channel that is gone", |channel| &channel.name),
@@ -250,6 +251,7 @@ fn summary(
                 made_at: delivery.created_at,
                 settled_at: delivery.settled_at,
                 last_error: delivery.last_error.as_deref(),
+                through: through.and_then(|_| group.map(GroupView::lead)),
             }
         })
         .collect();

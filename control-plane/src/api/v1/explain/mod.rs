@@ -1,6 +1,7 @@
 //! Why it was decided so: for an incident, and for any time of a monitor.
 
 mod bursts;
+mod group;
 mod incident;
 mod monitor;
 mod told;

@@ -1,6 +1,7 @@
 //! `GET /monitors/{id}/explain`: how a monitor stood at a time, and why there was
 //! a page then, or none.
 
+use super::group::GroupView;
 use super::told::{Then, then};
 use super::views::{CheckView, DeliveryView, EvaluationView, IntentView};
 use crate::api::v1::incidents::{IncidentView, view};
@@ -66,6 +67,9 @@ pub(super) struct MomentExplanationView {
     checks: Vec<CheckView>,
     /// The incident that was open, as it is now.
     incident: Option<IncidentView>,
+    /// The incidents it shared a cause with by then, as they are now, and which of them
+    /// carried the page.
+    group: Option<GroupView>,
     /// What of it was to be told by then, and what became of it later.
     intents: Vec<IntentView>,
     /// Who was told of it by then, and how that went.
@@ -169,6 +173,7 @@ pub(super) async fn explain(
             .map(|delivery| DeliveryView::new(delivery, &then.channels))
             .collect(),
         incident,
+        group: then.group,
     }))
 }
 

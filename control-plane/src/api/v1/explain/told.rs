@@ -1,27 +1,28 @@
 //! What had been done about a monitor by a time.
 
-use crate::store::channels::{self, Channel};
-use crate::store::deliveries::{self, Delivery};
-use crate::store::history::{self, Span, StoredIntent};
+use super::group::{GroupView, group};
+use super::incident::channels_of;
+use crate::api::Problem;
+use crate::store::Tx;
+use crate::store::channels::Channel;
+use crate::store::history::{self, Span, StoredIntent, Telling, tells_the_beginning};
 use crate::store::incidents::{self, Event, Incident};
-use crate::store::{StoreError, Tx};
 use hyperverge_control_core::correlation::Evaluation;
 use hyperverge_control_core::explain::{Told, asked};
-use hyperverge_control_core::notification::{NoticeKind, utc};
-use std::collections::BTreeSet;
-use uuid::Uuid;
+use hyperverge_control_core::notification::utc;
 
 /// Lines of a timeline that are read.
 const EVENTS: i64 = 500;
 
 /// The incident that was open, with what had happened to it.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Then {
     pub(super) incident: Option<Incident>,
     /// The newest decision by then that was made on a vote, and when.
     pub(super) decided: Option<(i64, Evaluation)>,
     pub(super) intents: Vec<StoredIntent>,
-    pub(super) deliveries: Vec<Delivery>,
+    pub(super) group: Option<GroupView>,
+    pub(super) deliveries: Vec<Telling>,
     pub(super) channels: Vec<Channel>,
     told: Was,
 }
@@ -48,7 +49,7 @@ impl Then {
 }
 
 /// What had been done by the end of `span`.
-pub(super) async fn then(tx: &mut Tx, span: Span) -> Result<Then, StoreError> {
+pub(super) async fn then(tx: &mut Tx, span: Span) -> Result<Then, Problem> {
     let Span { organisation_id, monitor_id, until: at, .. } = span;
     let found = history::incident_at(tx, organisation_id, monitor_id, at).await?;
     let Some(id) = found else { return Ok(Then::default()) };
@@ -57,25 +58,33 @@ pub(super) async fn then(tx: &mut Tx, span: Span) -> Result<Then, StoreError> {
     events.retain(|event| event.at <= at);
     let mut intents = history::intents(tx, organisation_id, id).await?;
     intents.retain(|intent| intent.created_at <= at);
-    let mut deliveries = deliveries::of_incident(tx, organisation_id, id).await?;
-    deliveries.retain(|delivery| delivery.created_at <= at);
-    let ids: BTreeSet<Uuid> = deliveries.iter().map(|delivery| delivery.channel_id).collect();
-    let mut known = Vec::new();
-    for id in ids {
-        known.extend(channels::get(tx, organisation_id, id).await?);
-    }
-    let told = was_told(&events, &intents, &deliveries, at);
+    let over = incident.as_ref().and_then(|incident| incident.resolved_at);
+    let mut told = history::tellings(tx, organisation_id, id, over, &events).await?;
+    told.retain(|telling| telling.at <= at);
+    let known = channels_of(tx, organisation_id, &told).await?;
+    let group = match &incident {
+        Some(incident) => group(tx, organisation_id, incident, &events, at).await?,
+        None => None,
+    };
+    let was = was_told(&events, &intents, (&told, group.as_ref()), at);
     let decided = events
         .iter()
         .rev()
         .find_map(|event| asked(&event.evidence).map(|input| (event.at, input.evaluation)));
-    Ok(Then { incident, decided, intents, deliveries, channels: known, told })
+    Ok(Then { incident, decided, intents, group, deliveries: told, channels: known, told: was })
 }
 
-fn was_told(events: &[Event], intents: &[StoredIntent], deliveries: &[Delivery], at: i64) -> Was {
-    let begins = |delivery: &&Delivery| delivery.notice.kind != NoticeKind::Resolved;
-    if let Some(first) = deliveries.iter().filter(begins).map(|one| one.created_at).min() {
-        return Was::Paged(utc(first));
+fn was_told(
+    events: &[Event],
+    intents: &[StoredIntent],
+    (told, group): (&[Telling], Option<&GroupView>),
+    at: i64,
+) -> Was {
+    let mut began = told.iter().filter(|one| tells_the_beginning(&one.delivery.notice));
+    if let Some(first) = began.next() {
+        let lead = first.through.and_then(|_| group.map(GroupView::lead));
+        let with = lead.map(|lead| format!(" with {lead}, which leads its group"));
+        return Was::Paged(format!("{}{}", utc(first.at), with.unwrap_or_default()));
     }
     // What is quiet pages nobody, whether it waits or not.
     let mut loud = intents.iter().filter(|intent| !intent.quiet);

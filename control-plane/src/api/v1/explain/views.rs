@@ -3,8 +3,7 @@
 use crate::api::Timestamp;
 use crate::api::v1::monitors::outcome_word;
 use crate::store::channels::Channel;
-use crate::store::deliveries::Delivery;
-use crate::store::history::{Check, StoredIntent};
+use crate::store::history::{Check, StoredIntent, Telling};
 use hyperverge_control_core::correlation::Evaluation;
 use hyperverge_control_core::explain::{Vote, votes};
 use serde::Serialize;
@@ -91,6 +90,9 @@ pub(super) struct IntentView {
 #[schema(as = ExplainedDelivery)]
 pub(super) struct DeliveryView {
     id: Uuid,
+    /// The lead of its group, where that carried it; null: its own.
+    through: Option<Uuid>,
+    /// Of the timeline of the incident that carried it.
     event: i64,
     kind: &'static str,
     channel_id: Uuid,
@@ -173,10 +175,12 @@ impl From<StoredIntent> for IntentView {
 }
 
 impl DeliveryView {
-    pub(super) fn new(delivery: Delivery, channels: &[Channel]) -> Self {
+    pub(super) fn new(telling: Telling, channels: &[Channel]) -> Self {
+        let Telling { delivery, through, .. } = telling;
         let channel = channels.iter().find(|channel| channel.id == delivery.channel_id);
         Self {
             id: delivery.id,
+            through,
             event: delivery.notice.event_number,
             kind: delivery.notice.kind.as_str(),
             channel_id: delivery.channel_id,

@@ -45,7 +45,7 @@ struct GroupView {
 /// An incident of a group.
 #[derive(Serialize, utoipa::ToSchema)]
 #[schema(as = GroupMember)]
-struct MemberView {
+pub(super) struct MemberView {
     id: Uuid,
     /// `open`, `acknowledged` or `resolved`.
     state: &'static str,
@@ -95,7 +95,7 @@ impl GroupView {
             lead: group.lead_incident_id,
             paged: group.paged,
             member_count: size.members,
-            unresolved_count: size.unresolved,
+            unresolved_count: size.hurting,
             members,
         }
     }

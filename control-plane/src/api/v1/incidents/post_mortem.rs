@@ -4,6 +4,7 @@ use super::people::People;
 use crate::api::{Api, Problem, input::Id};
 use crate::auth::Viewer;
 use crate::limits;
+use crate::store::history::{self, Telling};
 use crate::store::incidents::{self, Event, Incident};
 use crate::store::{Tx, channels, comments, deliveries, groups, notices};
 use axum::extract::State;
@@ -46,7 +47,7 @@ async fn record(tx: &mut Tx, organisation: Uuid, incident: Incident) -> Result<R
         cut.push("events");
     }
     let written = comments::page(tx, organisation, id, 0, limits::COMMENTS).await?;
-    let told = told(tx, organisation, id, &mut cut).await?;
+    let told = told(tx, organisation, &incident, &events, &mut cut).await?;
     let authors = written.iter().map(|comment| comment.author_id);
     let people = People::of(tx, organisation, authors.chain(incident.acknowledged_by)).await?;
     let target =
@@ -132,27 +133,35 @@ fn regions(evidence: &serde_json::Value) -> Vec<RegionView> {
 async fn told(
     tx: &mut Tx,
     organisation: Uuid,
-    incident: Uuid,
+    incident: &Incident,
+    events: &[Event],
     cut: &mut Vec<&'static str>,
 ) -> Result<Vec<Told>, Problem> {
-    let made = deliveries::of_incident(tx, organisation, incident).await?;
+    let over = incident.resolved_at;
+    let made = history::tellings(tx, organisation, incident.id, over, events).await?;
     if made.len() >= usize::try_from(deliveries::OF_INCIDENT).unwrap_or(usize::MAX) {
         cut.push("notices");
     }
     let mut names: BTreeMap<Uuid, String> = BTreeMap::new();
-    for id in made.iter().map(|delivery| delivery.channel_id).collect::<BTreeSet<_>>() {
+    for id in made.iter().map(|one| one.delivery.channel_id).collect::<BTreeSet<_>>() {
         let channel = channels::get(tx, organisation, id).await?;
         names.extend(channel.map(|channel| (id, channel.name)));
     }
     let mut told = Vec::with_capacity(made.len());
-    for delivery in made {
+    for Telling { delivery, at, through } in made {
         let channel = names.get(&delivery.channel_id).cloned();
+        let mut channel = channel.unwrap_or_else(|| "a deleted channel".to_owned());
+        if through.is_some() {
+            channel.push_str(", with its group");
+        }
+        // What the lead of its group told belongs to what was the newest then.
+        let newest = events.iter().rfind(|event| event.at <= at).map_or(0, |event| event.number);
         told.push(Told {
-            event_number: delivery.notice.event_number,
+            event_number: through.map_or(delivery.notice.event_number, |_| newest),
             kind: delivery.notice.kind.to_string(),
-            channel: channel.unwrap_or_else(|| "a deleted channel".to_owned()),
+            channel,
             recipient: delivery.recipient,
-            made_at: delivery.created_at,
+            made_at: at,
             state: delivery.state.to_string(),
             settled_at: delivery.settled_at,
             error: delivery.last_error,
