@@ -34,9 +34,21 @@ pub struct Setup {
     pub regions: Vec<&'static str>,
     /// Settings of the control plane, as environment variables.
     pub control_plane_env: Vec<(&'static str, &'static str)>,
-    /// Instead of one process on SQLite: two replicas with the roles gateway and
-    /// scheduler and one with api and notifier, on a database of their own in PostgreSQL.
-    pub replicas: bool,
+    pub layout: Layout,
+}
+
+/// Which processes make up the control plane.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// One, on SQLite.
+    #[default]
+    One,
+    /// Two with the roles gateway and scheduler and one with api and notifier, on a
+    /// database of their own in PostgreSQL.
+    Split,
+    /// Two with all roles, on a database of their own in PostgreSQL. Agents join them
+    /// in turn.
+    Twins,
 }
 
 /// Everything that runs.
@@ -44,7 +56,7 @@ pub struct Setup {
 pub struct Bed {
     /// The one that serves the API.
     pub control_plane: ControlPlane,
-    /// The others, if there are any: gateway and scheduler.
+    /// The others, if there are any; see [`Layout`].
     pub gateways: Vec<ControlPlane>,
     postgres: Option<ScratchDatabase>,
     pub agents: Vec<Agent>,
@@ -61,17 +73,17 @@ impl Bed {
         let folder = tempfile::Builder::new().prefix("hyperverge-e2e-").tempdir()?;
         let receiver = Receiver::start(&folder.path().join("receiver")).await?;
         let mut place = place(&setup, folder.path())?;
-        let postgres = match setup.replicas {
-            true => Some(ScratchDatabase::create(&mut place).await?),
-            false => None,
+        let postgres = match setup.layout {
+            Layout::One => None,
+            Layout::Split | Layout::Twins => Some(ScratchDatabase::create(&mut place).await?),
         };
         let mut gateways = Vec::new();
-        let control_plane = match setup.replicas {
-            true => prepare_replicas(&mut place, &receiver.smtp(), &mut gateways)?,
-            false => ControlPlane::prepare(&place, &receiver.smtp())?,
+        let control_plane = match setup.layout {
+            Layout::One => ControlPlane::prepare(&place, &receiver.smtp())?,
+            Layout::Split => prepare_split(&mut place, &receiver.smtp(), &mut gateways)?,
+            Layout::Twins => prepare_twins(&mut place, &receiver.smtp(), &mut gateways)?,
         };
-        let login = Login { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
-        let client = Client::new(&control_plane.url(), login)?;
+        let client = client(&control_plane)?;
         let target = Target::start().await?;
         let (receiver, folder, agents) = (Some(receiver), Some(folder), Vec::new());
         let mut bed =
@@ -81,8 +93,14 @@ impl Bed {
         }
         bed.control_plane.start().await?;
         bed.client.register().await.context("registering the owner")?;
-        for region in setup.regions {
-            let token = bed.client.enrollment_token(region).await?;
+        let twin = match setup.layout {
+            Layout::Twins => Some(client(&bed.gateways[0])?),
+            Layout::One | Layout::Split => None,
+        };
+        for (turn, region) in setup.regions.into_iter().enumerate() {
+            // A token names the addresses of the control plane that gave it.
+            let joins = twin.as_ref().filter(|_| turn % 2 == 1).unwrap_or(&bed.client);
+            let token = joins.enrollment_token(region).await?;
             let mut agent = Agent::enrol(&place, region, &token).await?;
             agent.start()?;
             bed.agents.push(agent);
@@ -194,15 +212,35 @@ fn place(setup: &Setup, folder: &Path) -> Result<Place> {
     Ok(place)
 }
 
-/// Two gateways with schedulers, and an API whose tokens name both.
-fn prepare_replicas(
+fn client(control_plane: &ControlPlane) -> Result<Client> {
+    let login = Login { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
+    Ok(Client::new(&control_plane.url(), login)?)
+}
+
+/// One machine, one set of keys; elsewhere they come as `…_FILE` from a secret store.
+fn share_keys(place: &mut Place) {
+    let keys = place.dir.join("keys").display().to_string();
+    place.control_plane_env.push(("HYPERVERGE_KEYS__DIR".to_owned(), keys));
+}
+
+/// Two that do everything.
+fn prepare_twins(
     place: &mut Place,
     smtp: &str,
     gateways: &mut Vec<ControlPlane>,
 ) -> Result<ControlPlane> {
-    // One machine, one set of keys; elsewhere they come as `…_FILE` from a secret store.
-    let keys = place.dir.join("keys").display().to_string();
-    place.control_plane_env.push(("HYPERVERGE_KEYS__DIR".to_owned(), keys));
+    share_keys(place);
+    gateways.push(ControlPlane::prepare_replica(place, smtp, "twin-2", None)?);
+    ControlPlane::prepare_replica(place, smtp, "twin-1", None)
+}
+
+/// Two gateways with schedulers, and an API whose tokens name both.
+fn prepare_split(
+    place: &mut Place,
+    smtp: &str,
+    gateways: &mut Vec<ControlPlane>,
+) -> Result<ControlPlane> {
+    share_keys(place);
     for name in ["gateway-1", "gateway-2"] {
         let roles = Some("gateway,scheduler");
         gateways.push(ControlPlane::prepare_replica(place, smtp, name, roles)?);

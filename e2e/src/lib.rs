@@ -20,5 +20,5 @@ mod postgres;
 pub mod receiver;
 mod waits;
 
-pub use bed::{Bed, EMAIL_CHANNEL, RECIPIENT, Setup, WEBHOOK_CHANNEL};
+pub use bed::{Bed, EMAIL_CHANNEL, Layout, RECIPIENT, Setup, WEBHOOK_CHANNEL};
 pub use environment::{say, variable};

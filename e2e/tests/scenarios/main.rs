@@ -11,3 +11,4 @@ mod kinds;
 mod outage;
 mod replicas;
 mod silence;
+mod twins;

@@ -4,7 +4,7 @@
 
 use anyhow::{Result, ensure};
 use hyperverge_cli::demo::target::Switch;
-use hyperverge_e2e::{Bed, Setup};
+use hyperverge_e2e::{Bed, Layout, Setup};
 use serde_json::json;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const HANDED_OVER_WITHIN: Duration = Duration::from_secs(120);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_survives_the_loss_of_a_replica() -> Result<()> {
-    let setup = Setup { regions: REGIONS.to_vec(), replicas: true, ..Setup::default() };
+    let setup = Setup { regions: REGIONS.to_vec(), layout: Layout::Split, ..Setup::default() };
     let mut bed = Bed::raise(setup).await?;
     bed.make_channels().await?;
     let monitor = bed.make_monitor("checkout", "1s", json!({ "regions": REGIONS })).await?;
