@@ -10,7 +10,7 @@ use hyperverge_agent::clock;
 use hyperverge_agent::engine::{Engine, Input, Surroundings};
 use hyperverge_agent::metrics::Metrics;
 use hyperverge_agent::probe::{CheckId, Prepared, ProbeContext, ProbeSettings};
-use hyperverge_agent::runner::{CheckName, Prober};
+use hyperverge_agent::runner::Prober;
 use hyperverge_agent::spool::Spool;
 use hyperverge_agent::status::Status;
 use hyperverge_agent_core::schedule::Caps;
@@ -46,18 +46,13 @@ impl Prober for Laborious {
         Prepared::new(&self.context, spec)
     }
 
-    async fn run(&self, prepared: &Prepared, check: CheckName<'_>) -> Observation {
+    async fn run(&self, prepared: &Prepared, check: CheckId<'_>) -> Observation {
         let began = clock::monotonic();
         while began.elapsed() < WORK {
             std::hint::spin_loop();
         }
-        let id = CheckId {
-            monitor_name: check.monitor.to_owned(),
-            region: check.region.to_owned(),
-            slot: check.slot,
-        };
-        let seen = prepared.run(&self.context, &id).await;
-        self.seen.lock().expect("the notes").push((check.monitor.to_owned(), seen.clone()));
+        let seen = prepared.run(&self.context, &check).await;
+        self.seen.lock().expect("the notes").push((check.monitor_name.to_owned(), seen.clone()));
         seen
     }
 }

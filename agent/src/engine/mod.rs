@@ -206,14 +206,13 @@ impl<P: Prober> Engine<P> {
 
     fn finished(&mut self, finished: Finished) {
         let now = self.now();
-        let Finished { ticket, outcome, row, undated } = finished;
+        let Finished { ticket, outcome, row, bytes, undated } = finished;
         if self.batcher.waiting_rows() >= limits::ROWS_WAITING {
             self.around.metrics.spool.results_folded_total.with_label_values(&["waiting"]).inc();
             self.schedule.handle_abandoned(ticket, MissedReason::Overload, now);
             return;
         }
-        let length = prost::Message::encoded_len(&row);
-        self.batcher.handle_row(row, length, undated, now.boot_ms);
+        self.batcher.handle_row(row, bytes, undated, now.boot_ms);
         if self.schedule.is_news(ticket, outcome) {
             self.batcher.handle_news(now.boot_ms);
         }
