@@ -7,6 +7,7 @@
 //! [`Prober`] is the seam: the real one is `crate::probe`, tests bring their own.
 
 use crate::clock::Moment;
+use crate::engine::turn::Waiting;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::probe::CheckId;
@@ -77,13 +78,19 @@ impl<P: Prober> Runner<P> {
     }
 
     /// Starts one check. `offset_us` maps the boot clock to control-plane time;
-    /// `None` while undated.
-    pub fn start(&self, due: Due<Arc<Check<P::Prepared>>>, offset_us: Option<i64>) {
+    /// `None` while undated. `waiting` ends when the runtime runs it.
+    pub(crate) fn start(
+        &self,
+        due: Due<Arc<Check<P::Prepared>>>,
+        offset_us: Option<i64>,
+        waiting: Waiting,
+    ) {
         let prober = self.prober.clone();
         let results = self.results.clone();
         let metrics = self.metrics.clone();
         tokio::spawn(async move {
             let began = Moment::now();
+            waiting.end(began.monotonic);
             let seen = check(&*prober, &due.check, due.slot).await;
             let ended = Moment::now();
             let outcome = seen.outcome;
