@@ -135,8 +135,7 @@ impl Asker {
     }
 
     async fn lane(&self, way: Way, lane: u64, count: u64) {
-        let check =
-            CheckId { monitor_name: "bench".to_owned(), region: "here".to_owned(), slot: 1 };
+        let check = CheckId { monitor_name: "bench", region: "here", slot: 1 };
         for turn in lane..lane + count {
             let index = usize::try_from(turn % u64::from(ADDRESSES)).unwrap_or_default();
             let (address, prepared) = &self.targets[index];

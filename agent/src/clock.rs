@@ -45,6 +45,28 @@ pub fn boot_ms() -> i64 {
     boot_us() / 1_000
 }
 
+/// A moment on the boot clock and on the monotonic clock, which stands while the
+/// host sleeps.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    pub boot_us: i64,
+    pub monotonic: Instant,
+}
+
+impl Moment {
+    /// Now.
+    pub fn now() -> Self {
+        Self { boot_us: boot_us(), monotonic: monotonic() }
+    }
+
+    /// How long the host slept between this moment and the `later` one.
+    pub fn slept_until(&self, later: &Self) -> Duration {
+        let passed = later.boot_us.saturating_sub(self.boot_us).max(0);
+        let awake = later.monotonic.saturating_duration_since(self.monotonic);
+        Duration::from_micros(passed.unsigned_abs()).saturating_sub(awake)
+    }
+}
+
 /// The kernel's boot id. Where the kernel does not tell, an id of this process:
 /// then a restart cannot date before it meets the control plane, which is safe.
 pub fn kernel_boot_id() -> [u8; 16] {

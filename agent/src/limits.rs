@@ -10,6 +10,8 @@ pub const RESULTS_AT_ONCE: usize = 512;
 pub const ROWS_WAITING: usize = 50_000;
 /// Messages to the engine under way.
 pub const ENGINE_QUEUE: usize = 64;
+/// Orders of bursts that wait for a set that is being prepared.
+pub const BURSTS_WAITING: usize = 256;
 /// Commands to the spool's thread under way.
 pub const SPOOL_QUEUE: usize = 256;
 /// Sealed batches kept in memory until they are acknowledged, so that the

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, ConfigError};
 use crate::probe::{CheckId, Prepared, ProbeContext, ProbeSettings, ProbeSetupError};
-use crate::runner::{CheckName, Prober};
+use crate::runner::Prober;
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::Observation;
 
@@ -40,12 +40,7 @@ impl Prober for RealProber {
         Prepared::new(&self.context, spec)
     }
 
-    async fn run(&self, prepared: &Prepared, check: CheckName<'_>) -> Observation {
-        let check = CheckId {
-            monitor_name: check.monitor.to_owned(),
-            region: check.region.to_owned(),
-            slot: check.slot,
-        };
+    async fn run(&self, prepared: &Prepared, check: CheckId<'_>) -> Observation {
         prepared.run(&self.context, &check).await
     }
 }

@@ -5,6 +5,8 @@ use hyperverge_agent_core::schedule::BurstCheck;
 use hyperverge_protocol::limits::{MESSAGE_BYTES, SAMPLE_BYTES};
 use hyperverge_protocol::outcome::{Observation, Outcome, Phases, Reason};
 use hyperverge_protocol::wire::{self, ResultRow};
+use std::fmt::Write;
+use std::net::SocketAddr;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -18,12 +20,12 @@ pub struct Timing {
     pub due_us: i64,
     pub burst: Option<BurstCheck>,
     pub started_us: i64,
-    pub took: Duration,
+    pub ended_us: i64,
 }
 
 /// The row of one finished check.
 pub fn row(timing: Timing, seen: Observation) -> ResultRow {
-    let Timing { monitor, revision, slot, due_us, burst, started_us, took } = timing;
+    let Timing { monitor, revision, slot, due_us, burst, started_us, ended_us } = timing;
     let burst_id = burst.map(|check| Bytes::copy_from_slice(check.id.as_bytes()));
     let mut sample = seen.sample;
     sample.truncate(SAMPLE_BYTES);
@@ -33,11 +35,11 @@ pub fn row(timing: Timing, seen: Observation) -> ResultRow {
         slot,
         due_us: if burst.is_some() { started_us } else { due_us },
         started_us,
-        ended_us: started_us.saturating_add(micros(took) as i64),
+        ended_us,
         outcome: outcome(seen.outcome).into(),
         reason: seen.reason.map(Reason::as_str).unwrap_or_default(),
         phases: Some(phases(&seen.phases)),
-        address: seen.address.map(|address| address.to_string()).unwrap_or_default(),
+        address: seen.address.map(shown).unwrap_or_default(),
         status: seen.status.map_or(0, u32::from),
         certificate_expires_s: seen.certificate_expires_s.unwrap_or(0),
         message: cut(seen.message, MESSAGE_BYTES),
@@ -74,6 +76,16 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
+fn shown(address: SocketAddr) -> String {
+    let mut text = String::with_capacity(ADDRESS_BYTES);
+    // Writing to memory does not fail.
+    let _written = write!(text, "{address}");
+    text
+}
+
+/// The longest address and port that is common: `[2001:db8:…]:65535`.
+const ADDRESS_BYTES: usize = 48;
+
 /// At most `limit` bytes of `text`, whole characters.
 fn cut(mut text: String, limit: usize) -> String {
     if text.len() > limit {
@@ -100,7 +112,7 @@ mod tests {
             due_us: 1_000,
             burst: None,
             started_us: 2_000,
-            took: Duration::from_millis(4),
+            ended_us: 6_000,
         };
         let row = row(timing, seen);
         assert_eq!(row.message.len(), MESSAGE_BYTES);
@@ -114,9 +126,15 @@ mod tests {
     #[test]
     fn the_check_of_a_burst_is_due_when_it_starts() {
         let burst = Some(BurstCheck { id: Uuid::from_u128(7), index: 2 });
-        let (monitor, took) = (Uuid::from_u128(5), Duration::ZERO);
-        let timing =
-            Timing { monitor, revision: 2, slot: 9, due_us: 1_000, burst, started_us: 2_500, took };
+        let timing = Timing {
+            monitor: Uuid::from_u128(5),
+            revision: 2,
+            slot: 9,
+            due_us: 1_000,
+            burst,
+            started_us: 2_500,
+            ended_us: 2_600,
+        };
         let row = row(timing, Observation::bare(Outcome::Ok, None, ""));
         assert_eq!((row.due_us, row.started_us), (2_500, 2_500));
         assert_eq!((&row.burst_id[..], row.burst_index), (&Uuid::from_u128(7).as_bytes()[..], 2));

@@ -6,14 +6,18 @@
 //!
 //! [`Prober`] is the seam: the real one is `crate::probe`, tests bring their own.
 
+use crate::clock::Moment;
+use crate::engine::turn::Waiting;
+use crate::limits;
 use crate::metrics::Metrics;
+use crate::probe::CheckId;
 use crate::rows::{self, Timing};
-use crate::{clock, limits};
 use futures_util::FutureExt;
 use hyperverge_agent_core::schedule::{Due, Ticket};
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use hyperverge_protocol::wire::ResultRow;
+use prost::Message;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,16 +35,8 @@ pub trait Prober: Send + Sync + 'static {
     fn run(
         &self,
         prepared: &Self::Prepared,
-        check: CheckName<'_>,
+        check: CheckId<'_>,
     ) -> impl Future<Output = Observation> + Send;
-}
-
-/// What the target may learn about who asks.
-#[derive(Debug, Clone, Copy)]
-pub struct CheckName<'a> {
-    pub monitor: &'a str,
-    pub region: &'a str,
-    pub slot: i64,
 }
 
 /// One monitor made ready.
@@ -62,6 +58,8 @@ pub struct Finished {
     pub ticket: Ticket,
     pub outcome: Outcome,
     pub row: ResultRow,
+    /// The row's size on the wire.
+    pub bytes: usize,
     pub undated: bool,
 }
 
@@ -80,30 +78,37 @@ impl<P: Prober> Runner<P> {
     }
 
     /// Starts one check. `offset_us` maps the boot clock to control-plane time;
-    /// `None` while undated.
-    pub fn start(&self, due: Due<Arc<Check<P::Prepared>>>, offset_us: Option<i64>) {
+    /// `None` while undated. `waiting` ends when the runtime runs it.
+    pub(crate) fn start(
+        &self,
+        due: Due<Arc<Check<P::Prepared>>>,
+        offset_us: Option<i64>,
+        waiting: Waiting,
+    ) {
         let prober = self.prober.clone();
         let results = self.results.clone();
         let metrics = self.metrics.clone();
         tokio::spawn(async move {
-            let started_us = clock::boot_us().saturating_add(offset_us.unwrap_or(0));
-            let began = clock::monotonic();
+            let began = Moment::now();
+            waiting.end(began.monotonic);
             let seen = check(&*prober, &due.check, due.slot).await;
+            let ended = Moment::now();
             let outcome = seen.outcome;
-            let took = clock::monotonic().saturating_duration_since(began);
-            metrics.observe(&seen, took);
+            metrics.observe(&seen, ended.monotonic.saturating_duration_since(began.monotonic));
+            let dated = |moment: Moment| moment.boot_us.saturating_add(offset_us.unwrap_or(0));
             let timing = Timing {
                 monitor: due.monitor,
                 revision: due.revision,
                 slot: due.slot,
                 due_us: due.due_ms.saturating_mul(1_000),
                 burst: due.burst,
-                started_us,
-                took,
+                started_us: dated(began),
+                ended_us: dated(ended),
             };
             let row = rows::row(timing, seen);
+            let bytes = row.encoded_len();
             let undated = offset_us.is_none();
-            let finished = Finished { ticket: due.ticket, outcome, row, undated };
+            let finished = Finished { ticket: due.ticket, outcome, row, bytes, undated };
             // The engine is gone only when the agent is going down, and it has
             // listed the slot as missed before.
             let _gone = results.send(finished).await;
@@ -122,9 +127,9 @@ async fn check<P: Prober>(prober: &P, check: &Check<P::Prepared>, slot: i64) -> 
             );
         }
     };
-    let name = CheckName { monitor: name, region, slot };
+    let id = CheckId { monitor_name: name, region, slot };
     // A check's future is kilobytes, and everything above would move it once more.
-    let run = AssertUnwindSafe(Box::pin(prober.run(prepared, name))).catch_unwind();
+    let run = AssertUnwindSafe(Box::pin(prober.run(prepared, id))).catch_unwind();
     let fault = |says| Observation::bare(Outcome::Unsupported, Some(Reason::AgentFault), says);
     match tokio::time::timeout(timeout + limits::PROBE_OVERTIME, run).await {
         Ok(Ok(seen)) => seen,

@@ -18,7 +18,7 @@ async fn no_descriptor_left_is_the_agents_fault() {
     let context = context.expect("a context");
     let spec = format!(r#"{{"name": "shop", "target": "{target}", "timeout": "2s"}}"#);
     let spec = MonitorSpec::from_json(spec.as_bytes()).expect("a good monitor");
-    let check = CheckId { monitor_name: "shop".into(), region: "eu".into(), slot: 1 };
+    let check = CheckId { monitor_name: "shop", region: "eu", slot: 1 };
     setrlimit(Resource::Nofile, Rlimit { current: Some(64), maximum: Some(64) }).expect("a limit");
     let mut held = Vec::new();
     while let Ok(file) = File::open("/dev/null") {

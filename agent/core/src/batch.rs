@@ -16,11 +16,15 @@ use std::collections::VecDeque;
 
 /// Bytes that one missed range takes on the wire, at most.
 const MISSED_BYTES: usize = 64;
+/// Bytes that stand before a row on the wire, at most.
+const ROW_HEAD_BYTES: usize = 8;
 
 /// The contents of one batch, before it has a number.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Draft {
     pub rows: Vec<ResultRow>,
+    /// What the rows take on the wire.
+    pub rows_bytes: usize,
     pub missed: Vec<Missed>,
     /// Only the last draft of several that are closed together carries it:
     /// it speaks about all of them.
@@ -29,11 +33,20 @@ pub struct Draft {
 }
 
 impl Draft {
+    /// Whether it says nothing at all.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.missed.is_empty() && self.complete_through_ms.is_none()
+    }
+
+    /// What it takes on the wire, at most.
+    pub fn bytes(&self) -> usize {
+        self.rows_bytes + self.missed.len() * MISSED_BYTES
+    }
+
     fn has_room_for(&self, ranges: usize) -> bool {
-        let rows_bytes: usize = self.rows.iter().map(prost::Message::encoded_len).sum();
         !self.undated
             && self.missed.is_empty()
-            && rows_bytes + ranges * MISSED_BYTES + self.rows.len() * 8 <= BATCH_BYTES
+            && self.rows_bytes + ranges * MISSED_BYTES <= BATCH_BYTES
     }
 }
 
@@ -69,12 +82,13 @@ impl Batcher {
 
     /// Takes the row of a finished slot; `encoded_len` is its size on the wire.
     pub fn handle_row(&mut self, row: ResultRow, encoded_len: usize, undated: bool, boot_ms: i64) {
-        let full = self.rows.len() >= BATCH_ROWS || self.bytes + encoded_len + 8 > BATCH_BYTES;
+        let bytes = encoded_len + ROW_HEAD_BYTES;
+        let full = self.rows.len() >= BATCH_ROWS || self.bytes + bytes > BATCH_BYTES;
         if full || (undated != self.undated && !self.rows.is_empty()) {
             self.close_rows();
         }
         self.undated = undated;
-        self.bytes += encoded_len + 8;
+        self.bytes += bytes;
         self.rows.push(row);
         self.waiting_since_ms.get_or_insert(boot_ms);
     }
@@ -146,8 +160,9 @@ impl Batcher {
             return;
         }
         let rows = std::mem::take(&mut self.rows);
-        self.bytes = 0;
-        self.closed.push_back(Draft { rows, undated: self.undated, ..Draft::default() });
+        let rows_bytes = std::mem::take(&mut self.bytes);
+        let undated = self.undated;
+        self.closed.push_back(Draft { rows, rows_bytes, undated, ..Draft::default() });
     }
 }
 
@@ -228,6 +243,7 @@ mod tests {
             prop_assert_eq!(missed, (0..gaps).collect::<Vec<_>>());
             for draft in &drafts {
                 let bytes: usize = draft.rows.iter().map(|r| sizes[r.slot as usize] + 8).sum();
+                prop_assert_eq!(bytes, draft.rows_bytes);
                 prop_assert!(bytes <= BATCH_BYTES && draft.rows.len() <= BATCH_ROWS);
                 prop_assert!(draft.missed.len() <= BATCH_MISSED);
             }

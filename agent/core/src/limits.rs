@@ -13,14 +13,14 @@ pub const JUMP_MS: i64 = 3_000;
 pub const SLOW_MS: i64 = 1_000;
 /// The share of all places that slow monitors may fill, in eighths.
 pub const SLOW_EIGHTHS: usize = 6;
-/// Checks that may start in one turn of the runtime, at first, least and most.
+/// Checks that may start in one turn, at first, least and most.
 pub const STARTS_PER_TURN: usize = 32;
 /// See [`STARTS_PER_TURN`]. Less would starve an agent whose host is busy with other things.
 pub const STARTS_PER_TURN_LEAST: usize = 4;
 /// See [`STARTS_PER_TURN`].
 pub const STARTS_PER_TURN_MOST: usize = 256;
-/// How long a turn of the runtime may take before fewer checks start in each.
-/// A started check waits about so long whenever it has something to do.
+/// How long a started check may wait until it runs before fewer start in each turn.
+/// It waits about so long whenever it has something to do.
 pub const TURN_US: i64 = 5_000;
 
 /// Confirmation bursts that have checks to make; past that, orders are refused.

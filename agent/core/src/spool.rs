@@ -122,9 +122,12 @@ impl Spool {
         }
     }
 
-    /// The lane for a batch sealed now.
-    pub fn choose_lane(&self, session_established: bool) -> Lane {
-        if session_established && self.live.waiting.len() < LIVE_WAITING {
+    /// The lane for a batch sealed now. One that `says_how_far` its agent is complete
+    /// may take the last place of the live lane, which is kept for it: whatever the
+    /// others are, it must not stand behind the whole backlog.
+    pub fn choose_lane(&self, session_established: bool, says_how_far: bool) -> Lane {
+        let places = if says_how_far { LIVE_WAITING } else { LIVE_WAITING - 1 };
+        if session_established && self.live.waiting.len() < places {
             Lane::Live
         } else {
             Lane::Backlog
@@ -336,14 +339,17 @@ mod tests {
     #[test]
     fn a_slow_live_lane_overflows_into_the_backlog() {
         let mut spool = Spool::new(LIMITS, 1, 1);
-        assert_eq!(spool.choose_lane(false), Lane::Backlog);
-        for _ in 0..LIVE_WAITING {
-            assert_eq!(spool.choose_lane(true), Lane::Live);
+        assert_eq!(spool.choose_lane(false, true), Lane::Backlog);
+        for place in 1..=LIVE_WAITING {
+            let others = if place < LIVE_WAITING { Lane::Live } else { Lane::Backlog };
+            assert_eq!(spool.choose_lane(true, false), others, "{place}");
+            assert_eq!(spool.choose_lane(true, true), Lane::Live, "{place}");
             seal(&mut spool, Lane::Live, 1, 5);
         }
-        assert_eq!(spool.choose_lane(true), Lane::Backlog);
+        assert_eq!(spool.choose_lane(true, true), Lane::Backlog);
         spool.handle_acknowledged(Lane::Live, 1).expect("waits");
-        assert_eq!(spool.choose_lane(true), Lane::Live);
+        assert_eq!(spool.choose_lane(true, true), Lane::Live);
+        assert_eq!(spool.choose_lane(true, false), Lane::Backlog);
     }
 
     #[test]

@@ -8,12 +8,14 @@
 //! the boot and results are `undated`; the first clock sample starts the
 //! schedule anew in control-plane time.
 //!
-//! The loop is one task among those of the checks it starts, so the time from
-//! its giving way to its being run again is what every check waits when it has
-//! something to do. While more slots are due than the schedule lets start at
-//! once, the loop gives way after each few and reports that time.
+//! Checks are started turn by turn (`turn.rs`): the schedule is looked at again
+//! when the runtime has run every check that was started at the last look, and
+//! is told how long that took, if more were due than it let start.
 
 mod set;
+#[cfg(test)]
+mod tests;
+pub(crate) mod turn;
 
 use crate::assignments::HeldSet;
 use crate::assignments::store::{self, Life};
@@ -26,13 +28,14 @@ use hyperverge_agent_core::batch::Batcher;
 use hyperverge_agent_core::clock::{ControlClock, SavedOffset};
 use hyperverge_agent_core::limits::JUMP_MS;
 use hyperverge_agent_core::missed::{Missed, MissedReason};
-use hyperverge_agent_core::schedule::{Burst, Caps, Effect, Now, Resume, Schedule};
+use hyperverge_agent_core::schedule::{Burst, BurstRefusal, Caps, Effect, Now, Resume, Schedule};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info, warn};
+use turn::Turn;
 
 /// What others tell the engine.
 #[derive(Debug)]
@@ -67,20 +70,27 @@ pub struct Engine<P: Prober> {
     prober: Arc<P>,
     runner: Runner<P>,
     results: mpsc::Receiver<Finished>,
+    turn: Turn,
     schedule: Schedule<Arc<Check<P::Prepared>>>,
     batcher: Batcher,
     clock: ControlClock,
     set: Option<(set::InForce, Life)>,
-    checks: set::Checks<P>,
+    checks: Arc<set::Checks<P>>,
+    preparing: Option<set::Preparing<P>>,
+    /// The newest set that came while another was being prepared.
+    next_set: Option<(Arc<HeldSet>, Life)>,
+    /// Orders for what the set on its way may hold.
+    bursts_waiting: Vec<Burst>,
     sealing: Option<oneshot::Receiver<SealReport>>,
     stopping: Option<(oneshot::Sender<()>, i64)>,
     persisted_ms: i64,
 }
 
 /// What woke the loop.
-enum Woken {
+enum Woken<P: Prober> {
     Rows,
     Input(Option<Input>),
+    Prepared(Option<Box<set::Ready<P>>>),
     Sealed(Option<SealReport>),
     Time,
 }
@@ -104,11 +114,15 @@ impl<P: Prober> Engine<P> {
             runner: Runner::new(prober.clone(), results_tx, around.metrics.clone()),
             prober,
             results,
+            turn: Turn::default(),
             schedule: Schedule::new(around.caps, resume),
             batcher: Batcher::new(boot_ms),
             clock: control,
             set: None,
-            checks: set::Checks::<P>::new(),
+            checks: Arc::default(),
+            preparing: None,
+            next_set: None,
+            bursts_waiting: Vec::new(),
             sealing: None,
             stopping: None,
             persisted_ms: boot_ms,
@@ -121,29 +135,28 @@ impl<P: Prober> Engine<P> {
         let mut rows = Vec::with_capacity(limits::RESULTS_AT_ONCE);
         loop {
             let now = self.now();
-            self.schedule.handle_timeout(now);
+            self.look(now);
             self.drain_effects(now);
             if self.finish_stopping(now) {
                 return;
             }
             self.seal_if_due(now);
             self.persist_if_due(now);
-            let held = self.schedule.is_held().then(clock::monotonic);
-            let wait = if held.is_some() { None } else { Some(self.wait(now)) };
+            let blocked = self.is_blocked(now);
+            let wait = self.wait(now, blocked);
             let (sealing, results) = (&mut self.sealing, &mut self.results);
             let woken = tokio::select! {
                 biased;
                 report = answered(sealing) => Woken::Sealed(report),
                 input = inputs.recv() => Woken::Input(input),
                 _ = results.recv_many(&mut rows, limits::RESULTS_AT_ONCE) => Woken::Rows,
-                () = pause(wait) => Woken::Time,
+                () = self.turn.over(), if blocked => Woken::Time,
+                ready = set::prepared(&mut self.preparing) => Woken::Prepared(ready),
+                () = tokio::time::sleep(wait) => Woken::Time,
             };
-            if let Some(gave_way) = held {
-                let turn = clock::monotonic().saturating_duration_since(gave_way);
-                self.schedule.handle_turn(i64::try_from(turn.as_micros()).unwrap_or(i64::MAX));
-            }
             match woken {
                 Woken::Rows => rows.drain(..).for_each(|finished| self.finished(finished)),
+                Woken::Prepared(ready) => self.set_prepared(ready),
                 Woken::Sealed(Some(report)) => self.sealed(report),
                 Woken::Sealed(None) => {
                     error!("the spool's thread is gone");
@@ -155,6 +168,24 @@ impl<P: Prober> Engine<P> {
                 Woken::Time => {}
             }
         }
+    }
+
+    /// Opens what is due and starts what may start, once the turn before is over.
+    fn look(&mut self, now: Now) {
+        if self.turn.is_under_way() {
+            return;
+        }
+        let took = self.turn.end();
+        if let Some(took) = took.filter(|_| self.schedule.is_held()) {
+            self.schedule.handle_turn(i64::try_from(took.as_micros()).unwrap_or(i64::MAX));
+        }
+        self.schedule.handle_timeout(now);
+    }
+
+    /// Whether nothing but the end of the turn keeps the schedule from being looked at.
+    fn is_blocked(&self, now: Now) -> bool {
+        let is_due = || self.schedule.next_wakeup().is_some_and(|at| at <= now.control_ms);
+        self.schedule.is_held() || (self.turn.is_under_way() && is_due())
     }
 
     fn now(&self) -> Now {
@@ -169,9 +200,9 @@ impl<P: Prober> Engine<P> {
         self.clock.control_us(boot_us).unwrap_or(boot_us)
     }
 
-    fn wait(&self, now: Now) -> Duration {
-        let due =
-            self.schedule.next_wakeup().map_or(i64::MAX, |at| at.saturating_sub(now.control_ms));
+    fn wait(&self, now: Now, blocked: bool) -> Duration {
+        let due = self.schedule.next_wakeup().filter(|_| !blocked);
+        let due = due.map_or(i64::MAX, |at| at.saturating_sub(now.control_ms));
         let seal = match self.sealing {
             Some(_) => i64::MAX,
             None => self.batcher.next_seal_ms().saturating_sub(now.boot_ms),
@@ -184,9 +215,10 @@ impl<P: Prober> Engine<P> {
 
     fn drain_effects(&mut self, now: Now) {
         let offset_us = self.clock.offset_us();
+        let at = clock::monotonic();
         while let Some(effect) = self.schedule.poll_effect() {
             match effect {
-                Effect::Start(due) => self.runner.start(due, offset_us),
+                Effect::Start(due) => self.runner.start(due, offset_us, self.turn.start(at)),
                 Effect::Missed(missed) => self.missed(missed, now.boot_ms),
             }
         }
@@ -206,14 +238,13 @@ impl<P: Prober> Engine<P> {
 
     fn finished(&mut self, finished: Finished) {
         let now = self.now();
-        let Finished { ticket, outcome, row, undated } = finished;
+        let Finished { ticket, outcome, row, bytes, undated } = finished;
         if self.batcher.waiting_rows() >= limits::ROWS_WAITING {
             self.around.metrics.spool.results_folded_total.with_label_values(&["waiting"]).inc();
             self.schedule.handle_abandoned(ticket, MissedReason::Overload, now);
             return;
         }
-        let length = prost::Message::encoded_len(&row);
-        self.batcher.handle_row(row, length, undated, now.boot_ms);
+        self.batcher.handle_row(row, bytes, undated, now.boot_ms);
         if self.schedule.is_news(ticket, outcome) {
             self.batcher.handle_news(now.boot_ms);
         }
@@ -264,16 +295,14 @@ impl<P: Prober> Engine<P> {
 
     fn input(&mut self, input: Input) {
         match input {
-            Input::Set(set, life) => self.take_set(&set, life),
+            Input::Set(set, life) => self.take_set(set, life),
             Input::Burst(burst) => self.take_burst(burst),
             Input::Sample { sent_us, received_us, control_ms } => {
                 self.sample(sent_us, received_us, control_ms);
             }
             Input::Revoked => {
                 warn!("this agent was revoked; its assignments are dropped");
-                self.set = None;
-                self.schedule.replace(Vec::new(), i64::MIN, self.now());
-                self.around.status.set_version.store(0, Relaxed);
+                self.drop_sets();
             }
             Input::Stop(done) => {
                 self.schedule.stop();
@@ -291,6 +320,10 @@ impl<P: Prober> Engine<P> {
         let now = self.now();
         let became = match self.schedule.handle_burst(burst, now) {
             Ok(()) => "taken",
+            Err(BurstRefusal::NotHeld) if self.may_hold_soon() => {
+                self.bursts_waiting.push(burst);
+                return;
+            }
             Err(refusal) => {
                 let (Burst { id, monitor, revision, .. }, reason) = (burst, refusal.as_str());
                 info!(burst = %id, %monitor, revision, reason, "an order of a burst is dropped");
@@ -299,6 +332,10 @@ impl<P: Prober> Engine<P> {
         };
         self.around.metrics.burst_orders_total.with_label_values(&[became]).inc();
         self.drain_effects(now);
+    }
+
+    fn may_hold_soon(&self) -> bool {
+        self.preparing.is_some() && self.bursts_waiting.len() < limits::BURSTS_WAITING
     }
 
     fn sample(&mut self, sent_us: i64, received_us: i64, control_ms: i64) {
@@ -384,14 +421,6 @@ async fn answered(sealing: &mut Option<oneshot::Receiver<SealReport>>) -> Option
     match sealing {
         Some(answer) => answer.await.ok(),
         None => std::future::pending().await,
-    }
-}
-
-/// Waits so long, or for one turn of the runtime.
-async fn pause(wait: Option<Duration>) {
-    match wait {
-        Some(wait) => tokio::time::sleep(wait).await,
-        None => tokio::task::yield_now().await,
     }
 }
 

@@ -1,4 +1,8 @@
 //! Putting a set in force: what changed is prepared, what stayed is kept.
+//!
+//! Preparing is work: patterns, expressions, TLS configurations, for thousands of
+//! monitors. It is done beside the loop, from which the present set goes on
+//! meanwhile; then the loop takes all of it at once.
 
 use super::Engine;
 use crate::assignments::store::Life;
@@ -9,7 +13,9 @@ use hyperverge_agent_core::schedule::Assigned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use tracing::{info, warn};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 
 /// Prepared checks by monitor and revision, each with the host it asks.
@@ -47,23 +53,128 @@ impl Place {
     }
 }
 
-impl<P: Prober> Engine<P> {
-    /// Prepares what is new in `set`, and puts it in force.
-    pub(super) fn take_set(&mut self, set: &HeldSet, life: Life) {
-        let mut checks = Checks::<P>::new();
-        for held in &set.assignments {
-            let key = (held.monitor, held.revision);
-            let check = match self.checks.remove(&key) {
-                Some(check) => check,
-                None => self.prepare(held, set),
-            };
-            checks.insert(key, check);
+/// A set that is ready to be put in force.
+pub(super) struct Ready<P: Prober> {
+    in_force: InForce,
+    life: Life,
+    checks: Checks<P>,
+}
+
+/// A set that is being prepared; given up when this is dropped.
+pub(super) struct Preparing<P: Prober> {
+    task: JoinHandle<Option<Ready<P>>>,
+    _given_up: DropGuard,
+}
+
+impl<P: Prober> Preparing<P> {
+    /// Prepares what `checks` do not hold already.
+    fn begin(prober: Arc<P>, checks: Arc<Checks<P>>, set: Arc<HeldSet>, life: Life) -> Self {
+        let given_up = CancellationToken::new();
+        let asked = given_up.clone();
+        let task = spawn_blocking(move || {
+            let checks = prepare_all(&*prober, &checks, &set, &asked)?;
+            let places = set.assignments.iter().map(Place::of).collect();
+            let in_force = InForce { version: set.version, lifetime_ms: set.lifetime_ms, places };
+            Some(Ready { in_force, life, checks })
+        });
+        Self { task, _given_up: given_up.drop_guard() }
+    }
+}
+
+/// The set that was prepared; never there while none is. `None`: it came to nothing.
+pub(super) async fn prepared<P: Prober>(
+    preparing: &mut Option<Preparing<P>>,
+) -> Option<Box<Ready<P>>> {
+    let Some(preparing) = preparing else { return std::future::pending().await };
+    match (&mut preparing.task).await {
+        Ok(ready) => ready.map(Box::new),
+        Err(error) => {
+            error!(%error, "an assignment set cannot be prepared and is not put in force");
+            None
         }
-        self.checks = checks;
-        let places = set.assignments.iter().map(Place::of).collect();
-        let in_force = InForce { version: set.version, lifetime_ms: set.lifetime_ms, places };
-        self.set = Some((in_force, life));
-        self.apply_set();
+    }
+}
+
+/// The checks of `set`, of which `held` are there already; `None` when given up.
+fn prepare_all<P: Prober>(
+    prober: &P,
+    held: &Checks<P>,
+    set: &HeldSet,
+    given_up: &CancellationToken,
+) -> Option<Checks<P>> {
+    let region: Arc<str> = set.region.as_str().into();
+    let mut checks = Checks::<P>::new();
+    for assignment in &set.assignments {
+        if given_up.is_cancelled() {
+            return None;
+        }
+        let key = (assignment.monitor, assignment.revision);
+        let check = match held.get(&key) {
+            Some(check) => check.clone(),
+            None => prepare(prober, assignment, &region),
+        };
+        checks.insert(key, check);
+    }
+    Some(checks)
+}
+
+fn prepare<P: Prober>(prober: &P, held: &HeldAssignment, region: &Arc<str>) -> Prepared<P> {
+    match held.spec() {
+        Ok(spec) => {
+            let check = Check::Ready {
+                name: spec.name.clone(),
+                region: region.clone(),
+                timeout: spec.timeout().0,
+                prepared: prober.prepare(&spec),
+            };
+            (Arc::new(check), spec.asked_host().into())
+        }
+        Err(rule) => {
+            warn!(monitor = %held.monitor, revision = held.revision, rule, "specification is not readable");
+            let nobody = held.monitor.to_string().into();
+            (Arc::new(Check::Unsupported(rule)), nobody)
+        }
+    }
+}
+
+impl<P: Prober> Engine<P> {
+    /// Begins to prepare what is new in `set`. While another is being prepared it
+    /// waits, and only the newest that waits counts.
+    pub(super) fn take_set(&mut self, set: Arc<HeldSet>, life: Life) {
+        if self.preparing.is_some() {
+            self.next_set = Some((set, life));
+            return;
+        }
+        let (prober, checks) = (self.prober.clone(), self.checks.clone());
+        self.preparing = Some(Preparing::begin(prober, checks, set, life));
+    }
+
+    /// Puts in force what was prepared, and goes on with what waited for that.
+    pub(super) fn set_prepared(&mut self, ready: Option<Box<Ready<P>>>) {
+        self.preparing = None;
+        if let Some(ready) = ready {
+            let Ready { in_force, life, checks } = *ready;
+            let gone = std::mem::replace(&mut self.checks, Arc::new(checks));
+            self.set = Some((in_force, life));
+            self.apply_set();
+            // Taking thousands of checks apart is work as well.
+            spawn_blocking(move || drop(gone));
+        }
+        if let Some((set, life)) = self.next_set.take() {
+            self.take_set(set, life);
+        }
+        let waiting = std::mem::take(&mut self.bursts_waiting);
+        waiting.into_iter().for_each(|burst| self.take_burst(burst));
+    }
+
+    /// Drops the set in force, and those on their way to it.
+    pub(super) fn drop_sets(&mut self) {
+        self.set = None;
+        self.preparing = None;
+        self.next_set = None;
+        self.bursts_waiting.clear();
+        self.schedule.replace(Vec::new(), i64::MIN, self.now());
+        self.around.status.set_version.store(0, Relaxed);
     }
 
     /// Gives the schedule the set that is held, in the time that is known.
@@ -89,25 +200,6 @@ impl<P: Prober> Engine<P> {
         self.around.status.set_expires_boot_ms.store(expires_boot_ms, Relaxed);
         self.around.metrics.assignment_set_version.set(version as i64);
         self.around.metrics.assignments.set(self.schedule.assignments() as i64);
-    }
-
-    fn prepare(&self, held: &HeldAssignment, set: &HeldSet) -> Prepared<P> {
-        match held.spec() {
-            Ok(spec) => {
-                let check = Check::Ready {
-                    name: spec.name.clone(),
-                    region: set.region.as_str().into(),
-                    timeout: spec.timeout().0,
-                    prepared: self.prober.prepare(&spec),
-                };
-                (Arc::new(check), spec.asked_host().into())
-            }
-            Err(rule) => {
-                warn!(monitor = %held.monitor, revision = held.revision, rule, "specification is not readable");
-                let nobody = held.monitor.to_string().into();
-                (Arc::new(Check::Unsupported(rule)), nobody)
-            }
-        }
     }
 }
 

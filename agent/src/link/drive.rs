@@ -17,11 +17,11 @@ use bytes::Bytes;
 use hyperverge_agent_core::Lane;
 use hyperverge_agent_core::session::{Disconnect, Effect};
 use hyperverge_protocol::BURST_CAPABILITY;
+use hyperverge_protocol::frame::FrameError;
 use hyperverge_protocol::wire::{
-    AgentFrame, ControlFrame, Envelope, Goodbye, Heartbeat, Hello, LaneState, Refusal, RefusalCode,
+    ControlFrame, Envelope, Goodbye, Heartbeat, Hello, LaneState, Refusal, RefusalCode,
     SetAccepted, agent_frame, control_frame,
 };
-use prost::Message;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -246,13 +246,12 @@ impl LinkTask {
     }
 
     async fn send_batch(&mut self, lane: Lane, number: u64, wires: &Wires) -> Result<(), Ended> {
-        let sealed = self.spool.read(lane, number).await;
-        let Some(envelope) = sealed.and_then(|bytes| Envelope::decode(bytes).ok()) else {
+        let Some(envelope) = self.spool.read(lane, number).await else {
             self.session.handle_lost(lane, number);
             return Ok(());
         };
         debug!(lane = lane.as_str(), number, "batch sent");
-        post(wires, agent_frame::Body::ResultBatch(envelope))
+        queue(wires, frames::encode_batch(envelope))
     }
 
     fn hello(&self, boot_ms: i64) -> agent_frame::Body {
@@ -378,11 +377,14 @@ const TICK_MS: i64 = 1_000;
 /// How long the last frames may take to leave.
 const FLUSH: Duration = Duration::from_secs(1);
 
+fn post(wires: &Wires, body: agent_frame::Body) -> Result<(), Ended> {
+    queue(wires, frames::encode(body))
+}
+
 /// Queues a message. A full queue means that the connection has not moved for
 /// several heartbeats.
-fn post(wires: &Wires, body: agent_frame::Body) -> Result<(), Ended> {
-    let frame = hyperverge_protocol::frame::encode(&AgentFrame { body: Some(body) })
-        .map_err(LinkIoError::from)?;
+fn queue(wires: &Wires, frame: Result<Bytes, FrameError>) -> Result<(), Ended> {
+    let frame = frame.map_err(LinkIoError::from)?;
     wires.outgoing.try_send(frame).map_err(|_| {
         LinkIoError::Lost("the connection does not take what is sent".to_owned()).into()
     })

@@ -39,7 +39,38 @@ pub fn encode(body: agent_frame::Body) -> Result<Bytes, FrameError> {
     frame::encode(&AgentFrame { body: Some(body) })
 }
 
+/// The [`AgentFrame`] of a batch that was sealed, whose envelope is bytes already.
+#[derive(Clone, PartialEq, prost::Message)]
+struct BatchFrame {
+    #[prost(bytes = "bytes", tag = "4")]
+    result_batch: Bytes,
+}
+
+/// A batch as a message: `envelope` as the spool keeps it.
+pub fn encode_batch(envelope: Bytes) -> Result<Bytes, FrameError> {
+    frame::encode(&BatchFrame { result_batch: envelope })
+}
+
 /// Writes one message.
 pub async fn write(send: &mut SendStream, bytes: &[u8]) -> Result<(), LinkIoError> {
     send.write_all(bytes).await.map_err(|error| LinkIoError::Lost(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyperverge_protocol::wire::Envelope;
+    use prost::Message;
+
+    #[test]
+    fn a_batch_is_framed_as_it_was_sealed() {
+        let envelope = Envelope {
+            payload: vec![1; 300].into(),
+            key_id: vec![2; 32].into(),
+            signature: vec![3; 64].into(),
+        };
+        let kept = Bytes::from(envelope.encode_to_vec());
+        let whole = encode(agent_frame::Body::ResultBatch(envelope));
+        assert_eq!(encode_batch(kept), whole);
+    }
 }

@@ -94,6 +94,16 @@ impl Failure {
     }
 }
 
+/// A check during which the host slept for so long accuses nobody: its own time
+/// stood still, and whom it talked to had given up on it by the time it woke.
+pub fn acquit_if_slept(seen: &mut Observation, slept: Duration) {
+    if slept <= limits::SLEPT || !matches!(seen.outcome, Outcome::Fail | Outcome::Degraded) {
+        return;
+    }
+    let message = format!("the agent's host slept for {} ms of the check", slept.as_millis());
+    Failure::unsupported(Reason::AgentFault, message).end(seen);
+}
+
 impl From<Judgement> for Failure {
     fn from(judgement: Judgement) -> Self {
         Self::new(judgement.outcome, judgement.reason, judgement.message)
@@ -109,6 +119,7 @@ impl From<TlsOptionsError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{self, Moment};
 
     #[test]
     fn what_this_host_lacks_is_never_the_targets_fault() {
@@ -141,6 +152,31 @@ mod tests {
         }
         let policy = Failure::policy(Reason::PolicyAddress, "x");
         assert_eq!(policy.clone().unless_stalled(Duration::MAX, timeout), policy);
+    }
+
+    #[test]
+    fn a_check_whose_host_slept_accuses_nobody() {
+        let began = Moment { boot_us: 5_000_000, monotonic: clock::monotonic() };
+        let ended = |boot_s: u64, awake_s| Moment {
+            boot_us: began.boot_us + Duration::from_secs(boot_s).as_micros() as i64,
+            monotonic: began.monotonic + Duration::from_secs(awake_s),
+        };
+        for (boot_s, awake_s, outcome, then) in [
+            (9, 9, Outcome::Fail, Outcome::Fail),
+            (3_600, 9, Outcome::Fail, Outcome::Unsupported),
+            (3_600, 9, Outcome::Degraded, Outcome::Unsupported),
+            (3_600, 9, Outcome::Ok, Outcome::Ok),
+            (3_600, 9, Outcome::Policy, Outcome::Policy),
+        ] {
+            let mut seen = Observation::bare(outcome, Some(Reason::TimeoutProcessing), "x");
+            acquit_if_slept(&mut seen, began.slept_until(&ended(boot_s, awake_s)));
+            assert_eq!(seen.outcome, then, "{boot_s} {awake_s} {outcome:?}");
+            let is_ours = seen.reason == Some(Reason::AgentFault);
+            assert_eq!(is_ours, then != outcome);
+        }
+        // The clocks are read one after the other.
+        let earlier = Moment { boot_us: began.boot_us - 3, ..began };
+        assert_eq!(began.slept_until(&earlier), Duration::ZERO);
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub const CA_CERTIFICATES: usize = 1_024;
 /// How far past its timeout a check may end before this host is taken to have
 /// been stopped or starved meanwhile, and the failure to be its own.
 pub const STALL: Duration = Duration::from_secs(1);
+/// How long the host may have slept during a check that counts against its target.
+/// More than the moment between reading one clock and the other.
+pub const SLEPT: Duration = Duration::from_secs(1);
 /// Certificates of one chain that are looked at to say why it was refused.
 pub const CHAIN_CERTIFICATES: usize = 16;
 /// Host names of a certificate for another host that are shown.

@@ -34,6 +34,7 @@ pub mod tcp;
 pub mod tls;
 pub mod wire;
 
+use crate::clock::Moment;
 use deadline::overrun;
 use failure::Failure;
 use hyperverge_agent_core::secrets::Secrets;
@@ -119,11 +120,11 @@ impl ProbeContext {
 }
 
 /// Which check this is; shown to the target, so that its operators can find us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CheckId {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CheckId<'a> {
     /// The monitor's name.
-    pub monitor_name: String,
-    pub region: String,
+    pub monitor_name: &'a str,
+    pub region: &'a str,
     pub slot: i64,
 }
 
@@ -138,7 +139,7 @@ pub trait Probe: Sized {
     fn run(
         &self,
         context: &ProbeContext,
-        check: &CheckId,
+        check: &CheckId<'_>,
     ) -> impl Future<Output = Observation> + Send;
 }
 
@@ -183,7 +184,8 @@ impl Prepared {
     }
 
     /// Makes one check. Ends by the monitor's timeout.
-    pub async fn run(&self, context: &ProbeContext, check: &CheckId) -> Observation {
+    pub async fn run(&self, context: &ProbeContext, check: &CheckId<'_>) -> Observation {
+        let began = Moment::now();
         let mut observation = match &self.plan {
             Err(failure) => failure.clone().bare(),
             Ok(Plan::Http(probe)) => probe.run(context, check).await,
@@ -197,6 +199,7 @@ impl Prepared {
         {
             failure.end(&mut observation);
         }
+        failure::acquit_if_slept(&mut observation, began.slept_until(&Moment::now()));
         self.secrets.hide(&mut observation);
         if self.invert { inverted(observation, self.kind) } else { observation }
     }
@@ -219,7 +222,7 @@ fn is_able(kind: Kind) -> bool {
 }
 
 /// Prepares and makes one check. Who checks again and again keeps a [`Prepared`].
-pub async fn run(context: &ProbeContext, spec: &MonitorSpec, check: &CheckId) -> Observation {
+pub async fn run(context: &ProbeContext, spec: &MonitorSpec, check: &CheckId<'_>) -> Observation {
     Prepared::new(context, spec).run(context, check).await
 }
 

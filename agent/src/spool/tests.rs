@@ -27,9 +27,17 @@ fn row(slot: i64, outcome: Outcome, message_bytes: usize) -> ResultRow {
     }
 }
 
+fn draft(rows: Vec<ResultRow>, complete_through_ms: Option<i64>) -> Draft {
+    let rows_bytes = rows.iter().map(|row| row.encoded_len() + 8).sum();
+    Draft { rows, rows_bytes, complete_through_ms, ..Draft::default() }
+}
+
 async fn seal(spool: &Spool, rows: Vec<ResultRow>, through: Option<i64>) -> SealReport {
-    let draft = Draft { rows, complete_through_ms: through, ..Draft::default() };
-    let request = SealRequest { drafts: [draft].into(), set_version: 1, now_ms: Some(1) };
+    seal_all(spool, [draft(rows, through)].into()).await
+}
+
+async fn seal_all(spool: &Spool, drafts: VecDeque<Draft>) -> SealReport {
+    let request = SealRequest { drafts, set_version: 1, now_ms: Some(1) };
     spool.seal(request).expect("room").await.expect("the thread lives")
 }
 
@@ -127,6 +135,45 @@ async fn a_full_spool_gives_up_successes_then_everything_and_never_grows() {
     let counted = metrics.spool.results_folded_total.with_label_values(&["success"]).get()
         + metrics.spool.results_folded_total.with_label_values(&["failure"]).get();
     assert_eq!(counted as usize, folded + given_up.len(), "every loss is counted");
+}
+
+#[tokio::test]
+async fn what_is_given_up_is_not_said_to_be_complete() {
+    let dir = tempfile::tempdir().expect("a directory");
+    create(dir.path()).expect("made");
+    let limits = SpoolLimits { bytes: 100_000, age_ms: i64::MAX };
+    let (spool, _, _) = open(dir.path(), limits);
+    seal(&spool, vec![], Some(1_000)).await;
+    let large = draft(vec![row(2, Outcome::Fail, 150_000)], None);
+    let small = draft(vec![row(3, Outcome::Fail, 5)], Some(4_000));
+    let report = seal_all(&spool, [large.clone(), small].into()).await;
+    assert_eq!(report.missed.iter().map(|missed| missed.first).collect::<Vec<_>>(), [2]);
+    let sealed = decode(spool.read(Lane::Backlog, 2).await.expect("held"));
+    assert_eq!((sealed.rows.len(), sealed.complete_through_ms), (1, None));
+    // A batch that would say nothing else is not made.
+    seal_all(&spool, [large, draft(vec![], Some(5_000))].into()).await;
+    assert_eq!(spool.numbers().borrow().backlog, 3);
+    // The next request lists what was given up, and is complete.
+    seal(&spool, vec![], Some(6_000)).await;
+    spool.shut_down().await;
+    let (_, found, _) = open(dir.path(), limits);
+    assert_eq!(found.resume.complete_through_ms, Some(6_000));
+}
+
+#[tokio::test]
+async fn how_far_the_agent_is_complete_goes_live_behind_more_than_the_lane_holds() {
+    let dir = tempfile::tempdir().expect("a directory");
+    create(dir.path()).expect("made");
+    let (spool, _, _) = open(dir.path(), ROOMY);
+    spool.set_session(true);
+    let mut drafts: VecDeque<_> =
+        (1..=20).map(|slot| draft(vec![row(slot, Outcome::Ok, 3)], None)).collect();
+    drafts.push_back(draft(vec![row(21, Outcome::Ok, 3)], Some(21_000)));
+    assert!(seal_all(&spool, drafts).await.missed.is_empty());
+    let numbers = *spool.numbers().borrow();
+    let last = decode(spool.read(Lane::Live, numbers.live - 1).await.expect("held"));
+    assert_eq!((last.rows[0].slot, last.complete_through_ms), (21, Some(21_000)));
+    assert!(numbers.backlog > 10, "most of it is backlog: {numbers:?}");
 }
 
 #[tokio::test]

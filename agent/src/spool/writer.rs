@@ -21,7 +21,7 @@ use hyperverge_agent_core::missed::{Missed, MissedRanges, MissedReason};
 use hyperverge_agent_core::spool::{Admission, Reconciled, Sealed, Spool, fold};
 use hyperverge_protocol::envelope::{self, Purpose};
 use hyperverge_protocol::identity;
-use hyperverge_protocol::wire::{MissedSlots, ResultBatch, ResultRow};
+use hyperverge_protocol::wire::{MissedSlots, ResultBatch};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -131,10 +131,19 @@ impl Writer {
         let mut report = SealReport::default();
         let mut sealed = Vec::new();
         let before = self.current.as_ref().map(|current| (current.id, current.bytes));
-        for draft in request.drafts {
-            let bytes = draft_bytes(&draft);
+        let mut given_up = false;
+        for mut draft in request.drafts {
+            // It speaks about all drafts of the request, and slots of one are not sealed.
+            if given_up {
+                draft.complete_through_ms = None;
+            }
+            if draft.is_empty() {
+                continue;
+            }
+            let bytes = (draft.bytes() + BATCH_HEAD_BYTES) as u64;
             let admission = self.admit(bytes, request.now_ms);
             if admission == Admission::Nothing {
+                given_up = true;
                 self.give_up(draft, &mut report);
                 continue;
             }
@@ -144,6 +153,7 @@ impl Writer {
                 Ok((place, envelope)) => sealed.push((place, envelope, draft)),
                 Err(error) => {
                     error!(%error, "a batch cannot be written to the spool");
+                    given_up = true;
                     self.give_up(draft, &mut report);
                 }
             }
@@ -180,7 +190,8 @@ impl Writer {
         set_version: u64,
         now_ms: Option<i64>,
     ) -> io::Result<(Sealed, Bytes)> {
-        let lane = self.spool.choose_lane(self.session.load(Ordering::Relaxed));
+        let established = self.session.load(Ordering::Relaxed);
+        let lane = self.spool.choose_lane(established, draft.complete_through_ms.is_some());
         let number = self.spool.next_number(lane);
         self.append_as(lane, number, draft, set_version, now_ms)
     }
@@ -483,10 +494,8 @@ impl Writer {
     }
 }
 
-fn draft_bytes(draft: &Draft) -> u64 {
-    let rows: usize = draft.rows.iter().map(|row: &ResultRow| row.encoded_len() + 8).sum();
-    (rows + draft.missed.len() * 64 + 512) as u64
-}
+/// Bytes of a batch and its record beside what the draft holds, at most.
+const BATCH_HEAD_BYTES: usize = 512;
 
 /// The draft with plain successes folded, if `admission` asks for that.
 fn thinned(mut draft: Draft, admission: Admission) -> (Draft, u64) {

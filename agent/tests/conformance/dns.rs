@@ -46,7 +46,7 @@ impl Way<'_> {
             spec[key] = value.clone();
         }
         let spec = MonitorSpec::from_json(spec.to_string().as_bytes()).expect("a monitor");
-        let check = CheckId { monitor_name: "a".into(), region: "eu".into(), slot: 1 };
+        let check = CheckId { monitor_name: "a", region: "eu", slot: 1 };
         probe::run(self.context, &spec, &check).await
     }
 

@@ -161,8 +161,8 @@ impl Site {
     }
 }
 
-pub(crate) fn id() -> CheckId {
-    CheckId { monitor_name: "site".to_owned(), region: "here".to_owned(), slot: 7 }
+pub(crate) fn id() -> CheckId<'static> {
+    CheckId { monitor_name: "site", region: "here", slot: 7 }
 }
 
 async fn backend() -> (Backend, SocketAddr) {

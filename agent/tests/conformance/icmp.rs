@@ -50,8 +50,8 @@ fn monitor(target: &str, more: Value) -> MonitorSpec {
     MonitorSpec::from_json(&serde_json::to_vec(&spec).expect("JSON")).expect("a good monitor")
 }
 
-fn id() -> CheckId {
-    CheckId { monitor_name: "gate".to_owned(), region: "here".to_owned(), slot: 1 }
+fn id() -> CheckId<'static> {
+    CheckId { monitor_name: "gate", region: "here", slot: 1 }
 }
 
 pub(crate) fn facts(seen: &Observation) -> &IcmpFacts {

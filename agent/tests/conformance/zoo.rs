@@ -93,7 +93,7 @@ impl Keeper {
             spec[key] = value.clone();
         }
         let spec = MonitorSpec::from_json(&serde_json::to_vec(&spec).expect("JSON"));
-        let id = CheckId { monitor_name: "zoo".into(), region: "here".into(), slot: 1 };
+        let id = CheckId { monitor_name: "zoo", region: "here", slot: 1 };
         probe::run(&self.context(), &spec.expect("a good monitor"), &id).await
     }
 }

@@ -4,7 +4,8 @@
 use crate::plane::Plane;
 use ed25519_dalek::SigningKey;
 use hyperverge_agent::config::Config;
-use hyperverge_agent::runner::{CheckName, Prober};
+use hyperverge_agent::probe::CheckId;
+use hyperverge_agent::runner::Prober;
 use hyperverge_agent::{app, enroll, identity};
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
@@ -34,8 +35,8 @@ impl Prober for FakeProber {
         spec.name.clone()
     }
 
-    async fn run(&self, name: &String, check: CheckName<'_>) -> Observation {
-        assert_eq!((check.monitor, check.region), (name.as_str(), "eu-test"));
+    async fn run(&self, name: &String, check: CheckId<'_>) -> Observation {
+        assert_eq!((check.monitor_name, check.region), (name.as_str(), "eu-test"));
         match name.as_str() {
             "hung" => std::future::pending().await,
             "crash" => panic!("a probe that crashes"),

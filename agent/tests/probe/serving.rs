@@ -169,8 +169,8 @@ pub(crate) fn context_with(settings: ProbeSettings) -> ProbeContext {
     ProbeContext::new(settings).expect("a context")
 }
 
-pub(crate) fn check_id() -> CheckId {
-    CheckId { monitor_name: "shop".to_owned(), region: "eu-west".to_owned(), slot: 42 }
+pub(crate) fn check_id() -> CheckId<'static> {
+    CheckId { monitor_name: "shop", region: "eu-west", slot: 42 }
 }
 
 /// A monitor of `target` with `more` laid over it.

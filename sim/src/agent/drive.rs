@@ -174,11 +174,17 @@ impl Process {
             established: self.session.is_established(),
         };
         let mut put_back: Vec<Missed> = Vec::new();
-        for draft in self.batcher.take(through, at.boot_ms) {
+        let mut given_up = false;
+        for mut draft in self.batcher.take(through, at.boot_ms) {
+            // As the agent's spool does: what is given up is not said to be complete.
+            if given_up {
+                draft.complete_through_ms = None;
+            }
             let (sealed, gaps) = place.disk.seal(draft, &order);
             put_back.extend(gaps);
-            if let Some((lane, number)) = sealed {
-                self.session.handle_sealed(lane, number);
+            match sealed {
+                Some((lane, number)) => self.session.handle_sealed(lane, number),
+                None => given_up = true,
             }
         }
         put_back.into_iter().for_each(|missed| self.batcher.handle_missed(missed, at.boot_ms));

@@ -60,7 +60,7 @@ impl Disk {
         draft: Draft,
         order: &SealOrder,
     ) -> (Option<(Lane, u64)>, Vec<Missed>) {
-        let bytes: usize = draft.rows.iter().map(|row| prost::Message::encoded_len(row) + 8).sum();
+        let bytes = draft.rows_bytes;
         let admission = self.spool.admit(bytes as u64, order.now_ms.unwrap_or(0));
         let mut missed = draft.missed;
         let mut gaps = Vec::new();
@@ -72,7 +72,7 @@ impl Disk {
         if admission == Admission::Nothing {
             return (None, missed);
         }
-        let lane = self.spool.choose_lane(order.established);
+        let lane = self.spool.choose_lane(order.established, draft.complete_through_ms.is_some());
         let number = self.spool.next_number(lane);
         let batch = ResultBatch {
             agent_id: Vec::from(order.boot_id).into(),

@@ -18,11 +18,12 @@
 //! - **The turn.** Every started check is work for the same few threads. Started
 //!   all at once, checks would wait for each other inside the runtime, where
 //!   nobody can shed them any more and their own timers run. So only a few
-//!   start per turn of the runtime, and the rest wait here, where a slot that
-//!   does not get its turn in time is missed instead of late. How many is a few
-//!   follows from how long a turn takes: fewer when turns get long, more when
-//!   they are short. A machine that cannot do what is asked of it thus sheds
-//!   the surplus, evenly, since everyone stands in the same line.
+//!   start per turn, which lasts until each of them got to run, and the rest
+//!   wait here, where a slot that does not get its turn in time is missed instead
+//!   of late. How many is a few follows from how long they had to wait to run:
+//!   fewer when turns get long, more when they are short. A machine that cannot
+//!   do what is asked of it thus sheds the surplus, evenly, since everyone stands
+//!   in the same line.
 
 use super::entry::Entry;
 use crate::limits::{

@@ -17,9 +17,10 @@
 //! - What the control plane orders out of turn goes before slots, see `burst.rs`.
 //!
 //! Call [`Schedule::handle_timeout`] at [`Schedule::next_wakeup`], then drain
-//! [`Schedule::poll_effect`]. While [`Schedule::is_held`], let everything else that
-//! is ready run once, say how long that took ([`Schedule::handle_turn`]), and
-//! look again. `now` may step either way; a slot is never run twice.
+//! [`Schedule::poll_effect`]. Each such look is a turn: the next one is due only when
+//! every check that was started got to run. If the schedule [is held](Schedule::is_held)
+//! then, say before how long they had to wait for that ([`Schedule::handle_turn`]).
+//! `now` may step either way; a slot is never run twice.
 
 mod admission;
 mod burst;
@@ -215,8 +216,8 @@ impl<C: Clone> Schedule<C> {
         Ok(())
     }
 
-    /// While [`Self::is_held`]: how long everything else that was ready took to
-    /// run once. Call [`Self::handle_timeout`] after it.
+    /// While [`Self::is_held`]: how long the checks that were started had to wait
+    /// until all of them got to run. Call [`Self::handle_timeout`] after it.
     pub fn handle_turn(&mut self, took_us: i64) {
         self.admission.note_turn(took_us);
     }

@@ -18,7 +18,7 @@ impl Probe for TlsProbe {
         Session::new(context, spec, from_the_start, &[]).map(Self)
     }
 
-    async fn run(&self, context: &ProbeContext, _check: &CheckId) -> Observation {
+    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Observation {
         self.0.run(context).await
     }
 }

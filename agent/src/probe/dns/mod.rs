@@ -70,7 +70,7 @@ impl Probe for DnsProbe {
         })
     }
 
-    async fn run(&self, context: &ProbeContext, _check: &CheckId) -> Observation {
+    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Observation {
         let started = clock::monotonic();
         let end = started + self.timeout.0;
         let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));

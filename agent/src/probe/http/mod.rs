@@ -70,7 +70,7 @@ impl Probe for HttpProbe {
         })
     }
 
-    async fn run(&self, context: &ProbeContext, check: &CheckId) -> Observation {
+    async fn run(&self, context: &ProbeContext, check: &CheckId<'_>) -> Observation {
         let started = clock::monotonic();
         let end = started + self.timeout.0;
         let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
@@ -91,7 +91,7 @@ impl HttpProbe {
     async fn follow(
         &self,
         context: &ProbeContext,
-        check: &CheckId,
+        check: &CheckId<'_>,
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<(), Failure> {

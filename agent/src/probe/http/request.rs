@@ -76,7 +76,7 @@ impl Template {
     pub(super) fn request(
         &self,
         hop: &Hop,
-        check: &CheckId,
+        check: &CheckId<'_>,
         jar: &Jar,
         proxy: Option<&Proxy>,
     ) -> Request<Bytes> {
@@ -128,6 +128,6 @@ fn lawful(headers: &BTreeMap<String, String>) -> impl Iterator<Item = (HeaderNam
     })
 }
 
-fn check_value(check: &CheckId) -> Option<HeaderValue> {
+fn check_value(check: &CheckId<'_>) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("{}/{}/{}", check.monitor_name, check.region, check.slot)).ok()
 }

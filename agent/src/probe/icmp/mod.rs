@@ -64,7 +64,7 @@ impl Probe for IcmpProbe {
         })
     }
 
-    async fn run(&self, context: &ProbeContext, _check: &CheckId) -> Observation {
+    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Observation {
         let started = clock::monotonic();
         let end = started + self.timeout.0;
         let timer = pin!(tokio::time::sleep_until(Instant::from_std(end)));

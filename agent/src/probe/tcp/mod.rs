@@ -23,7 +23,7 @@ impl Probe for TcpProbe {
         Session::new(context, spec, spec.tcp.tls, &spec.tcp.steps).map(Self)
     }
 
-    async fn run(&self, context: &ProbeContext, _check: &CheckId) -> Observation {
+    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Observation {
         self.0.run(context).await
     }
 }

@@ -202,7 +202,7 @@ async fn ask(
     spec["name"] = json!("both");
     let spec = MonitorSpec::from_json(&serde_json::to_vec(&spec).expect("JSON"));
     let spec = spec.expect("a good monitor");
-    let check = CheckId { monitor_name: "both".into(), region: "here".into(), slot: 1 };
+    let check = CheckId { monitor_name: "both", region: "here", slot: 1 };
     for _ in 0..rounds {
         let began = clock::monotonic();
         let ours = probe::run(context, &spec, &check).await;

@@ -136,7 +136,7 @@ impl World {
         }
         let spec = MonitorSpec::from_json(&serde_json::to_vec(&spec).expect("JSON"));
         let spec = spec.expect("a good monitor");
-        let check = CheckId { monitor_name: "both".into(), region: "here".into(), slot: 1 };
+        let check = CheckId { monitor_name: "both", region: "here", slot: 1 };
         probe::run(&self.context, &spec, &check).await
     }
 }
