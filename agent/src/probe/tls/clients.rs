@@ -4,6 +4,7 @@
 //! only find it again, by a digest of everything it depends on. So ten thousand
 //! ordinary monitors share one, and no private key stays behind in a map.
 
+use super::algorithms;
 use super::handshake::Handshake;
 use super::options::{self, TlsOptionsError};
 use super::verifier::{Rules, Trust};
@@ -59,6 +60,7 @@ pub enum TlsSetupError {
 /// have instructions for; SHA-384 costs a handshake some percent more.
 fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
+    provider.signature_verification_algorithms = algorithms::all();
     let first = CipherSuite::TLS13_AES_128_GCM_SHA256;
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != first);
     provider
