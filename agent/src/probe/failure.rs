@@ -21,13 +21,15 @@ pub struct Failure {
     pub outcome: Outcome,
     pub reason: Reason,
     pub message: String,
+    /// The check never came to its target; see [`before_target`](Self::before_target).
+    pub before_target: bool,
 }
 
 impl Failure {
     fn new(outcome: Outcome, reason: Reason, message: impl Into<String>) -> Self {
         let mut message = message.into();
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
-        Self { outcome, reason, message }
+        Self { outcome, reason, message, before_target: false }
     }
 
     /// The target did not do what was expected.
@@ -48,6 +50,12 @@ impl Failure {
     /// This agent cannot make the check.
     pub fn unsupported(reason: Reason, message: impl Into<String>) -> Self {
         Self::new(Outcome::Unsupported, reason, message)
+    }
+
+    /// The check ended on its way to the target: in a lookup, or at a proxy. Whatever
+    /// the reason, it shows nothing of the target.
+    pub fn before_target(self) -> Self {
+        Self { before_target: true, ..self }
     }
 
     /// What the operating system refused for reasons of its own, if it did:
@@ -91,6 +99,31 @@ impl Failure {
     /// As an observation without anything measured.
     pub fn bare(self) -> Observation {
         Observation::bare(self.outcome, Some(self.reason), self.message)
+    }
+
+    /// What an inverted check makes of this, where the target is expected to fail: `None` is
+    /// what was expected. "Must not be reachable" is not shown by a proxy that is
+    /// down, nor by a lookup that failed: not even by a name that is missing, since
+    /// whoever mistyped it, or let it lapse, would be told that all is well behind a
+    /// firewall that stands open. What says something about us stays as it is.
+    fn inverted(self) -> Option<Self> {
+        match self.outcome {
+            Outcome::Fail if !self.before_target => None,
+            Outcome::Degraded => Some(Self::succeeded()),
+            _ => Some(self),
+        }
+    }
+
+    fn succeeded() -> Self {
+        Self::target(Reason::Inverted, "succeeded, though it is expected to fail")
+    }
+}
+
+/// `invert: true`: the target is expected to fail.
+pub fn inverted(judged: Result<(), Failure>) -> Result<(), Failure> {
+    match judged {
+        Ok(()) => Err(Failure::succeeded()),
+        Err(failure) => failure.inverted().map_or(Ok(()), Err),
     }
 }
 
@@ -141,6 +174,23 @@ mod tests {
         }
         let policy = Failure::policy(Reason::PolicyAddress, "x");
         assert_eq!(policy.clone().unless_stalled(Duration::MAX, timeout), policy);
+    }
+
+    #[test]
+    fn inverting_turns_only_what_the_target_did() {
+        let of = |failure: Failure| inverted(Err(failure)).map_err(|failure| failure.reason);
+        assert_eq!(of(Failure::target(Reason::ConnectRefused, "x")), Ok(()));
+        assert_eq!(of(Failure::degraded(Reason::Latency, "x")), Err(Reason::Inverted));
+        assert_eq!(inverted(Ok(())), Err(Failure::succeeded()));
+        // About us, and about nothing that the target did.
+        for failure in [
+            Failure::policy(Reason::PolicyAddress, "x"),
+            Failure::unsupported(Reason::AgentFault, "x"),
+            Failure::target(Reason::DnsNxdomain, "x").before_target(),
+            Failure::target(Reason::TimeoutConnect, "x").before_target(),
+        ] {
+            assert_eq!(inverted(Err(failure.clone())), Err(failure));
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use super::algorithms;
 use super::handshake::Handshake;
 use super::options::{self, TlsOptionsError};
 use super::verifier::{Rules, Trust};
+use crate::control_time::ControlTime;
 use crate::probe::limits;
 use hyperverge_protocol::monitor::TlsOptions;
 use rustls::CipherSuite;
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// Makes and finds [`TlsClient`]s.
 pub struct TlsClients {
     provider: Arc<CryptoProvider>,
+    time: Arc<ControlTime>,
     public: Arc<Trust>,
     anybody: Arc<Trust>,
     shared: Mutex<Shared>,
@@ -67,13 +69,14 @@ fn provider() -> CryptoProvider {
 }
 
 impl TlsClients {
-    /// Trusts the public roots, and those in `ca_pem` beside them.
-    pub fn new(ca_pem: Option<&[u8]>) -> Result<Self, TlsSetupError> {
+    /// Trusts the public roots, and those in `ca_pem` beside them, as of `time`.
+    pub fn new(ca_pem: Option<&[u8]>, time: &ControlTime) -> Result<Self, TlsSetupError> {
         let provider = Arc::new(provider());
         let public = Trust::public(&provider, ca_pem)?;
         let anybody = Trust::anybody(&provider);
         Ok(Self {
             provider,
+            time: Arc::new(time.clone()),
             public: Arc::new(public),
             anybody: Arc::new(anybody),
             shared: Mutex::default(),
@@ -109,7 +112,7 @@ impl TlsClients {
             Some(pem) => self.authorities(&mut shared.authorities, pem)?,
         };
         let rules = Arc::new(Rules::new(trust, options::pins(&options.pins)?));
-        let config = options::config(&self.provider, options, &rules, protocols)?;
+        let config = options::config((&self.provider, &self.time), options, &rules, protocols)?;
         let common = Arc::new(Common { config, rules });
         shared.clients.keep(key, &common);
         Ok(TlsClient { common, server_name })
@@ -208,7 +211,7 @@ mod tests {
 
     #[test]
     fn monitors_alike_share_one_configuration() {
-        let clients = TlsClients::new(None).expect("TLS");
+        let clients = TlsClients::new(None, &ControlTime::default()).expect("TLS");
         let of = |options: &TlsOptions, verify, protocols| {
             clients.client(options, verify, protocols).expect("a client")
         };
@@ -225,7 +228,7 @@ mod tests {
 
     #[test]
     fn configurations_go_with_their_monitors() {
-        let clients = TlsClients::new(None).expect("TLS");
+        let clients = TlsClients::new(None, &ControlTime::default()).expect("TLS");
         for number in 0..limits::TLS_SWEEP * 10 {
             clients.client(&pinned(number), true, alpn::NONE).expect("a client");
         }
