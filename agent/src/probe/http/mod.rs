@@ -7,6 +7,7 @@
 mod cookies;
 mod decode;
 mod exchange;
+mod gunzip;
 mod meter;
 pub(super) mod post;
 mod proxy;
