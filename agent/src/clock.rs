@@ -15,14 +15,9 @@ pub fn monotonic() -> Instant {
     Instant::now()
 }
 
-/// The host's wall clock, Unix seconds. It dates nothing: it only tells how
-/// many days a certificate has left, where an hour more or less does not matter.
-pub fn wall_unix_s() -> i64 {
-    wall_ms() / 1_000
-}
-
 /// The host's wall clock, Unix milliseconds: reported so that people can see
-/// its skew, never used for dating.
+/// its skew. It dates nothing but certificates, and these only while no other time
+/// is known (`crate::control_time`).
 pub fn wall_ms() -> i64 {
     i64::try_from(wall().as_millis()).unwrap_or(i64::MAX)
 }

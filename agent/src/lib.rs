@@ -14,6 +14,7 @@ pub mod app;
 pub mod assignments;
 pub mod clock;
 pub mod config;
+pub mod control_time;
 pub mod doctor;
 pub mod durable;
 pub mod engine;

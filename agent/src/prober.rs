@@ -40,6 +40,10 @@ impl Prober for RealProber {
         Prepared::new(&self.context, spec)
     }
 
+    fn handle_offset(&self, offset_us: i64) {
+        self.context.set_time(offset_us);
+    }
+
     async fn run(&self, prepared: &Prepared, check: CheckId<'_>) -> Observation {
         prepared.run(&self.context, &check).await
     }

@@ -31,6 +31,11 @@ pub trait Prober: Send + Sync + 'static {
     /// Works that out, once per revision.
     fn prepare(&self, spec: &MonitorSpec) -> Self::Prepared;
 
+    /// Control-plane time is the boot clock and `offset_us` microseconds, from now on.
+    fn handle_offset(&self, offset_us: i64) {
+        let _ = offset_us;
+    }
+
     /// Makes one check; should end by the monitor's timeout.
     fn run(
         &self,

@@ -96,7 +96,7 @@ impl Pattern {
 
     /// What a search of `len` bytes takes at most, in steps of an expression
     /// (some 30 ns each).
-    pub(crate) fn steps(&self, len: usize) -> usize {
+    pub fn steps(&self, len: usize) -> usize {
         let most = len.saturating_mul(self.nfa.states().len());
         1 + most.min(STEPS) / 32
     }

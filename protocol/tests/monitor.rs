@@ -160,6 +160,24 @@ fn times_have_a_floor_and_a_ceiling() {
     }
     accepted("timeout", json!("60s"));
     accepted("timeout", json!("100ms"));
+    let mut seldom = with("timeout", json!("61s"));
+    seldom["interval"] = json!("5m");
+    assert_eq!(problems(&seldom), ["timeout must be at most 60s"]);
+}
+
+#[test]
+fn a_target_has_a_port_where_its_kind_has_none() {
+    for kind in ["tcp", "tls"] {
+        let spec = |target: &str| json!({ "name": "a", "kind": kind, "target": target });
+        assert_eq!(problems(&spec("db.example.com:1")), Vec::<String>::new());
+        assert_eq!(
+            problems(&spec("db.example.com")),
+            ["target must name a port, such as db.example.com:5432"]
+        );
+    }
+    let spec = |target: &str| json!({ "name": "a", "kind": "icmp", "target": target });
+    assert_eq!(problems(&spec("db.example.com")), Vec::<String>::new());
+    assert_eq!(problems(&spec("db.example.com:1")), ["target must be a host without a port"]);
 }
 
 #[test]
@@ -211,6 +229,11 @@ fn names_and_lists() {
     refused("notify", json!(["a", "a"]), "notify[1] must not repeat");
     refused("notify", json!(["A"]), &format!("notify[0] {slug}"));
     refused("notify", json!(vec!["a"; 33]), "notify must be at most 32 channels");
+    let labels = |count: usize| -> serde_json::Map<String, Value> {
+        (0..count).map(|n| (format!("label-{n}"), json!("x"))).collect()
+    };
+    accepted("labels", json!(labels(32)));
+    refused("labels", json!(labels(33)), "labels must be at most 32 labels");
     refused(
         "labels",
         json!({ "team": "" }),

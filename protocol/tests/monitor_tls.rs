@@ -110,10 +110,28 @@ fn pins_names_and_protocols_are_bounded() {
             "tls.pins[1] must be 64 hexadecimal digits (SHA-256)",
         );
     }
-    for good in ["a.test", "192.0.2.1", "2001:db8::1", "under_score.test"] {
+    for good in [
+        "a.test",
+        "a.test.",
+        "192.0.2.1",
+        "2001:db8::1",
+        "[2001:db8::1]",
+        "under_score.test",
+        "b\u{fc}cher.example",
+    ] {
         accepted("tls", json!({ "tls": { "server_name": good } }));
     }
-    for bad in ["", "a.test:443", "https://a.test", "a b", "a\r\nb", &"a".repeat(254)] {
+    for bad in [
+        "",
+        "a.test:443",
+        "https://a.test",
+        "a b",
+        "a\r\nb",
+        "a-.test",
+        "-a.test",
+        "a$b.test",
+        &"a".repeat(254),
+    ] {
         let rule = "tls.server_name must be a host name or an address";
         refused("tls", json!({ "tls": { "server_name": bad } }), rule);
     }
@@ -122,6 +140,50 @@ fn pins_names_and_protocols_are_bounded() {
         let rule = "tls.alpn must be at most 8 names of 1 to 255 bytes";
         refused("tls", json!({ "tls": { "alpn": bad } }), rule);
     }
+}
+
+#[test]
+fn what_speaks_tls_has_a_name_for_it() {
+    let rule = "must name a host that a certificate can be for: letters, digits, underscores and \
+                inner hyphens between dots";
+    for host in ["a-.test", "-a.test", "shop.b-", "a$b.test"] {
+        let refused = |kind: &str, field: &str, more: Value| {
+            refused(kind, more, &format!("{field} {rule}"));
+        };
+        refused("http", "target", json!({ "target": format!("https://{host}/") }));
+        refused("tls", "target", json!({ "target": format!("{host}:443") }));
+        let secure = json!({ "target": format!("{host}:443"), "tcp": { "tls": true } });
+        refused("tcp", "target", secure);
+        refused("http", "http.proxy", json!({ "http": { "proxy": format!("https://{host}:1") } }));
+        refused("dns", "dns.server", json!({ "dns": { "server": host, "transport": "tls" } }));
+        // Where nobody shows a certificate, a host is what the name servers say.
+        accepted("http", json!({ "target": format!("http://{host}/") }));
+        accepted("tcp", json!({ "target": format!("{host}:25") }));
+    }
+    for host in ["b\u{fc}cher.example", "[2001:db8::1]", "192.0.2.1", "under_score.test", "a.test."]
+    {
+        accepted("http", json!({ "target": format!("https://{host}/") }));
+        accepted("tls", json!({ "target": format!("{host}:443") }));
+    }
+}
+
+#[test]
+fn what_is_for_the_own_origin_needs_one_that_speaks_tls() {
+    let plain = |tls: Value| json!({ "target": "http://example.com/", "tls": tls });
+    let pair = json!({ "certificate": CERTIFICATE, "key": KEY });
+    for (tls, fields) in [
+        (json!({ "server_name": "a.test" }), &["server_name"][..]),
+        (json!({ "pins": ["0".repeat(64)] }), &["pins"]),
+        (pair, &["certificate", "key"]),
+    ] {
+        for field in fields {
+            let sentence = format!("tls.{field} must be absent unless the target is https");
+            refused("http", plain(tls.clone()), &sentence);
+        }
+        accepted("http", json!({ "target": "HTTPS://example.com/", "tls": tls }));
+    }
+    // These hold wherever a redirect leads.
+    accepted("http", plain(json!({ "ca": CERTIFICATE, "min_version": "1.3" })));
 }
 
 #[test]

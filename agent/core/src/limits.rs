@@ -82,3 +82,6 @@ pub const REFUSED_PAUSE_MS: i64 = 60_000;
 pub const BUSY_PAUSE_MS: (i64, i64) = (50, 60_000);
 /// How long a lane rests after a number that was not the expected one.
 pub const WRONG_NUMBER_PAUSE_MS: i64 = 200;
+
+/// Steps (some 30 ns each) that matching all headers of one answer with their patterns may take.
+pub const HEADER_STEPS: usize = 1024 * 1024;

@@ -108,6 +108,7 @@ impl<P: Prober> Engine<P> {
         let saved = load_offset(&around.state_dir);
         let boot_ms = clock::boot_ms();
         let control = ControlClock::resume(saved.as_ref(), &around.boot_id);
+        control.offset_us().into_iter().for_each(|offset_us| prober.handle_offset(offset_us));
         // What is resumed is in control-plane time, and waits until that is known.
         let resume = if control.is_dated() { around.resume.clone() } else { Resume::default() };
         Self {
@@ -342,6 +343,7 @@ impl<P: Prober> Engine<P> {
         let before = self.clock.offset_us();
         self.clock.handle_sample(sent_us, received_us, control_ms);
         let Some(after) = self.clock.offset_us() else { return };
+        self.prober.handle_offset(after);
         match before {
             None => {
                 info!("control-plane time is known; the schedule starts in it");

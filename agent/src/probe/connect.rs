@@ -150,10 +150,16 @@ impl Dialled {
 }
 
 pub(super) fn judge_error(address: SocketAddr, error: &io::Error) -> Failure {
-    if let Some(failure) = Failure::of_this_host(error) {
+    let errno = Errno::from_io_error(error);
+    // "Administratively prohibited" by a router, over IPv6, and this host's own
+    // prohibition come as the same error; but what this host prohibits it does
+    // not route either.
+    let prohibited = errno == Some(Errno::ACCESS) && has_route(address);
+    if !prohibited && let Some(failure) = Failure::of_this_host(error) {
         return failure;
     }
-    let (reason, what) = match Errno::from_io_error(error) {
+    let (reason, what) = match errno {
+        _ if prohibited => (Reason::ConnectUnreachable, "may not be reached, says a router"),
         Some(Errno::CONNREFUSED) => (Reason::ConnectRefused, "refused the connection"),
         Some(Errno::CONNRESET) => (Reason::ConnectReset, "reset the connection"),
         Some(Errno::NETUNREACH | Errno::HOSTUNREACH) if !has_route(address) => {
@@ -191,5 +197,26 @@ pub(super) fn weigh(before: Option<ConnectFailure>, now: ConnectFailure) -> Conn
     match before {
         Some(before) if weight(&before) > weight(&now) => before,
         _ => now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_routers_prohibition_is_told_from_this_hosts_own() {
+        let routed: SocketAddr = ([127, 0, 0, 1], 80).into();
+        // No socket is connected to all hosts unless it asks to be.
+        let refused: SocketAddr = ([255, 255, 255, 255], 80).into();
+        for (address, errno, outcome, reason) in [
+            (routed, Errno::ACCESS, Outcome::Fail, Reason::ConnectUnreachable),
+            (refused, Errno::ACCESS, Outcome::Unsupported, Reason::UnsupportedPermission),
+            // A router cannot cause this one.
+            (routed, Errno::PERM, Outcome::Unsupported, Reason::UnsupportedPermission),
+        ] {
+            let failure = judge_error(address, &errno.into());
+            assert_eq!((failure.outcome, failure.reason), (outcome, reason), "{failure:?}");
+        }
     }
 }

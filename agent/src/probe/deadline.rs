@@ -110,7 +110,8 @@ pub fn overrun(phases: &Phases, timeout: Span) -> Option<Failure> {
 fn ran_out(phase: Phase, timeout: Span) -> Failure {
     let (reason, doing) = phase.timeout();
     let message = format!("not done within {timeout}: the time ran out while {doing}");
-    Failure::target(reason, message)
+    let failure = Failure::target(reason, message);
+    if phase == Phase::Resolve { failure.before_target() } else { failure }
 }
 
 /// Polls `work` once, whatever comes of it.

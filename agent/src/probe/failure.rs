@@ -21,13 +21,15 @@ pub struct Failure {
     pub outcome: Outcome,
     pub reason: Reason,
     pub message: String,
+    /// The check never came to its target; see [`before_target`](Self::before_target).
+    pub before_target: bool,
 }
 
 impl Failure {
     fn new(outcome: Outcome, reason: Reason, message: impl Into<String>) -> Self {
         let mut message = message.into();
         message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
-        Self { outcome, reason, message }
+        Self { outcome, reason, message, before_target: false }
     }
 
     /// The target did not do what was expected.
@@ -48,6 +50,12 @@ impl Failure {
     /// This agent cannot make the check.
     pub fn unsupported(reason: Reason, message: impl Into<String>) -> Self {
         Self::new(Outcome::Unsupported, reason, message)
+    }
+
+    /// The check ended on its way to the target: in a lookup, or at a proxy. Whatever
+    /// the reason, it shows nothing of the target.
+    pub fn before_target(self) -> Self {
+        Self { before_target: true, ..self }
     }
 
     /// What the operating system refused for reasons of its own, if it did:
@@ -92,16 +100,43 @@ impl Failure {
     pub fn bare(self) -> Observation {
         Observation::bare(self.outcome, Some(self.reason), self.message)
     }
+
+    /// What an inverted check makes of this, where the target is expected to fail: `None` is
+    /// what was expected. "Must not be reachable" is not shown by a proxy that is
+    /// down, nor by a lookup that failed: not even by a name that is missing, since
+    /// whoever mistyped it, or let it lapse, would be told that all is well behind a
+    /// firewall that stands open. What says something about us stays as it is.
+    fn inverted(self) -> Option<Self> {
+        match self.outcome {
+            Outcome::Fail if !self.before_target => None,
+            Outcome::Degraded => Some(Self::succeeded()),
+            _ => Some(self),
+        }
+    }
+
+    fn succeeded() -> Self {
+        Self::target(Reason::Inverted, "succeeded, though it is expected to fail")
+    }
+}
+
+/// `invert: true`: the target is expected to fail.
+pub fn inverted(judged: Result<(), Failure>) -> Result<(), Failure> {
+    match judged {
+        Ok(()) => Err(Failure::succeeded()),
+        Err(failure) => failure.inverted().map_or(Ok(()), Err),
+    }
 }
 
 /// A check during which the host slept for so long accuses nobody: its own time
 /// stood still, and whom it talked to had given up on it by the time it woke.
-pub fn acquit_if_slept(seen: &mut Observation, slept: Duration) {
-    if slept <= limits::SLEPT || !matches!(seen.outcome, Outcome::Fail | Outcome::Degraded) {
-        return;
+pub fn acquit_if_slept(judged: Result<(), Failure>, slept: Duration) -> Result<(), Failure> {
+    let accuses =
+        |failure: &Failure| matches!(failure.outcome, Outcome::Fail | Outcome::Degraded);
+    if slept <= limits::SLEPT || !judged.as_ref().is_err_and(accuses) {
+        return judged;
     }
     let message = format!("the agent's host slept for {} ms of the check", slept.as_millis());
-    Failure::unsupported(Reason::AgentFault, message).end(seen);
+    Err(Failure::unsupported(Reason::AgentFault, message))
 }
 
 impl From<Judgement> for Failure {
@@ -165,18 +200,34 @@ mod tests {
             (9, 9, Outcome::Fail, Outcome::Fail),
             (3_600, 9, Outcome::Fail, Outcome::Unsupported),
             (3_600, 9, Outcome::Degraded, Outcome::Unsupported),
-            (3_600, 9, Outcome::Ok, Outcome::Ok),
             (3_600, 9, Outcome::Policy, Outcome::Policy),
         ] {
-            let mut seen = Observation::bare(outcome, Some(Reason::TimeoutProcessing), "x");
-            acquit_if_slept(&mut seen, began.slept_until(&ended(boot_s, awake_s)));
-            assert_eq!(seen.outcome, then, "{boot_s} {awake_s} {outcome:?}");
-            let is_ours = seen.reason == Some(Reason::AgentFault);
-            assert_eq!(is_ours, then != outcome);
+            let failed = Err(Failure::new(outcome, Reason::TimeoutProcessing, "x"));
+            let judged = acquit_if_slept(failed, began.slept_until(&ended(boot_s, awake_s)));
+            let failure = judged.expect_err("a failure stays one");
+            assert_eq!(failure.outcome, then, "{boot_s} {awake_s} {outcome:?}");
+            assert_eq!(failure.reason == Reason::AgentFault, then != outcome);
         }
         // The clocks are read one after the other.
         let earlier = Moment { boot_us: began.boot_us - 3, ..began };
         assert_eq!(began.slept_until(&earlier), Duration::ZERO);
+    }
+
+    #[test]
+    fn inverting_turns_only_what_the_target_did() {
+        let of = |failure: Failure| inverted(Err(failure)).map_err(|failure| failure.reason);
+        assert_eq!(of(Failure::target(Reason::ConnectRefused, "x")), Ok(()));
+        assert_eq!(of(Failure::degraded(Reason::Latency, "x")), Err(Reason::Inverted));
+        assert_eq!(inverted(Ok(())), Err(Failure::succeeded()));
+        // About us, and about nothing that the target did.
+        for failure in [
+            Failure::policy(Reason::PolicyAddress, "x"),
+            Failure::unsupported(Reason::AgentFault, "x"),
+            Failure::target(Reason::DnsNxdomain, "x").before_target(),
+            Failure::target(Reason::TimeoutConnect, "x").before_target(),
+        ] {
+            assert_eq!(inverted(Err(failure.clone())), Err(failure));
+        }
     }
 
     #[test]

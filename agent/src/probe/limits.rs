@@ -1,6 +1,7 @@
 //! Bounds on what one check may cost this host, beside those that the
 //! protocol crate shares with the API.
 
+use hyperverge_protocol::limits::TIMEOUT_MAX;
 use std::time::Duration;
 
 /// Addresses of one name that are tried; more are judged, but not dialled.
@@ -32,6 +33,14 @@ pub const QUIC_PEER_STREAMS: u32 = 8;
 pub const QUIC_STREAM_WINDOW: u32 = 1024 * 1024;
 /// QUIC: bytes of one connection under way either way.
 pub const QUIC_WINDOW: u32 = QUIC_STREAM_WINDOW + 256 * 1024;
+/// QUIC: how long a connection is kept without a word from the peer; more than any
+/// check takes, so that a silent peer is told by the check's own timeout.
+pub const QUIC_IDLE: Duration = TIMEOUT_MAX.saturating_add(Duration::from_secs(10));
+/// QUIC: how often a silent peer is asked whether it is there. Peers give up a silent
+/// connection after 30 s as a rule, even one on which they owe an answer.
+pub const QUIC_KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Headers of an answer in HTTP/1.1. Their bytes are bounded by [`HEAD_BYTES`].
+pub const HEADERS: usize = 1_000;
 /// How long the beginning of an answer that failed already is waited for, as a sample.
 pub const SAMPLE_PATIENCE: Duration = Duration::from_millis(500);
 /// Certificates of an additional CA file.
@@ -90,9 +99,9 @@ pub const WIRE_BYTES: u64 = 16 * 1024 * 1024;
 pub const CONVERSATION_BYTES: usize = 64 * 1024;
 /// Bytes made room for before each read of a conversation.
 pub const READ_BYTES: usize = 2 * 1024;
-/// Bytes of a conversation that are searched, counting each search anew: an
-/// answer in very many small pieces is given up.
-pub const SEARCHED_BYTES: usize = 32 * 1024 * 1024;
+/// Steps (some 30 ns each) that the searches of one conversation take before they
+/// become rare: an answer may come in very many small pieces.
+pub const SEARCH_STEPS: usize = 4 * 1024 * 1024;
 /// How long a server that asked for our certificate is listened to after the
 /// handshake, if it had nothing else to say. Most answer a goodbye within a round trip.
 pub const FAREWELL_PATIENCE: Duration = Duration::from_secs(2);

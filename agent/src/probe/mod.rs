@@ -35,13 +35,14 @@ pub mod tls;
 pub mod wire;
 
 use crate::clock::Moment;
+use crate::control_time::ControlTime;
 use deadline::overrun;
-use failure::Failure;
+use failure::{Failure, inverted};
 use hyperverge_agent_core::secrets::Secrets;
 use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::egress::EgressPolicy;
 use hyperverge_protocol::monitor::{Kind, MonitorSpec};
-use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
+use hyperverge_protocol::outcome::{Observation, Outcome};
 use resolve::{Resolve, SystemResolver};
 use std::sync::Arc;
 
@@ -91,6 +92,7 @@ struct Shared {
     resolver: Arc<dyn Resolve>,
     name_servers: dns::NameServers,
     tls: tls::TlsClients,
+    time: ControlTime,
     pings: icmp::Sockets,
     quic: quic::QuicEndpoints,
     user_agent: ::http::HeaderValue,
@@ -104,18 +106,26 @@ impl ProbeContext {
         let user_agent = ::http::HeaderValue::try_from(user_agent)
             .map_err(|_| ProbeSetupError::Version(settings.version))?;
         let last = own_servers::LastAnswer::default();
+        let time = ControlTime::default();
         Ok(Self(Arc::new(Shared {
             egress: settings.egress,
             resolver: settings
                 .resolver
                 .unwrap_or_else(|| Arc::new(SystemResolver::new(last.clone()))),
             name_servers: settings.name_servers.unwrap_or_else(|| dns::NameServers::of_host(last)),
-            tls: tls::TlsClients::new(settings.ca_pem.as_deref())?,
+            tls: tls::TlsClients::new(settings.ca_pem.as_deref(), &time)?,
+            time,
             pings: icmp::Sockets::default(),
             quic: quic::QuicEndpoints::new(),
             plain_headers: Arc::new(http::request::plain(&user_agent)),
             user_agent,
         })))
+    }
+
+    /// Certificates are judged by control-plane time from now on: the boot clock and
+    /// `offset_us` microseconds.
+    pub fn set_time(&self, offset_us: i64) {
+        self.0.time.set_offset(offset_us);
     }
 }
 
@@ -140,14 +150,21 @@ pub trait Probe: Sized {
         &self,
         context: &ProbeContext,
         check: &CheckId<'_>,
-    ) -> impl Future<Output = Observation> + Send;
+    ) -> impl Future<Output = Ended> + Send;
+}
+
+/// What one check saw, and what came of it.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its outcome is still to be written in.
+    pub seen: Observation,
+    pub judged: Result<(), Failure>,
 }
 
 /// A monitor made ready for checks by this process.
 #[derive(Debug)]
 pub struct Prepared {
     plan: Result<Plan, Failure>,
-    kind: Kind,
     invert: bool,
     timeout: Span,
     secrets: Secrets,
@@ -174,34 +191,34 @@ impl Prepared {
             Kind::Tcp => tcp::TcpProbe::prepare(context, spec).map(Box::new).map(Plan::Tcp),
             Kind::Tls => certificate::TlsProbe::prepare(context, spec).map(Box::new).map(Plan::Tls),
         };
-        Self {
-            plan,
-            kind: spec.kind,
-            invert: spec.invert,
-            timeout: spec.timeout(),
-            secrets: Secrets::new(spec),
-        }
+        Self { plan, invert: spec.invert, timeout: spec.timeout(), secrets: Secrets::new(spec) }
     }
 
     /// Makes one check. Ends by the monitor's timeout.
     pub async fn run(&self, context: &ProbeContext, check: &CheckId<'_>) -> Observation {
         let began = Moment::now();
-        let mut observation = match &self.plan {
-            Err(failure) => failure.clone().bare(),
+        let Ended { mut seen, judged } = match &self.plan {
+            Err(failure) => Ended {
+                seen: Observation::bare(Outcome::Ok, None, ""),
+                judged: Err(failure.clone()),
+            },
             Ok(Plan::Http(probe)) => probe.run(context, check).await,
             Ok(Plan::Icmp(probe)) => probe.run(context, check).await,
             Ok(Plan::Dns(probe)) => probe.run(context, check).await,
             Ok(Plan::Tcp(probe)) => probe.run(context, check).await,
             Ok(Plan::Tls(probe)) => probe.run(context, check).await,
         };
-        if matches!(observation.outcome, Outcome::Ok | Outcome::Degraded)
-            && let Some(failure) = overrun(&observation.phases, self.timeout)
-        {
-            failure.end(&mut observation);
+        let judged = match overrun(&seen.phases, self.timeout) {
+            Some(failure) if went_through(&judged) => Err(failure),
+            _ => judged,
+        };
+        let judged = failure::acquit_if_slept(judged, began.slept_until(&Moment::now()));
+        match if self.invert { inverted(judged) } else { judged } {
+            Ok(()) => seen.sample = Vec::new(),
+            Err(failure) => failure.end(&mut seen),
         }
-        failure::acquit_if_slept(&mut observation, began.slept_until(&Moment::now()));
-        self.secrets.hide(&mut observation);
-        if self.invert { inverted(observation, self.kind) } else { observation }
+        self.secrets.hide(&mut seen);
+        seen
     }
 }
 
@@ -226,83 +243,7 @@ pub async fn run(context: &ProbeContext, spec: &MonitorSpec, check: &CheckId<'_>
     Prepared::new(context, spec).run(context, check).await
 }
 
-/// `invert: true`: the target is expected to fail. What says something about
-/// us rather than the target stays as it is.
-fn inverted(mut seen: Observation, kind: Kind) -> Observation {
-    match seen.outcome {
-        Outcome::Policy | Outcome::Unsupported => {}
-        Outcome::Fail if seen.reason.is_some_and(|reason| proves_nothing(reason, kind)) => {}
-        Outcome::Fail => {
-            seen.outcome = Outcome::Ok;
-            seen.reason = None;
-            seen.message = String::new();
-            seen.sample = Vec::new();
-        }
-        Outcome::Ok | Outcome::Degraded => {
-            seen.outcome = Outcome::Fail;
-            seen.reason = Some(Reason::Inverted);
-            seen.message = "succeeded, though it is expected to fail".to_owned();
-        }
-    }
-    seen
-}
-
-/// Whether a check that ended for `reason` never came to its target. "Must not be
-/// reachable" is not shown by a proxy that is down, nor by a lookup that failed:
-/// not even by a name that is missing, since whoever mistyped it, or let it lapse,
-/// would be told that all is well behind a firewall that stands open. For `dns`
-/// the lookup is the check itself; only finding the name server is not.
-fn proves_nothing(reason: Reason, kind: Kind) -> bool {
-    match reason {
-        Reason::Proxy | Reason::TimeoutResolve => true,
-        Reason::DnsTimeout
-        | Reason::DnsServfail
-        | Reason::DnsRefused
-        | Reason::DnsError
-        | Reason::DnsNxdomain
-        | Reason::DnsNoAddress => kind != Kind::Dns,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn inverting_turns_only_what_the_target_did() {
-        let of = |outcome, reason| inverted(Observation::bare(outcome, reason, "x"), Kind::Http);
-        let ok = of(Outcome::Fail, Some(Reason::ConnectRefused));
-        assert_eq!((ok.outcome, ok.reason), (Outcome::Ok, None));
-        for outcome in [Outcome::Ok, Outcome::Degraded] {
-            let failed = of(outcome, None);
-            assert_eq!((failed.outcome, failed.reason), (Outcome::Fail, Some(Reason::Inverted)));
-        }
-        for outcome in [Outcome::Policy, Outcome::Unsupported] {
-            assert_eq!(of(outcome, Some(Reason::AgentFault)).outcome, outcome);
-        }
-    }
-
-    #[test]
-    fn inverting_proves_nothing_where_the_target_was_not_reached_for() {
-        let of = |reason, kind| {
-            inverted(Observation::bare(Outcome::Fail, Some(reason), "x"), kind).outcome
-        };
-        for reason in [
-            Reason::Proxy,
-            Reason::TimeoutResolve,
-            Reason::DnsTimeout,
-            Reason::DnsServfail,
-            Reason::DnsRefused,
-            Reason::DnsError,
-            Reason::DnsNxdomain,
-            Reason::DnsNoAddress,
-        ] {
-            assert_eq!(of(reason, Kind::Tcp), Outcome::Fail, "{reason:?}");
-        }
-        assert_eq!(of(Reason::DnsNxdomain, Kind::Dns), Outcome::Ok);
-        assert_eq!(of(Reason::DnsTimeout, Kind::Dns), Outcome::Ok);
-        assert_eq!(of(Reason::TimeoutResolve, Kind::Dns), Outcome::Fail);
-        assert_eq!(of(Reason::TimeoutConnect, Kind::Tcp), Outcome::Ok);
-    }
+/// Whether the target did all that is needed, if too late or nearly too late.
+fn went_through(judged: &Result<(), Failure>) -> bool {
+    judged.as_ref().map_or_else(|failure| failure.outcome == Outcome::Degraded, |()| true)
 }

@@ -22,7 +22,10 @@ use crate::clock;
 use hyperverge_protocol::egress::Destination;
 use hyperverge_protocol::outcome::{Observation, Reason};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ClientConfig, ConnectError, Connecting, ConnectionError, Endpoint, TransportConfig};
+use quinn::{
+    ClientConfig, ConnectError, Connecting, ConnectionError, Endpoint, IdleTimeout,
+    TransportConfig, TransportErrorCode,
+};
 use rustls_pki_types::ServerName;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -51,12 +54,16 @@ impl QuicEndpoints {
     /// Opens nothing yet.
     pub fn new() -> Self {
         let mut transport = TransportConfig::default();
+        // What a variable-length integer cannot hold would be no bound at all.
+        let idle = IdleTimeout::try_from(limits::QUIC_IDLE).ok();
         transport
             .max_concurrent_bidi_streams(0u8.into())
             .max_concurrent_uni_streams(limits::QUIC_PEER_STREAMS.into())
             .stream_receive_window(limits::QUIC_STREAM_WINDOW.into())
             .receive_window(limits::QUIC_WINDOW.into())
             .send_window(limits::QUIC_WINDOW.into())
+            .max_idle_timeout(idle)
+            .keep_alive_interval(Some(limits::QUIC_KEEP_ALIVE))
             .datagram_receive_buffer_size(None)
             .mtu_discovery_config(None);
         Self { v4: Mutex::default(), v6: Mutex::default(), transport: Arc::new(transport) }
@@ -199,6 +206,12 @@ async fn attempt(
         Ok(Err(_)) | Ok(Ok(Err(ConnectionError::TimedOut))) => {
             Err(Attempt::Silent(deadline.struck(Phase::Tls)))
         }
+        Ok(Ok(Err(ConnectionError::ConnectionClosed(close))))
+            if close.error_code == TransportErrorCode::CONNECTION_REFUSED =>
+        {
+            let message = format!("{address} refused the connection");
+            Err(Attempt::Silent(Failure::target(Reason::ConnectRefused, message)))
+        }
         Ok(Ok(Ok(connection))) => Ok(connection),
         Ok(Ok(Err(error))) => {
             let shown = target.shown;
@@ -206,6 +219,11 @@ async fn attempt(
                 |what: &str| Failure::target(Reason::TlsHandshake, format!("{shown} {what}"));
             Err(Attempt::Ended(match error {
                 ConnectionError::VersionMismatch => failed("speaks no version of QUIC known here"),
+                // A stateless reset: it knows nothing of this connection any more.
+                ConnectionError::Reset => {
+                    let message = format!("{shown} reset the connection in the TLS handshake");
+                    Failure::target(Reason::TlsReset, message)
+                }
                 error => handshake.failure_in_quic(shown, alert(&error)),
             }))
         }

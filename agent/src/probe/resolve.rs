@@ -8,7 +8,7 @@
 use super::failure::Failure;
 use super::own_servers::{self, LastAnswer, RESOLV_CONF, Watched};
 use crate::clock;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup_ip::LookupIp;
@@ -18,7 +18,7 @@ use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
 use hickory_resolver::system_conf::parse_resolv_conf;
 use hyperverge_protocol::monitor::Family;
-use hyperverge_protocol::outcome::Reason;
+use hyperverge_protocol::outcome::{Outcome, Reason};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::Path;
@@ -99,11 +99,18 @@ impl Resolvers {
         })
     }
 
-    fn of(&self, family: Family) -> &TokioResolver {
+    /// What was found, or went wrong, in each lookup that `family` takes. Of two that
+    /// failed hickory tells only the first, so each is made by itself; but where a
+    /// search list applies, both have to end in the same domain, and hickory sees to that.
+    async fn look_up(&self, name: &str, family: Family) -> Vec<Result<LookupIp, NetError>> {
         match family {
-            Family::Any => &self.any,
-            Family::Ipv4 => &self.ipv4,
-            Family::Ipv6 => &self.ipv6,
+            Family::Any if name.ends_with('.') => {
+                let (ipv6, ipv4) = join(self.ipv6.lookup_ip(name), self.ipv4.lookup_ip(name)).await;
+                vec![ipv6, ipv4]
+            }
+            Family::Any => vec![self.any.lookup_ip(name).await],
+            Family::Ipv4 => vec![self.ipv4.lookup_ip(name).await],
+            Family::Ipv6 => vec![self.ipv6.lookup_ip(name).await],
         }
     }
 }
@@ -122,21 +129,32 @@ impl Resolve for SystemResolver {
                 Failure::unsupported(Reason::AgentFault, message)
             })?;
             let began_ms = clock::boot_ms();
-            let resolver = resolvers.of(family);
-            let name_asked = absolute(name);
-            let lookup = resolver.lookup_ip(name_asked.as_ref());
-            let found = self.last.accompany(lookup, answers_at_all(resolver)).await;
-            match &found {
-                Ok(found) if is_of_hosts_file(found) => {}
-                Ok(_) | Err(NetError::Dns(_)) => self.last.note(),
-                Err(NetError::Timeout) if self.is_silent(began_ms) => {
-                    return Err(own_servers::silent());
-                }
-                Err(_) => {}
+            let asked = absolute(name);
+            let lookup = resolvers.look_up(&asked, family);
+            let found = self.last.accompany(lookup, answers_at_all(&resolvers.any)).await;
+            let heard = found.iter().any(|found| match found {
+                Ok(found) => !is_of_hosts_file(found),
+                Err(error) => matches!(error, NetError::Dns(_)),
+            });
+            if heard && !is_answered_here(&asked) {
+                self.last.note();
             }
-            let found = found.map_err(|error| judge(name, family, &error))?;
-            let addresses: Vec<IpAddr> = found.iter().collect();
-            if addresses.is_empty() { Err(no_address(name, family)) } else { Ok(addresses) }
+            let mut addresses = Vec::new();
+            let mut failed = None;
+            for found in found {
+                match found {
+                    Ok(found) => addresses.extend(found.iter()),
+                    Err(NetError::Timeout) if self.is_silent(began_ms) => {
+                        failed = Some(tell_more(failed, own_servers::silent()));
+                    }
+                    Err(error) => failed = Some(tell_more(failed, judge(name, family, &error))),
+                }
+            }
+            match failed {
+                _ if !addresses.is_empty() => Ok(addresses),
+                Some(failed) => Err(failed),
+                None => Err(no_address(name, family)),
+            }
         })
     }
 
@@ -169,6 +187,29 @@ fn is_of_hosts_file(found: &LookupIp) -> bool {
 }
 
 const MAX_TTL: u32 = 86_400;
+
+/// Whether hickory answers for `name` itself and asks nobody (RFC 6761, RFC 7686).
+fn is_answered_here(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let last = name.rsplit('.').next().unwrap_or(name);
+    ["localhost", "invalid", "onion"].iter().any(|zone| last.eq_ignore_ascii_case(zone))
+}
+
+/// Of two failed lookups of one name, the failure that says more: that a family has no
+/// address, or that there is no such name, says nothing where the other
+/// family's lookup failed for another reason.
+fn tell_more(before: Option<Failure>, now: Failure) -> Failure {
+    let weight = |failure: &Failure| match failure.reason {
+        Reason::DnsNoAddress => 0,
+        Reason::DnsNxdomain => 1,
+        _ if failure.outcome == Outcome::Fail => 2,
+        _ => 3,
+    };
+    match before {
+        Some(before) if weight(&before) >= weight(&now) => before,
+        _ => now,
+    }
+}
 
 fn no_address(name: &str, family: Family) -> Failure {
     let record = match family {
@@ -231,8 +272,32 @@ mod tests {
     use super::*;
     use hickory_resolver::net::NoRecords;
     use hickory_resolver::proto::op::Query;
-    use hyperverge_protocol::outcome::Outcome;
     use std::sync::Arc;
+
+    #[test]
+    fn of_two_lookups_the_one_that_says_more_is_told() {
+        let of = |reason| Failure::target(reason, "x");
+        let ours = Failure::unsupported(Reason::AgentFault, "x");
+        let rising =
+            [of(Reason::DnsNoAddress), of(Reason::DnsNxdomain), of(Reason::DnsServfail), ours];
+        for pair in rising.windows(2) {
+            let [less, more] = pair else { panic!("pairs") };
+            assert_eq!(tell_more(Some(less.clone()), more.clone()), *more);
+            assert_eq!(tell_more(Some(more.clone()), less.clone()), *more);
+        }
+        let (first, second) = (of(Reason::DnsServfail), of(Reason::DnsTimeout));
+        assert_eq!(tell_more(Some(first.clone()), second), first);
+    }
+
+    #[test]
+    fn some_names_are_never_asked_about() {
+        for name in ["a.invalid.", "x.onion", "LOCALHOST", "a.localhost."] {
+            assert!(is_answered_here(name), "{name}");
+        }
+        for name in ["invalid.example.", "a.test.", "onions"] {
+            assert!(!is_answered_here(name), "{name}");
+        }
+    }
 
     #[test]
     fn each_error_of_the_resolver_has_its_reason() {

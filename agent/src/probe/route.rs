@@ -11,7 +11,7 @@ use super::dial::{add, since};
 use super::failure::Failure;
 use super::own_servers;
 use crate::clock;
-use hyperverge_protocol::egress::Destination;
+use hyperverge_protocol::egress::{AddressRule, Destination};
 use hyperverge_protocol::monitor::{Family, NetworkOptions};
 use hyperverge_protocol::outcome::{Observation, Reason};
 use std::borrow::Cow;
@@ -37,8 +37,19 @@ impl Route {
     }
 
     /// The addresses to try, in order of preference; all are judged, none is left out
-    /// but for its family. Never empty.
+    /// but for its family. Never empty. Without them no check comes to its target.
     pub async fn addresses<'a>(
+        &'a self,
+        context: &ProbeContext,
+        destination: &'a Destination,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<Cow<'a, [IpAddr]>, Failure> {
+        let found = self.find(context, destination, deadline, seen).await;
+        found.map_err(Failure::before_target)
+    }
+
+    async fn find<'a>(
         &'a self,
         context: &ProbeContext,
         destination: &'a Destination,
@@ -64,11 +75,7 @@ impl Route {
                 (name.as_str(), Cow::from(looked_up??))
             }
         };
-        context
-            .0
-            .egress
-            .judge_all(&all)
-            .map_err(|rule| Failure::policy(Reason::PolicyAddress, rule.to_string()))?;
+        context.0.egress.judge_all(&all).map_err(|rule| refused(destination, &rule))?;
         let kept = self.of_family(all);
         if kept.is_empty() {
             let family = match self.family {
@@ -89,4 +96,19 @@ impl Route {
         let kept = addresses.iter().copied().filter(|address| self.family.allows(*address));
         Cow::from(kept.collect::<Vec<_>>())
     }
+}
+
+/// What a name of this host's network stands for is this host's affair, and its
+/// operators': whoever made the monitor is not told.
+fn refused(destination: &Destination, rule: &AddressRule) -> Failure {
+    let message = match destination {
+        Destination::Name(name) => {
+            tracing::debug!(name, %rule, "a check is refused by the egress policy");
+            format!(
+                "{name} resolves to an address that this agent's host does not allow ([egress])"
+            )
+        }
+        Destination::Addresses(_) => rule.to_string(),
+    };
+    Failure::policy(Reason::PolicyAddress, message)
 }

@@ -15,6 +15,7 @@
 //! certificate, `alert.rs` for what is wrong with the protocol.
 
 mod alert;
+mod algorithms;
 mod certificate;
 mod clients;
 mod facts;

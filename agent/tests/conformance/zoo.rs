@@ -70,32 +70,37 @@ impl Keeper {
         Self::beast(params, &self.intermediate, &[&self.intermediate])
     }
 
-    fn context(&self) -> ProbeContext {
-        let settings = ProbeSettings {
-            egress: EgressPolicy { allow: vec!["127.0.0.0/8".parse().expect("a network")] },
-            ca_pem: Some(self.root.pem().into_bytes()),
-            ..ProbeSettings::default()
-        };
-        ProbeContext::new(settings).expect("a context")
-    }
-
     /// Checks `at` as `kind` (`tls` or `http`), with `more` in the monitor.
     async fn check(&self, kind: &str, at: SocketAddr, more: Value) -> Observation {
-        let target = match kind {
-            "http" => format!("https://{NAME}:{}/", at.port()),
-            _ => format!("{NAME}:{}", at.port()),
-        };
-        let mut spec = json!({
-            "name": "zoo", "kind": kind, "target": target, "timeout": "20s",
-            "network": { "addresses": ["127.0.0.1"] },
-        });
-        for (key, value) in more.as_object().expect("an object") {
-            spec[key] = value.clone();
-        }
-        let spec = MonitorSpec::from_json(&serde_json::to_vec(&spec).expect("JSON"));
-        let id = CheckId { monitor_name: "zoo", region: "here", slot: 1 };
-        probe::run(&self.context(), &spec.expect("a good monitor"), &id).await
+        check(&trusting(self.root.pem()), kind, at, more).await
     }
+}
+
+/// Trusts the authorities in `pem` beside the public ones.
+fn trusting(pem: String) -> ProbeContext {
+    let settings = ProbeSettings {
+        egress: EgressPolicy { allow: vec!["127.0.0.0/8".parse().expect("a network")] },
+        ca_pem: Some(pem.into_bytes()),
+        ..ProbeSettings::default()
+    };
+    ProbeContext::new(settings).expect("a context")
+}
+
+async fn check(context: &ProbeContext, kind: &str, at: SocketAddr, more: Value) -> Observation {
+    let target = match kind {
+        "http" => format!("https://{NAME}:{}/", at.port()),
+        _ => format!("{NAME}:{}", at.port()),
+    };
+    let mut spec = json!({
+        "name": "zoo", "kind": kind, "target": target, "timeout": "20s",
+        "network": { "addresses": ["127.0.0.1"] },
+    });
+    for (key, value) in more.as_object().expect("an object") {
+        spec[key] = value.clone();
+    }
+    let spec = MonitorSpec::from_json(&serde_json::to_vec(&spec).expect("JSON"));
+    let id = CheckId { monitor_name: "zoo", region: "here", slot: 1 };
+    probe::run(context, &spec.expect("a good monitor"), &id).await
 }
 
 fn address() -> SocketAddr {
@@ -136,6 +141,8 @@ fn ended(seen: &Observation, outcome: Outcome, reason: Option<Reason>) {
 async fn each_broken_certificate_has_its_own_reason() {
     let keeper = Keeper::new();
     let stranger = Issuer::self_signed(authority("Stranger"), key()).expect("a root");
+    let hers =
+        Issuer::signed_by(authority("Her Intermediate"), key(), &stranger).expect("an authority");
     let mut params = authority("Old Intermediate");
     params.not_after = date_time_ymd(2020, 1, 1);
     let old = Issuer::signed_by(params, key(), &keeper.root).expect("an intermediate");
@@ -164,6 +171,17 @@ async fn each_broken_certificate_has_its_own_reason() {
             Keeper::beast(leaf(NAME), &keeper.intermediate, &[]),
             Some(Reason::TlsIncompleteChain),
             "\"Zoo Intermediate\"",
+        ),
+        // As servers should: all but the root, which nobody here knows.
+        (
+            Keeper::beast(leaf(NAME), &hers, &[&hers]),
+            Some(Reason::TlsUnknownIssuer),
+            "\"Stranger\", an authority that is not trusted",
+        ),
+        (
+            Keeper::beast(leaf(NAME), &hers, &[]),
+            Some(Reason::TlsIncompleteChain),
+            "\"Her Intermediate\", whom the server did not send",
         ),
         (
             Keeper::beast(leaf(NAME), &old, &[&old]),
@@ -264,6 +282,78 @@ async fn weak_servers_are_weak() {
             assert!(seen.message.contains(says), "{options:?} {seen:?}");
         }
     }
+}
+
+const P521: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-521";
+
+#[tokio::test]
+async fn a_server_with_a_key_of_p_521_is_verified() {
+    let keeper = Keeper::new();
+    for options in [&[][..], &["-tls1_3"]] {
+        let at = address();
+        let _server = s_server(issued(&keeper, P521, "-sha256"), at, options);
+        for kind in ["tls", "http"] {
+            let seen = keeper.check(kind, at, json!({})).await;
+            ended(&seen, Outcome::Ok, None);
+            assert_eq!(facts(&seen).subject, "Beast");
+        }
+    }
+}
+
+/// A folder with a certificate by an authority of its own, both made by OpenSSL;
+/// the authority's has the key `key`. Also the authority's certificate.
+fn issued_by(key: &str, digest: &str) -> (TempDir, String) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path();
+    std::fs::write(path.join("names"), format!("subjectAltName=DNS:{NAME}\n")).expect("a file");
+    openssl(
+        path,
+        &format!(
+            "req -x509 {key} -nodes -subj /CN=House -days 30 {digest} -keyout ca.key -out ca.pem"
+        ),
+    );
+    let leaf = "-newkey ec -pkeyopt ec_paramgen_curve:P-256";
+    openssl(path, &format!("req -new {leaf} -nodes -subj /CN=Beast -keyout key.pem -out request"));
+    openssl(
+        path,
+        &format!(
+            "x509 -req -in request -CA ca.pem -CAkey ca.key -set_serial 7 -days 30 {digest} \
+             -extfile names -out cert.pem"
+        ),
+    );
+    let authority = std::fs::read_to_string(path.join("ca.pem")).expect("a certificate");
+    (dir, authority)
+}
+
+#[tokio::test]
+async fn an_authority_of_the_house_may_sign_with_p_521() {
+    for digest in ["-sha256", "-sha384", "-sha512"] {
+        let (dir, house) = issued_by(P521, digest);
+        let at = address();
+        let _server = s_server(dir, at, &[]);
+        ended(&check(&trusting(house.clone()), "http", at, json!({})).await, Outcome::Ok, None);
+        // As the monitor's own.
+        let own = json!({ "tls": { "ca": house } });
+        ended(&check(&trusting(Keeper::new().root.pem()), "tls", at, own).await, Outcome::Ok, None);
+        // Another authority by the same name.
+        let (_, namesake) = issued_by(P521, digest);
+        let seen = check(&trusting(namesake), "tls", at, json!({})).await;
+        ended(&seen, Outcome::Fail, Some(Reason::TlsUnknownIssuer));
+    }
+}
+
+#[tokio::test]
+async fn what_an_authority_of_the_house_signs_with_is_its_own_affair() {
+    let (dir, house) =
+        issued_by("-newkey ec -pkeyopt ec_paramgen_curve:brainpoolP256r1", "-sha256");
+    let at = address();
+    let _server = s_server(dir, at, &[]);
+    // This agent cannot tell; that says nothing of the server.
+    let seen = check(&trusting(house), "tls", at, json!({})).await;
+    ended(&seen, Outcome::Unsupported, Some(Reason::UnsupportedKind));
+    // Nobody here knows the house, nor can it be verified.
+    let seen = check(&trusting(Keeper::new().root.pem()), "tls", at, json!({})).await;
+    assert_eq!(seen.outcome, Outcome::Fail, "{seen:?}");
 }
 
 #[tokio::test]

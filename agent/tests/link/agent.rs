@@ -72,10 +72,13 @@ impl Host {
     }
 
     pub(crate) fn run(&self) -> Running {
+        self.run_with(Arc::new(FakeProber))
+    }
+
+    pub(crate) fn run_with<P: Prober>(&self, prober: Arc<P>) -> Running {
         let stop = CancellationToken::new();
         let (config, asked) = (self.config.clone(), stop.clone());
-        let task =
-            tokio::spawn(async move { app::run(&config, Arc::new(FakeProber), asked).await });
+        let task = tokio::spawn(async move { app::run(&config, prober, asked).await });
         Running { stop, task }
     }
 

@@ -8,4 +8,5 @@ mod enrolment;
 mod plane;
 mod restart;
 mod session;
+mod time;
 mod world;

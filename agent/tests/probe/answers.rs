@@ -81,4 +81,6 @@ async fn an_inverted_monitor_wants_the_failure() {
     drop(server);
     let seen = check(&target, json!({ "invert": true })).await;
     ended(&seen, Outcome::Ok, None);
+    // Mistyped, or lapsed: that says nothing of what was meant.
+    failed(&check("http://nowhere.test/", json!({ "invert": true })).await, Reason::DnsNxdomain);
 }

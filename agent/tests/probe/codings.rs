@@ -178,3 +178,20 @@ async fn compression_is_asked_for_only_where_it_is_wanted() {
         assert_eq!(header(&request, "accept-encoding").as_deref(), expected, "{request}");
     }
 }
+
+#[tokio::test]
+async fn what_follows_a_complete_gzip_is_left_alone() {
+    let text = LINE.repeat(40).into_bytes();
+    let expect = || json!({ "expect": { "body": LINE } });
+    for rest in [&b"\0\0\0\0\0"[..], b"\n", b"\x1f", b"\x1fx", b"<!-- served by test -->"] {
+        let body = [gzip(&text), rest.to_vec()].concat();
+        let server = Server::saying(coded("gzip", &body)).await;
+        let seen = check(&server.url("/"), expect()).await;
+        ended(&seen, Outcome::Ok, None);
+        assert_eq!(seen.body_bytes, text.len() as u64, "{rest:?}");
+    }
+    // But what begins like a member has to be one.
+    let body = [gzip(&text), b"\x1f\x8b and no more".to_vec()].concat();
+    let server = Server::saying(coded("gzip", &body)).await;
+    failed(&check(&server.url("/"), expect()).await, Reason::HttpEncoding);
+}

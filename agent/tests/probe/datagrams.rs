@@ -1,15 +1,16 @@
 //! HTTP/3 servers that hang, reset, flood and babble.
 
 use crate::serving::{Names, check_id, context_with, ended, failed, loopback, monitor};
-use crate::tls::Authority;
+use crate::tls::{Authority, params, quic_config, self_signed_der};
 use futures_util::future::BoxFuture;
 use hyperverge_agent::probe::{self, ProbeSettings};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, SendStream, ServerConfig, VarInt};
+use quinn::{Endpoint, SendStream, ServerConfig, TransportConfig, VarInt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// `:status: 200` out of QPACK's static table, as a HEADERS frame.
@@ -35,10 +36,15 @@ impl Server {
     fn new(authority: &Authority, protocol: &str, answer: Answer) -> Self {
         let mut tls = authority.quic_config(&["good.test"]);
         tls.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+        Self::showing(tls, TransportConfig::default(), answer)
+    }
+
+    fn showing(tls: rustls::ServerConfig, transport: TransportConfig, answer: Answer) -> Self {
         let tls = QuicServerConfig::try_from(tls).expect("a configuration");
         let local = "127.0.0.1:0".parse().expect("an address");
-        let endpoint =
-            Endpoint::server(ServerConfig::with_crypto(Arc::new(tls)), local).expect("a free port");
+        let mut config = ServerConfig::with_crypto(Arc::new(tls));
+        config.transport_config(Arc::new(transport));
+        let endpoint = Endpoint::server(config, local).expect("a free port");
         let address = endpoint.local_addr().expect("its address");
         let task = tokio::spawn(async move {
             while let Some(incoming) = endpoint.accept().await {
@@ -228,4 +234,111 @@ async fn a_body_never_ends() {
     let seen = seen(vec![OK.to_vec(), flood], Then::Repeat, json!({ "timeout": "30s" })).await;
     failed(&seen, Reason::HttpMalformed);
     assert_eq!(seen.body_bytes, 0);
+}
+
+fn nothing() -> Answer {
+    Arc::new(|_, _| Box::pin(std::future::ready(())))
+}
+
+#[tokio::test]
+async fn each_bad_certificate_has_its_reason_here_too() {
+    let authority = Authority::new();
+    let mut expired = params(&["good.test"]);
+    expired.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let mut early = params(&["good.test"]);
+    early.not_before = rcgen::date_time_ymd(2095, 1, 1);
+    let pin = json!({ "tls": { "pins": ["0".repeat(64)] } });
+    for ((certificate, key), more, reason) in [
+        (authority.issued(expired), json!({}), Reason::TlsExpired),
+        (authority.issued(early), json!({}), Reason::TlsNotYetValid),
+        (authority.issued(params(&["other.test"])), json!({}), Reason::TlsWrongHost),
+        (self_signed_der(params(&["good.test"])), json!({}), Reason::TlsSelfSigned),
+        (authority.issued(params(&["good.test"])), pin, Reason::TlsPin),
+    ] {
+        let mut tls = quic_config(certificate, &key);
+        tls.alpn_protocols = vec![b"h3".to_vec()];
+        let server = Server::showing(tls, TransportConfig::default(), nothing());
+        let seen = check_at(&authority, server.address, more).await;
+        failed(&seen, reason);
+        let facts = seen.details.as_ref().and_then(|details| details.tls.as_ref()).expect("facts");
+        assert_eq!((facts.subject.as_str(), facts.cipher.as_str()), ("Test Leaf", ""));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_no_reset() {
+    let authority = Authority::new();
+    for (pieces, reason) in [
+        (vec![], Reason::TimeoutProcessing),
+        (vec![OK.to_vec(), framed(0, b"half")], Reason::TimeoutTransfer),
+    ] {
+        let mut tls = authority.quic_config(&["good.test"]);
+        tls.alpn_protocols = vec![b"h3".to_vec()];
+        // Both sides give a connection up when either would.
+        let mut transport = TransportConfig::default();
+        let idle = Duration::from_millis(300).try_into().expect("an idle timeout");
+        transport.max_idle_timeout(Some(idle));
+        let answer: Answer = Arc::new(move |connection, send| {
+            Box::pin(act(connection, send, pieces.clone(), Then::Hang))
+        });
+        let server = Server::showing(tls, transport, answer);
+        let seen = check_at(&authority, server.address, json!({ "timeout": "20s" })).await;
+        failed(&seen, reason);
+        assert!(seen.message.ends_with("fell silent on the connection"), "{}", seen.message);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_connections_refuses() {
+    let authority = Authority::new();
+    let tls = QuicServerConfig::try_from(authority.quic_config(&["good.test"])).expect("TLS");
+    let local = "127.0.0.1:0".parse().expect("an address");
+    let endpoint =
+        Endpoint::server(ServerConfig::with_crypto(Arc::new(tls)), local).expect("a free port");
+    let address = endpoint.local_addr().expect("its address");
+    let refusing = tokio::spawn(async move {
+        while let Some(incoming) = endpoint.accept().await {
+            incoming.refuse();
+        }
+    });
+    let seen = check_at(&authority, address, json!({})).await;
+    failed(&seen, Reason::ConnectRefused);
+    assert_eq!(seen.message, format!("{address} refused the connection"));
+    refusing.abort();
+}
+
+#[tokio::test]
+async fn a_body_is_announced_with_its_length() {
+    let authority = Authority::new();
+    for (method, body, length) in
+        [("POST", Some("four"), Some("4")), ("PUT", None, Some("0")), ("GET", None, None)]
+    {
+        let mut tls = authority.quic_config(&["good.test"]);
+        tls.alpn_protocols = vec![b"h3".to_vec()];
+        let tls = QuicServerConfig::try_from(tls).expect("TLS");
+        let local = "127.0.0.1:0".parse().expect("an address");
+        let endpoint =
+            Endpoint::server(ServerConfig::with_crypto(Arc::new(tls)), local).expect("a free port");
+        let address = endpoint.local_addr().expect("its address");
+        let serving = tokio::spawn(async move {
+            let connection = endpoint.accept().await.expect("a client").await.expect("QUIC");
+            let below = h3_quinn::Connection::new(connection);
+            let mut http = h3::server::Connection::<_, bytes::Bytes>::new(below).await.expect("h3");
+            let request = http.accept().await.expect("a request").expect("a request");
+            let (request, mut stream) = request.resolve_request().await.expect("a request");
+            let told = request.headers().get("content-length").cloned();
+            let head = ::http::Response::builder().status(200).body(()).expect("a head");
+            stream.send_response(head).await.expect("sent");
+            stream.finish().await.expect("sent");
+            drop(http.accept().await);
+            told
+        });
+        let mut http = json!({ "version": "3", "method": method });
+        if let Some(body) = body {
+            http["body"] = json!(body);
+        }
+        ended(&check_at(&authority, address, json!({ "http": http })).await, Outcome::Ok, None);
+        let told = serving.await.expect("no panic");
+        assert_eq!(told.as_ref().and_then(|told| told.to_str().ok()), length, "{method}");
+    }
 }

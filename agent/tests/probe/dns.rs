@@ -99,6 +99,10 @@ async fn a_server_by_name_is_looked_up() {
         let seen = check_with(settings(), at("inside.test")).await;
         ended(&seen, Outcome::Policy, Some(Reason::PolicyAddress));
         failed(&check_with(settings(), at("nowhere.test")).await, Reason::DnsNxdomain);
+        // Whom nobody finds cannot show what it does not serve.
+        let mut inverted = at("nowhere.test");
+        inverted["invert"] = json!(true);
+        failed(&check_with(settings(), inverted).await, Reason::DnsNxdomain);
         let mut elsewhere = at("nowhere.test");
         elsewhere["network"] = json!({ "addresses": ["127.0.0.1"] });
         ended(&check_with(settings(), elsewhere).await, Outcome::Ok, None);

@@ -4,6 +4,8 @@ use crate::name_server::{answer, framed};
 use crate::serving::{Server, check_id, context_with, ended, failed, loopback, ok};
 use crate::tls::{Authority, https, params};
 use bytes::Bytes;
+use hickory_resolver::proto::rr::rdata::TXT;
+use hickory_resolver::proto::rr::{RData, Record};
 use hyperverge_agent::probe::{self, ProbeSettings};
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
@@ -35,6 +37,8 @@ enum Manner {
     LeavesWithin,
     Hangs,
     HangsWithin,
+    /// A text in place of the address.
+    Text,
     /// https: says that there is no such page.
     NotFound,
     /// https: says that it is something else.
@@ -49,6 +53,11 @@ impl Manner {
             Self::Garbage => Some(vec![0xff; 40]),
             Self::Wrong => Some(answer(asked, |message| {
                 message.queries[0].set_name("other.test.".parse().expect("a name"));
+            })),
+            Self::Text => Some(answer(asked, |message| {
+                let owner = message.queries[0].name().clone();
+                let text = RData::TXT(TXT::new(vec!["v=1".to_owned()]));
+                message.answers = vec![Record::from_rdata(owner, 77, text)];
             })),
             _ => Some(answer(asked, |_| {})),
         }
@@ -272,6 +281,29 @@ async fn every_manner_has_its_reason_over_quic() {
         let address = server.local_addr().expect("its address");
         let seen = check_trusting(&authority, address, "quic", Some(manner)).await;
         ended_so(&seen, "quic", manner, reason);
+    }
+}
+
+#[tokio::test]
+async fn other_types_and_their_ttl_over_quic() {
+    let authority = Authority::new();
+    let server = over_quic(&authority, Manner::Text);
+    let address = server.local_addr().expect("its address").to_string();
+    let settings = ProbeSettings { ca_pem: Some(authority.pem()), ..loopback() };
+    let context = context_with(settings);
+    for (record, expect, reason) in [
+        ("TXT", json!({ "answers": ["v=1"], "ttl": "77s" }), None),
+        ("TXT", json!({ "ttl": "78s" }), Some(Reason::DnsTtl)),
+        ("TXT", json!({ "answers": ["v=2"] }), Some(Reason::DnsAnswer)),
+        ("MX", json!({}), Some(Reason::DnsAnswer)),
+    ] {
+        let spec = json!({
+            "name": "a", "kind": "dns", "target": "www.example.test", "expect": expect,
+            "dns": { "server": address, "transport": "quic", "record": record },
+        });
+        let spec = MonitorSpec::from_json(spec.to_string().as_bytes()).expect("a monitor");
+        let seen = probe::run(&context, &spec, &check_id()).await;
+        assert_eq!(seen.reason, reason, "{record}: {seen:?}");
     }
 }
 

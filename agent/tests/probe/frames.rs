@@ -137,12 +137,13 @@ async fn the_request_is_one_of_http2() {
                 _ => 0,
             };
             let says = format!(
-                "{} {} {length} {:?} {:?} {:?}",
+                "{} {} {length} {:?} {:?} {:?} {:?}",
                 head.method,
                 head.uri,
                 head.headers.get("host"),
                 head.headers.get("connection"),
                 head.headers.get("x-hyperverge-check"),
+                head.headers.get("content-length"),
             );
             let answer = http::Response::new(());
             let mut sending = respond.send_response(answer, false).expect("an answer");
@@ -150,8 +151,10 @@ async fn the_request_is_one_of_http2() {
         }
     })
     .await;
-    let expected =
-        format!("POST http://{}/a?b=c 5 None None Some(\"shop/eu-west/42\")", server.address);
+    let expected = format!(
+        "POST http://{}/a?b=c 5 None None Some(\"shop/eu-west/42\") Some(\"5\")",
+        server.address
+    );
     let http = json!({ "version": "2", "method": "POST", "body": "x=y&z" });
     let more = json!({ "http": http, "expect": { "body": expected } });
     ended(&check(&server.url("/a?b=c#d"), more).await, Outcome::Ok, None);

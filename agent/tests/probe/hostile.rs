@@ -324,3 +324,16 @@ async fn an_answer_in_another_version_is_told_apart() {
     let server = Server::saying(answer("101 Switching Protocols", "Upgrade: x\r\n", "")).await;
     failed(&check(&server.url("/"), json!({})).await, Reason::Status);
 }
+
+#[tokio::test]
+async fn many_small_headers_are_no_fault_until_they_are_very_many() {
+    let with = |count: usize| {
+        let headers: String = (0..count).map(|n| format!("x-{n}: {n}\r\n")).collect();
+        answer("200 OK", &headers, "fine")
+    };
+    let server = Server::saying(with(900)).await;
+    let more = json!({ "expect": { "headers": { "x-899": "899" } } });
+    ended(&check(&server.url("/"), more).await, Outcome::Ok, None);
+    let server = Server::saying(with(1_100)).await;
+    failed(&check(&server.url("/"), json!({})).await, Reason::HttpHeadersTooLarge);
+}

@@ -105,3 +105,15 @@ async fn inverted_rules_fail_where_they_hold() {
         );
     }
 }
+
+#[tokio::test]
+async fn json_of_any_depth_is_an_answer_like_any_other() {
+    let deep = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let asked = json!({ "assert": ["size(response.json()) == 1"] });
+    let server = Server::saying(ok(&deep(100))).await;
+    ended(&check(&server.url("/"), asked.clone()).await, Outcome::Ok, None);
+    let server = Server::saying(ok(&deep(100_000))).await;
+    let seen = check(&server.url("/"), asked).await;
+    failed(&seen, Reason::Assertion);
+    assert!(seen.message.contains("JSON"), "{}", seen.message);
+}

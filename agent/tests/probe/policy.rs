@@ -60,7 +60,13 @@ async fn one_bad_address_refuses_the_name() {
     let context = context_with(ProbeSettings { resolver: Some(resolver), ..loopback() });
     let target = |name: &str| format!("http://{name}.test:{}/", server.address.port());
     for name in ["mixed", "metadata", "mapped", "nat64"] {
-        refused(&check_in(&context, &target(name)).await);
+        let seen = check_in(&context, &target(name)).await;
+        refused(&seen);
+        // What stands behind a name here is nothing to whoever made the monitor.
+        let message = format!(
+            "{name}.test resolves to an address that this agent's host does not allow ([egress])"
+        );
+        assert_eq!((seen.message, seen.address), (message, None));
     }
     assert_eq!(connects.load(SeqCst), 0);
     let seen = check_in(&context, &target("good")).await;

@@ -282,16 +282,32 @@ async fn a_proxy_that_hangs_runs_into_the_timeout() {
         .await;
         let mut more = through(scheme, &proxy, json!({}));
         more["timeout"] = json!("300ms");
+        let seen = check_in(&trusting(&authority), "https://good.test/", more.clone()).await;
+        failed(&seen, Reason::TimeoutConnect);
+        // Nor does that show that the target cannot be reached.
+        more["invert"] = json!(true);
         let seen = check_in(&trusting(&authority), "https://good.test/", more).await;
         failed(&seen, Reason::TimeoutConnect);
     }
+    // A proxy that would speak TLS, and does not.
+    let proxy = Server::raw(|stream| async move {
+        let _held = stream;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let mut more = through("https", &proxy, json!({}));
+    (more["timeout"], more["invert"]) = (json!("300ms"), json!(true));
+    let seen = check_in(&trusting(&authority), "https://good.test/", more).await;
+    failed(&seen, Reason::TimeoutTls);
     // Bound and never listening, so that the port is ours and refuses.
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
     let address = socket.local_addr().expect("its address");
-    let more = json!({ "http": { "proxy": format!("http://{address}") } });
-    let seen = check("http://far.test/", more).await;
+    let mut more = json!({ "http": { "proxy": format!("http://{address}") } });
+    let seen = check("http://far.test/", more.clone()).await;
     failed(&seen, Reason::Proxy);
+    more["invert"] = json!(true);
+    failed(&check("http://far.test/", more).await, Reason::Proxy);
     assert_eq!(
         seen.message,
         format!("the proxy was not reached: {address} refused the connection")

@@ -54,6 +54,9 @@ async fn a_body_goes_with_its_length() {
     assert_eq!(header(&request, "content-length").as_deref(), Some("11"));
     let request = request_of("/", json!({ "method": "DELETE" })).await;
     assert!(request.starts_with("DELETE / HTTP/1.1\r\n"), "{request}");
+    assert_eq!(header(&request, "content-length"), None);
+    let request = request_of("/", json!({ "method": "POST" })).await;
+    assert_eq!(header(&request, "content-length").as_deref(), Some("0"));
 }
 
 #[tokio::test]

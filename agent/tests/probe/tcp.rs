@@ -201,3 +201,35 @@ async fn a_step_begins_tls_in_the_middle() {
     ended(&seen, Outcome::Ok, None);
     assert!(seen.details.is_some_and(|details| details.tls.is_some()));
 }
+
+#[tokio::test]
+async fn an_answer_in_very_many_pieces_is_searched_to_its_end() {
+    // Each byte by itself, and a pattern that is costly on all of them.
+    let dribbling = |text: Vec<u8>| {
+        Server::raw(move |mut stream| {
+            let text = text.clone();
+            async move {
+                stream.set_nodelay(true).expect("a socket option");
+                for byte in text.chunks(1) {
+                    if stream.write_all(byte).await.is_err() {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+                drop(stream.shutdown().await);
+                until_gone(&mut stream).await;
+            }
+        })
+    };
+    let costly = || {
+        let mut spec = steps(json!([{ "expect_regex": "(?-u)(?:x.{1,200}){1,5}y" }]));
+        spec["timeout"] = json!("50s");
+        spec
+    };
+    let mut text = b"x ".repeat(2_500);
+    let seen = check_plain(&dribbling(text.clone()).await, costly()).await;
+    failed(&seen, Reason::Response);
+    assert_eq!(seen.body_bytes, 5_000);
+    text.push(b'y');
+    ended(&check_plain(&dribbling(text).await, costly()).await, Outcome::Ok, None);
+}

@@ -43,16 +43,8 @@ impl Authority {
 
     /// Of a server with a good certificate for `names`, inside QUIC.
     pub(crate) fn quic_config(&self, names: &[&str]) -> ServerConfig {
-        let key = KeyPair::generate_for(ALGORITHM).expect("a key");
-        let certificate = params(names).signed_by(&key, &self.0).expect("a certificate");
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("versions")
-            .with_no_client_auth()
-            .with_single_cert(vec![certificate.der().clone()], key)
-            .expect("a server")
+        let (certificate, key) = self.issued(params(names));
+        quic_config(certificate, &key)
     }
 
     /// Serves a good certificate for `names`.
@@ -62,12 +54,17 @@ impl Authority {
 
     pub(crate) fn acceptor_of(&self, params: CertificateParams) -> TlsAcceptor {
         let (certificate, key) = self.issue(params);
-        acceptor(certificate.der().clone(), &key)
+        acceptor(vec![certificate.der().clone()], &key)
     }
 
     pub(crate) fn issue(&self, params: CertificateParams) -> (Certificate, KeyPair) {
         let key = KeyPair::generate_for(ALGORITHM).expect("a key");
         (params.signed_by(&key, &self.0).expect("a certificate"), key)
+    }
+
+    pub(crate) fn issued(&self, params: CertificateParams) -> (CertificateDer<'static>, KeyPair) {
+        let (certificate, key) = self.issue(params);
+        (certificate.der().clone(), key)
     }
 
     pub(crate) fn der(&self) -> CertificateDer<'static> {
@@ -89,17 +86,34 @@ pub(crate) fn self_signed(mut params: CertificateParams, is_ca: bool) -> (TlsAcc
     }
     let key = KeyPair::generate_for(ALGORITHM).expect("a key");
     let certificate = params.self_signed(&key).expect("a certificate");
-    (acceptor(certificate.der().clone(), &key), certificate.pem())
+    (acceptor(vec![certificate.der().clone()], &key), certificate.pem())
 }
 
-fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair) -> TlsAcceptor {
+pub(crate) fn self_signed_der(params: CertificateParams) -> (CertificateDer<'static>, KeyPair) {
+    let key = KeyPair::generate_for(ALGORITHM).expect("a key");
+    (params.self_signed(&key).expect("a certificate").der().clone(), key)
+}
+
+/// Of a server that shows `certificate` inside QUIC.
+pub(crate) fn quic_config(certificate: CertificateDer<'static>, key: &KeyPair) -> ServerConfig {
+    let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .expect("a server")
+}
+
+fn acceptor(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> TlsAcceptor {
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_no_client_auth()
-        .with_single_cert(vec![certificate], key)
+        .with_single_cert(chain, key)
         .expect("a server");
     TlsAcceptor::from(Arc::new(config))
 }
@@ -232,6 +246,32 @@ async fn days_left_fail_or_degrade() {
     ended(&check_named(&context, &server, far).await, Outcome::Ok, None);
 }
 
+/// The offset that makes it the first of January.
+fn offset_us(year: i64) -> i64 {
+    day(year) * 1_000_000 - hyperverge_agent::clock::boot_us()
+}
+
+#[tokio::test]
+async fn certificates_are_dated_by_the_control_plane() {
+    let authority = Authority::new();
+    let mut leaf = params(&["good.test"]);
+    leaf.not_before = rcgen::date_time_ymd(2080, 1, 1);
+    leaf.not_after = rcgen::date_time_ymd(2090, 1, 1);
+    let server = https(authority.acceptor_of(leaf), ok("")).await;
+    let context = trusting(&authority);
+    // What was prepared before the time is known is judged by it all the same.
+    let target = format!("https://good.test:{}/", server.address.port());
+    let days = json!({ "expect": { "certificate_days": 400 } });
+    let prepared = probe::Prepared::new(&context, &monitor(&target, days));
+    failed(&prepared.run(&context, &check_id()).await, Reason::TlsNotYetValid);
+    context.set_time(offset_us(2085));
+    ended(&prepared.run(&context, &check_id()).await, Outcome::Ok, None);
+    context.set_time(offset_us(2089));
+    failed(&prepared.run(&context, &check_id()).await, Reason::CertificateDays);
+    context.set_time(offset_us(2091));
+    failed(&prepared.run(&context, &check_id()).await, Reason::TlsExpired);
+}
+
 #[tokio::test]
 async fn what_is_not_tls_says_so() {
     let authority = Authority::new();
@@ -295,5 +335,95 @@ fn a_ca_file_must_hold_certificates() {
             matches!(error, ProbeSetupError::Tls(TlsSetupError::CaPem(_) | TlsSetupError::CaCount)),
             "{error}"
         );
+    }
+}
+
+/// The beginning of a ServerHello: its record, its length, and no more than its version.
+const BEGUN: &[u8] = &[0x16, 3, 3, 0, 0x7a, 2, 0, 0, 0x76, 3, 3];
+
+#[tokio::test]
+async fn a_handshake_that_goes_no_further() {
+    let context = trusting(&Authority::new());
+    for said in [&b""[..], BEGUN] {
+        for (resets, reason) in [(false, Reason::TimeoutTls), (true, Reason::TlsReset)] {
+            let server = Server::raw(move |mut stream| async move {
+                let mut hello = [0; 4_096];
+                drop(stream.read(&mut hello).await);
+                drop(stream.write_all(said).await);
+                if resets {
+                    drop(stream.set_zero_linger());
+                } else {
+                    std::future::pending::<()>().await;
+                }
+            })
+            .await;
+            let brief = || json!({ "timeout": if resets { "10s" } else { "300ms" } });
+            failed(&check_named(&context, &server, brief()).await, reason);
+            let seen = crate::tcp::check(&context, "tls", &server, brief()).await;
+            failed(&seen, reason);
+            assert!(seen.phases.tls.is_some() && seen.certificate_expires_s.is_none(), "{seen:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_chain_may_be_large_but_not_endless() {
+    let authority = Authority::new();
+    let context = trusting(&authority);
+    // A certificate of `count` names comes along.
+    let with = |count: usize| {
+        let names: Vec<String> = (0..count).map(|n| format!("host-{n:05}.good.test")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (huge, _) = authority.issued(params(&names));
+        let (leaf, key) = authority.issued(params(&["good.test"]));
+        acceptor(vec![leaf, huge], &key)
+    };
+    for (count, reason) in [(2_000, None), (10_000, Some(Reason::TlsHandshake))] {
+        let server = https(with(count), ok("")).await;
+        for kind in ["http", "tls"] {
+            let seen = match kind {
+                "http" => check_named(&context, &server, json!({})).await,
+                _ => crate::tcp::check(&context, "tls", &server, json!({})).await,
+            };
+            match reason {
+                None => ended(&seen, Outcome::Ok, None),
+                Some(reason) => failed(&seen, reason),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_server_is_told_whom_we_want() {
+    let authority = Authority::new();
+    let acceptor = authority.acceptor(&["good.test", "xn--bcher-kva.example", "127.0.0.1"]);
+    let server = Server::raw(move |stream| {
+        let acceptor = acceptor.clone();
+        async move {
+            let mut stream = serve_tls(&acceptor, stream).await;
+            let wanted = stream.get_ref().1.server_name().unwrap_or("nobody").to_owned();
+            let mut request = [0; 4_096];
+            drop(stream.read(&mut request).await);
+            drop(stream.write_all(&ok(&format!("for {wanted}."))).await);
+            drop(stream.shutdown().await);
+        }
+    })
+    .await;
+    let context = trusting(&authority);
+    for (host, options, wanted) in [
+        ("good.test", json!({}), "good.test"),
+        ("GOOD.test.", json!({}), "good.test"),
+        ("good.test", json!({ "server_name": "B\u{fc}cher.example" }), "xn--bcher-kva.example"),
+        // RFC 6066, section 3: an address is no name.
+        ("127.0.0.1", json!({}), "nobody"),
+        ("good.test", json!({ "server_name": "127.0.0.1" }), "nobody"),
+    ] {
+        let target = format!("https://{host}:{}/", server.address.port());
+        let mut more = json!({ "tls": options, "expect": { "body": format!("for {wanted}.") } });
+        if !host.starts_with("127") {
+            more["network"] = json!({ "addresses": ["127.0.0.1"] });
+        }
+        let seen = probe::run(&context, &monitor(&target, more), &check_id()).await;
+        ended(&seen, Outcome::Ok, None);
     }
 }

@@ -5,7 +5,7 @@
 //! international names come out canonical, and are judged like any other.
 
 use super::url_rule::{UrlRule, parse_url};
-use url::Url;
+use url::{Host, Url};
 
 /// A host and a port, judged as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,16 @@ pub fn parse_endpoint(text: &str) -> Result<Endpoint, EndpointRule> {
     let port = port.map(read_port).transpose()?;
     let url = parse_url(&format!("http://{host}/"))?;
     Ok(Endpoint { url, port })
+}
+
+/// Whether a certificate can be for `host`, so that TLS can be spoken with it: an
+/// address, or a name of letters, digits, underscores and inner hyphens.
+pub fn is_tls_host(host: &Host<&str>) -> bool {
+    let Host::Domain(name) = host else { return true };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let lawful = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    name.split('.')
+        .all(|label| !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(lawful))
 }
 
 fn read_port(text: &str) -> Result<u16, UrlRule> {

@@ -24,7 +24,7 @@ mod proxy;
 mod url_rule;
 
 pub use cidr::{Cidr, CidrError};
-pub use endpoint::{Endpoint, EndpointRule, parse_endpoint};
+pub use endpoint::{Endpoint, EndpointRule, is_tls_host, parse_endpoint};
 pub use policy::{AddressRule, Destination, EgressPolicy};
 pub use proxy::{Proxy, ProxyRule, ProxyScheme, parse_proxy};
 pub use url_rule::{UrlRule, parse_url};

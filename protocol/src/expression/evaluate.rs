@@ -41,7 +41,7 @@ impl<'a> Evaluation<'a, '_> {
             }
             Node::Map(entries) => self.map(entries)?,
             Node::Field(of, field) => self.field(node, of, field)?,
-            Node::Has(of, field) => Value::Bool(self.fields(of)?.get(field).is_some()),
+            Node::Has(of, field) => Value::Bool(self.fields(of, field)?.get(field).is_some()),
             Node::Index(pair) => self.index(node, &pair[0], &pair[1])?,
             Node::Not(of) => Value::Bool(!self.truth(of)?),
             Node::Negate(of) => operators::negate(self.value(of)?)?,
@@ -109,10 +109,11 @@ impl<'a> Evaluation<'a, '_> {
         Ok(Value::Map(Map::Made(made.into())))
     }
 
-    fn fields(&mut self, of: &'a Node) -> Result<Map<'a>, Error> {
+    /// The map in which `field` is to be looked up.
+    fn fields(&mut self, of: &'a Node, field: &str) -> Result<Map<'a>, Error> {
         match self.value(of)? {
             Value::Map(map) => {
-                self.facts.charge(map.lookup_steps())?;
+                self.facts.charge(map.lookup_steps(field.len()))?;
                 Ok(map)
             }
             other => Err(Error::NoFields { path: of.path(), sort: other.sort() }),
@@ -120,7 +121,7 @@ impl<'a> Evaluation<'a, '_> {
     }
 
     fn field(&mut self, node: &Node, of: &'a Node, field: &str) -> Result<Value<'a>, Error> {
-        self.fields(of)?.get(field).ok_or_else(|| Error::Missing(node.path()))
+        self.fields(of, field)?.get(field).ok_or_else(|| Error::Missing(node.path()))
     }
 
     fn index(&mut self, node: &Node, of: &'a Node, key: &'a Node) -> Result<Value<'a>, Error> {
@@ -138,7 +139,7 @@ impl<'a> Evaluation<'a, '_> {
                 })
             }
             (Value::Map(map), Value::Text(name)) => {
-                self.facts.charge(map.lookup_steps())?;
+                self.facts.charge(map.lookup_steps(name.as_str().len()))?;
                 map.get(name.as_str()).ok_or_else(|| Error::Missing(node.path()))
             }
             (Value::Map(Map::Made(entries)), _) => {
@@ -162,7 +163,7 @@ impl<'a> Evaluation<'a, '_> {
         let list = match self.value(&parts.range)? {
             Value::List(list) => list,
             Value::Map(map) => {
-                self.facts.charge(map.lookup_steps() + map.len())?;
+                self.facts.charge(1 + map.len())?;
                 List::Made(map.keys().into())
             }
             other => {

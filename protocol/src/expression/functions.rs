@@ -72,9 +72,7 @@ fn of_value<'a>(
     let size = |len: usize| Value::Int(i64::try_from(len).unwrap_or(i64::MAX));
     Some(match (function, value) {
         (Function::Size, Value::List(list)) => Ok(size(list.len())),
-        (Function::Size, Value::Map(map)) => {
-            facts.charge(map.lookup_steps()).map(|()| size(map.len()))
-        }
+        (Function::Size, Value::Map(map)) => facts.charge(1).map(|()| size(map.len())),
         (Function::Text, Value::Bool(value)) => Ok(Value::text(value.to_string())),
         (Function::Text, Value::Double(value)) => Ok(Value::text(value.to_string())),
         (Function::Text, _) => Ok(Value::text(number?.to_string())),

@@ -142,7 +142,7 @@ pub(super) fn equal(left: &Value<'_>, right: &Value<'_>, facts: &Facts<'_>) -> R
 }
 
 fn equal_maps(a: &Map<'_>, b: &Map<'_>, facts: &Facts<'_>) -> Result<bool, Error> {
-    facts.charge(a.lookup_steps() + b.lookup_steps() + a.len())?;
+    facts.charge(1 + a.len())?;
     if a.len() != b.len() {
         return Ok(false);
     }
@@ -162,10 +162,11 @@ fn value_at<'a>(
     key: &Value<'_>,
     facts: &Facts<'_>,
 ) -> Result<Option<Value<'a>>, Error> {
-    facts.charge(map.lookup_steps())?;
     if let Value::Text(name) = key {
+        facts.charge(map.lookup_steps(name.as_str().len()))?;
         return Ok(map.get(name.as_str()));
     }
+    facts.charge(map.lookup_steps(0))?;
     let Map::Made(entries) = map else { return Ok(None) };
     for (other, value) in entries.iter() {
         if equal(other, key, facts)? {

@@ -4,6 +4,9 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+/// Bytes that are compared in one step.
+const BYTES_COMPARED: usize = 32;
+
 #[derive(Debug, Clone)]
 pub(super) enum Value<'a> {
     Null,
@@ -106,12 +109,17 @@ impl<'a> List<'a> {
 }
 
 impl<'a> Map<'a> {
-    /// What finding a key takes.
-    pub(super) fn lookup_steps(&self) -> usize {
+    /// What finding a key of `bytes` takes: as many comparisons as the map makes, each of
+    /// as many bytes at most.
+    pub(super) fn lookup_steps(&self, bytes: usize) -> usize {
+        let comparison = |count: usize| count.saturating_mul(bytes) / BYTES_COMPARED;
         match self {
-            Self::Json(_) => 1,
-            Self::Headers(headers) => headers.len(),
-            Self::Made(entries) => entries.len(),
+            Self::Json(fields) => {
+                let comparisons = fields.len().checked_ilog2().unwrap_or(0) as usize;
+                1 + comparisons / 4 + comparison(1 + comparisons)
+            }
+            Self::Headers(headers) => headers.len() + comparison(headers.len()),
+            Self::Made(entries) => entries.len() + comparison(entries.len()),
         }
     }
 

@@ -24,8 +24,24 @@ const OPEN_HEADERS: [&str; 12] = [
     "user-agent",
 ];
 /// Words in a name that make its value a secret; in lower case.
-const TELLING: [&str; 9] =
-    ["auth", "credential", "key", "login", "pass", "pin", "secret", "session", "token"];
+const TELLING: [&str; 16] = [
+    "auth",
+    "code",
+    "cookie",
+    "credential",
+    "hash",
+    "jwt",
+    "key",
+    "login",
+    "otp",
+    "pass",
+    "pin",
+    "pwd",
+    "secret",
+    "session",
+    "sig",
+    "token",
+];
 /// Bytes of a part of a path that looks like a key, as in the address of a webhook.
 const PATH_KEY_BYTES: usize = 16;
 
@@ -70,7 +86,9 @@ impl Found {
         self.0.push(text.as_bytes().to_vec());
     }
 
+    /// Of some services the key is the user, and the password is empty.
     fn basic(&mut self, user: &str, password: &str) {
+        self.text(user);
         self.text(password);
         self.text(&STANDARD.encode(format!("{user}:{password}")));
     }
@@ -78,15 +96,12 @@ impl Found {
     /// Its password, the values of its query, and what looks like a key in its path.
     fn url(&mut self, text: &str) {
         let Ok(url) = Url::parse(text) else { return };
+        if !url.username().is_empty() {
+            self.text(url.username());
+            self.text(&decoded(url.username()));
+        }
         if let Some(password) = url.password() {
             self.text(password);
-            let decoded = |text: &str| {
-                let pair = format!("x={}", text.replace('+', "%2B"));
-                url::form_urlencoded::parse(pair.as_bytes())
-                    .next()
-                    .map(|(_, value)| value.into_owned())
-                    .unwrap_or_default()
-            };
             self.basic(&decoded(url.username()), &decoded(password));
         }
         for pair in url.query().unwrap_or_default().split('&') {
@@ -96,7 +111,10 @@ impl Found {
             self.text(&value);
         }
         let parts = url.path().split('/').filter(|part| part.len() >= PATH_KEY_BYTES);
-        parts.for_each(|part| self.text(part));
+        parts.for_each(|part| {
+            self.text(part);
+            self.text(&decoded(part));
+        });
     }
 
     fn header(&mut self, name: &str, value: &str) {
@@ -132,6 +150,36 @@ impl Found {
                         self.text(&value);
                     }
                 }
+                self.markup(body);
+            }
+        }
+    }
+
+    /// Of XML: the text after a tag, and the value of an attribute, with a telling name.
+    fn markup(&mut self, body: &str) {
+        let mut within = false;
+        for tag in body.split('<').skip(1) {
+            if let Some(data) = tag.strip_prefix("![CDATA[") {
+                if within {
+                    self.text(data.split("]]>").next().unwrap_or(data).trim());
+                }
+                continue;
+            }
+            let (tag, text) = tag.split_once('>').unwrap_or((tag, ""));
+            let name = tag.split(|c: char| c.is_whitespace() || c == '/').next().unwrap_or(tag);
+            within = tells(name);
+            if within {
+                self.text(text.trim());
+                self.text(&unescaped(text.trim()));
+            }
+            // `name="value"`: pieces between quotes are values by turns.
+            let mut before = "";
+            for (at, piece) in tag.split(['"', '\'']).enumerate() {
+                if at % 2 == 1 && tells(before.trim_end_matches('=')) {
+                    self.text(piece);
+                    self.text(&unescaped(piece));
+                }
+                before = piece.split_whitespace().last().unwrap_or("");
             }
         }
     }
@@ -152,12 +200,35 @@ impl Found {
 
     /// Of a dialogue: what follows a telling word, and the line as a whole.
     fn line(&mut self, line: &str) {
+        // A header of HTTP that is spoken by hand.
+        if let Some((name, value)) = line.split_once(':')
+            && !name.contains(char::is_whitespace)
+            && tells(name)
+        {
+            self.header(name, value.trim());
+        }
         let words: Vec<&str> = line.split_whitespace().collect();
         if words.len() == 1 || tells(line) {
             words.iter().skip(1).for_each(|word| self.text(word));
             self.text(line.trim());
         }
     }
+}
+
+/// Without percent encoding.
+fn decoded(text: &str) -> String {
+    let pair = format!("x={}", text.replace('+', "%2B").replace('&', "%26"));
+    let value = url::form_urlencoded::parse(pair.as_bytes()).next();
+    value.map(|(_, value)| value.into_owned()).unwrap_or_default()
+}
+
+/// Without XML's own escapes.
+fn unescaped(text: &str) -> String {
+    text.replace("&lt;", "<")
+        .replace("&gt;", ">")
+        .replace("&quot;", "\"")
+        .replace("&apos;", "'")
+        .replace("&amp;", "&")
 }
 
 fn tells(name: &str) -> bool {
@@ -190,7 +261,19 @@ mod tests {
                 json!({"target": "https://example.com/hook/T0123456789abcdef/x"}),
                 "T0123456789abcdef",
             ),
+            (
+                json!({"target": "https://example.com/hook/T012345%2F89abcdef/x"}),
+                "T012345/89abcdef",
+            ),
             (json!({"http": {"auth": {"bearer": "tok.en"}}}), "tok.en"),
+            (json!({"http": {"auth": {"basic": {"username": "sk_1", "password": ""}}}}), "sk_1"),
+            (json!({"http": {"headers": {"authorization": "Basic c2tfMTo="}}}), "sk_1"),
+            (json!({"http": {"body": "{\"pwd\": \"pw1\", \"otp\": 123456}"}}), "123456"),
+            (json!({"http": {"body": "jwt=a.b.c&sig=abc"}}), "a.b.c"),
+            (json!({"http": {"body": "<a><Password x='1'>p&amp;w</Password></a>"}}), "p&w"),
+            (json!({"http": {"body": "<token> <![CDATA[t0k]]></token>"}}), "t0k"),
+            (json!({"http": {"body": "<login user=\"u\" apikey = 'k&lt;1'/>"}}), "k<1"),
+            (json!({"tcp": {"steps": [{"send": "Cookie: a=b; sid=abcdef\r\n"}]}}), "abcdef"),
             (json!({"http": {"auth": {"basic": {"username": "u", "password": "pw12"}}}}), "pw12"),
             (
                 json!({"http": {"auth": {"basic": {"username": "u", "password": "pw12"}}}}),

@@ -4,9 +4,8 @@
 
 use super::failure::Failure;
 use super::tcp::Session;
-use super::{CheckId, Probe, ProbeContext};
+use super::{CheckId, Ended, Probe, ProbeContext};
 use hyperverge_protocol::monitor::MonitorSpec;
-use hyperverge_protocol::outcome::Observation;
 
 /// A monitor of this kind, ready to be checked.
 #[derive(Debug)]
@@ -18,7 +17,7 @@ impl Probe for TlsProbe {
         Session::new(context, spec, from_the_start, &[]).map(Self)
     }
 
-    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Observation {
+    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Ended {
         self.0.run(context).await
     }
 }

@@ -25,7 +25,7 @@ use super::quic::QuicTarget;
 use super::route::Route;
 use super::tls::{self, TlsClient};
 use super::wire::Wire;
-use super::{CheckId, Probe, ProbeContext, limits};
+use super::{CheckId, Ended, Probe, ProbeContext, limits};
 use crate::clock;
 use answer::Reply;
 use hyperverge_agent_core::judge::{Answer, Judge};
@@ -70,7 +70,7 @@ impl Probe for DnsProbe {
         })
     }
 
-    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Observation {
+    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Ended {
         let started = clock::monotonic();
         let end = started + self.timeout.0;
         let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
@@ -79,23 +79,24 @@ impl Probe for DnsProbe {
         let asked = Box::pin(self.ask(context, &mut deadline, &mut seen)).await;
         let took = since(started);
         let judged = asked
-            .and_then(|reply| self.conclude(reply, &mut seen))
+            .and_then(|reply| self.conclude(context, reply, &mut seen))
             .map_err(|failure| failure.unless_stalled(took, self.timeout));
-        match judged {
-            Ok(()) => seen.sample = Vec::new(),
-            Err(failure) => failure.end(&mut seen),
-        }
-        seen
+        Ended { seen, judged }
     }
 }
 
 impl DnsProbe {
-    fn conclude(&self, reply: Reply, seen: &mut Observation) -> Result<(), Failure> {
+    fn conclude(
+        &self,
+        context: &ProbeContext,
+        reply: Reply,
+        seen: &mut Observation,
+    ) -> Result<(), Failure> {
         let Reply { facts, unwritten, authority, sample } = reply;
         seen.details_mut().dns = Some(facts);
         seen.sample = sample;
         let answer = Answer { authority: &authority, unwritten, ..Answer::default() };
-        Ok(self.judge.judge(seen, &answer, clock::wall_unix_s())?)
+        Ok(self.judge.judge(seen, &answer, context.0.time.unix_s())?)
     }
 
     /// Asks whoever is to be asked.

@@ -10,10 +10,10 @@
 //!
 //! To add a coding: a variant of [`Stage`] and its word in [`Coding::of`].
 
+use super::gunzip::Gunzip;
 use ::http::HeaderMap;
 use ::http::header::CONTENT_ENCODING;
 use brotli_decompressor::DecompressorWriter;
-use flate2::write::MultiGzDecoder;
 use flate2::{Decompress, FlushDecompress, Status};
 use hyperverge_agent_core::judge::BodyReader;
 use std::io::{self, Write};
@@ -67,7 +67,7 @@ pub(super) struct Intake<'a> {
 
 enum Stage<'a> {
     Plain(Outlet<'a>),
-    Gzip(Box<MultiGzDecoder<Outlet<'a>>>),
+    Gzip(Box<Gunzip<Outlet<'a>>>),
     /// `deflate` before it is known whether it is meant with zlib's frame, as
     /// RFC 9110 says, or bare, as some servers send it.
     Deflate(Outlet<'a>, Vec<u8>),
@@ -109,7 +109,7 @@ impl<'a> Intake<'a> {
         let outlet = Outlet { reader, limit };
         let stage = match Coding::of(headers) {
             Coding::Identity => Stage::Plain(outlet),
-            Coding::Gzip => Stage::Gzip(Box::new(MultiGzDecoder::new(outlet))),
+            Coding::Gzip => Stage::Gzip(Box::new(Gunzip::new(outlet))),
             Coding::Deflate => Stage::Deflate(outlet, Vec::new()),
             Coding::Brotli => {
                 Stage::Brotli(Box::new(DecompressorWriter::new(outlet, BROTLI_BUFFER)))
@@ -136,7 +136,7 @@ impl<'a> Intake<'a> {
         }
         let finished = match &mut self.stage {
             Stage::Plain(_) => Ok(()),
-            Stage::Gzip(decoder) => decoder.try_finish(),
+            Stage::Gzip(decoder) => decoder.finish(),
             // One byte is neither.
             Stage::Deflate(..) => Err(io::ErrorKind::UnexpectedEof.into()),
             Stage::Inflate(decoder) => decoder.finish(),
@@ -154,7 +154,7 @@ impl<'a> Intake<'a> {
     fn write(&mut self, chunk: &[u8]) -> io::Result<()> {
         match &mut self.stage {
             Stage::Plain(outlet) => outlet.write_all(chunk),
-            Stage::Gzip(decoder) => decoder.write_all(chunk),
+            Stage::Gzip(decoder) => decoder.take(chunk, Outlet::closed),
             Stage::Inflate(decoder) => decoder.write_all(chunk),
             Stage::Brotli(decoder) => decoder.write_all(chunk),
             Stage::Zstd(decoder) => decoder.write_all(chunk),

@@ -7,6 +7,7 @@
 mod cookies;
 mod decode;
 mod exchange;
+mod gunzip;
 mod meter;
 pub(super) mod post;
 mod proxy;
@@ -19,7 +20,7 @@ mod way;
 use super::deadline::Deadline;
 use super::dial::add;
 use super::failure::Failure;
-use super::{CheckId, Probe, ProbeContext};
+use super::{CheckId, Ended, Probe, ProbeContext};
 use crate::clock;
 use ::http::response::Parts;
 use ::http::{HeaderValue, StatusCode};
@@ -70,7 +71,7 @@ impl Probe for HttpProbe {
         })
     }
 
-    async fn run(&self, context: &ProbeContext, check: &CheckId<'_>) -> Observation {
+    async fn run(&self, context: &ProbeContext, check: &CheckId<'_>) -> Ended {
         let started = clock::monotonic();
         let end = started + self.timeout.0;
         let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
@@ -79,10 +80,7 @@ impl Probe for HttpProbe {
         let went = self.follow(context, check, &mut deadline, &mut seen).await;
         let took = clock::monotonic().saturating_duration_since(started);
         let judged = went.map_err(|failure| failure.unless_stalled(took, self.timeout));
-        if let Err(failure) = judged {
-            failure.end(&mut seen);
-        }
-        seen
+        Ended { seen, judged }
     }
 }
 
@@ -118,7 +116,7 @@ impl HttpProbe {
                 _ => redirect::next(&hop, &head, !self.template.body.is_empty())?,
             };
             let Some(next) = next else {
-                return self.finish(exchange, &head, deadline, seen).await;
+                return self.finish(context, exchange, &head, deadline, seen).await;
             };
             if seen.redirects >= self.redirects {
                 let message = format!("redirected more than {} times", self.redirects);
@@ -134,6 +132,7 @@ impl HttpProbe {
     /// Reads and judges the answer that was no redirect.
     async fn finish(
         &self,
+        context: &ProbeContext,
         mut exchange: Exchange<'_>,
         head: &Parts,
         deadline: &mut Deadline<'_>,
@@ -152,7 +151,7 @@ impl HttpProbe {
         let judged = read.and_then(|()| {
             let headers = if self.judge.wants().headers { listed(head) } else { Vec::new() };
             let answer = reader.answer(&headers);
-            Ok(self.judge.judge(seen, &answer, clock::wall_unix_s())?)
+            Ok(self.judge.judge(seen, &answer, context.0.time.unix_s())?)
         });
         if judged.is_err() {
             seen.sample = reader.into_sample();

@@ -108,12 +108,23 @@ impl Proxy {
 
     /// 407 (RFC 9110, section 15.5.8) to a request that the proxy read.
     pub(super) fn refusal(&self) -> Failure {
-        self.failure("wants other credentials (407)")
+        self.failure("wants other credentials (407)").before_target()
     }
 
     /// Connects to the proxy and, where it does not read the request, has it
-    /// connect to `target`.
+    /// connect to `target`. Nothing that fails in this shows anything of the target.
     pub(super) async fn dial(
+        &self,
+        context: &ProbeContext,
+        target: &Target,
+        deadline: &mut Deadline<'_>,
+        seen: &mut Observation,
+    ) -> Result<Stream, Failure> {
+        let dialled = self.tunnel(context, target, deadline, seen).await;
+        dialled.map_err(Failure::before_target)
+    }
+
+    async fn tunnel(
         &self,
         context: &ProbeContext,
         target: &Target,

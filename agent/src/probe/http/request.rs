@@ -9,15 +9,17 @@ use super::proxy::{Proxy, basic};
 use super::redirect::Hop;
 use crate::probe::CheckId;
 use ::http::header::{
-    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, COOKIE, HOST, HeaderName, HeaderValue,
-    PROXY_AUTHORIZATION, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName,
+    HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
 };
-use ::http::{HeaderMap, Request};
+use ::http::{HeaderMap, Method, Request};
 use bytes::Bytes;
 use hyperverge_protocol::monitor::{Auth, HttpOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// Methods of which a server expects a body, if only an empty one.
+const AWAITING_BODY: [Method; 3] = [Method::POST, Method::PUT, Method::PATCH];
 const CHECK: HeaderName = HeaderName::from_static("x-hyperverge-check");
 
 /// The headers of a monitor that sets none.
@@ -100,8 +102,13 @@ impl Template {
                 headers.insert(PROXY_AUTHORIZATION, value.clone());
             }
         }
-        let mut request =
-            Request::new(if hop.with_body { self.body.clone() } else { Bytes::new() });
+        let body = if hop.with_body { self.body.clone() } else { Bytes::new() };
+        // RFC 9110, section 8.6. HTTP/2 and HTTP/3 can do without, but many servers cannot.
+        let has_body = !body.is_empty() || AWAITING_BODY.contains(&hop.method);
+        if has_body {
+            headers.insert(CONTENT_LENGTH, body.len().into());
+        }
+        let mut request = Request::new(body);
         *request.method_mut() = hop.method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = headers;

@@ -23,7 +23,7 @@ use super::deadline::{Deadline, Phase};
 use super::dial::{add, since};
 use super::failure::Failure;
 use super::route::Route;
-use super::{CheckId, Probe, ProbeContext};
+use super::{CheckId, Ended, Probe, ProbeContext};
 use crate::clock;
 use hyperverge_agent_core::judge::{Answer, Judge};
 use hyperverge_protocol::duration::Span;
@@ -64,7 +64,7 @@ impl Probe for IcmpProbe {
         })
     }
 
-    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Observation {
+    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Ended {
         let started = clock::monotonic();
         let end = started + self.timeout.0;
         let timer = pin!(tokio::time::sleep_until(Instant::from_std(end)));
@@ -73,14 +73,13 @@ impl Probe for IcmpProbe {
         let judged = match self.ping(context, &mut deadline, &mut seen).await {
             Ok(()) => self
                 .judge
-                .judge(&seen, &Answer::default(), clock::wall_unix_s())
+                .judge(&seen, &Answer::default(), context.0.time.unix_s())
                 .map_err(Failure::from),
             Err(failure) => Err(failure),
         };
-        if let Err(failure) = judged {
-            failure.unless_stalled(since(started), self.timeout).end(&mut seen);
-        }
-        seen
+        let took = since(started);
+        let judged = judged.map_err(|failure| failure.unless_stalled(took, self.timeout));
+        Ended { seen, judged }
     }
 }
 
@@ -213,7 +212,7 @@ impl IcmpProbe {
                 looking_up.as_millis(),
                 self.timeout
             );
-            return Failure::target(Reason::TimeoutResolve, message);
+            return Failure::target(Reason::TimeoutResolve, message).before_target();
         }
         let message = "the agent's host was too busy to send all echo requests in time";
         Failure::unsupported(Reason::AgentFault, message)

@@ -7,10 +7,9 @@
 mod session;
 mod steps;
 
-use super::{CheckId, Probe, ProbeContext};
+use super::{CheckId, Ended, Probe, ProbeContext};
 use crate::probe::failure::Failure;
 use hyperverge_protocol::monitor::MonitorSpec;
-use hyperverge_protocol::outcome::Observation;
 pub use session::Session;
 use steps::Steps;
 
@@ -23,7 +22,7 @@ impl Probe for TcpProbe {
         Session::new(context, spec, spec.tcp.tls, &spec.tcp.steps).map(Self)
     }
 
-    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Observation {
+    async fn run(&self, context: &ProbeContext, _check: &CheckId<'_>) -> Ended {
         self.0.run(context).await
     }
 }

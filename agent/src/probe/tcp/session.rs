@@ -2,7 +2,6 @@
 
 use super::Steps;
 use crate::clock;
-use crate::probe::ProbeContext;
 use crate::probe::conversation::Conversation;
 use crate::probe::deadline::Deadline;
 use crate::probe::dial::dial;
@@ -11,6 +10,7 @@ use crate::probe::failure::Failure;
 use crate::probe::route::Route;
 use crate::probe::starttls;
 use crate::probe::tls::TlsClient;
+use crate::probe::{Ended, ProbeContext};
 use hyperverge_agent_core::judge::{Answer, Judge};
 use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::monitor::{MonitorSpec, StartTls, Step};
@@ -74,7 +74,7 @@ impl Session {
     }
 
     /// Makes one check.
-    pub async fn run(&self, context: &ProbeContext) -> Observation {
+    pub async fn run(&self, context: &ProbeContext) -> Ended {
         let started = clock::monotonic();
         let end = started + self.timeout.0;
         let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
@@ -82,10 +82,8 @@ impl Session {
         let mut seen = Observation::bare(Outcome::Ok, None, "");
         let went = self.check(context, &mut deadline, &mut seen).await;
         let took = clock::monotonic().saturating_duration_since(started);
-        if let Err(failure) = went.map_err(|failure| failure.unless_stalled(took, self.timeout)) {
-            failure.end(&mut seen);
-        }
-        seen
+        let judged = went.map_err(|failure| failure.unless_stalled(took, self.timeout));
+        Ended { seen, judged }
     }
 
     async fn check(
@@ -101,7 +99,7 @@ impl Session {
         talk.note(seen);
         let judged = talked.and_then(|()| {
             let answer = Answer { body: talk.heard(), ..Answer::default() };
-            Ok(self.judge.judge(seen, &answer, clock::wall_unix_s())?)
+            Ok(self.judge.judge(seen, &answer, context.0.time.unix_s())?)
         });
         if judged.is_err() {
             seen.sample = talk.sample();

@@ -63,10 +63,13 @@ impl Steps {
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<(), Failure> {
+        let mut looks = Looks::default();
         for (at, action) in self.0.iter().enumerate() {
             match (action, tls) {
                 (Action::Say(bytes), _) => talk.say(bytes, deadline).await?,
-                (Action::Await(wanted), _) => listen(at, wanted, talk, deadline).await?,
+                (Action::Await(wanted), _) => {
+                    listen(at, wanted, talk, &mut looks, deadline).await?;
+                }
                 (Action::BeginTls, Some(tls)) => {
                     talk.begin_tls(&tls.client, &tls.name, deadline, seen).await?;
                 }
@@ -77,24 +80,50 @@ impl Steps {
     }
 }
 
+/// When to search an answer that grows: whenever more has come, until the searches
+/// of a check have taken [`limits::SEARCH_STEPS`]; from then on when twice as much
+/// is there, and when no more will come.
+#[derive(Debug, Default)]
+struct Looks {
+    spent: usize,
+    /// Bytes that were searched last.
+    searched: usize,
+}
+
+impl Looks {
+    /// Whether to search an answer of `len` bytes now, which takes `steps`.
+    fn is_due(&mut self, len: usize, steps: usize) -> bool {
+        let due = self.spent < limits::SEARCH_STEPS || len >= 2 * self.searched;
+        if due {
+            self.spent = self.spent.saturating_add(steps);
+            self.searched = len;
+        }
+        due
+    }
+}
+
 /// Waits until `wanted`, of the step `at`, is in the answer.
 async fn listen(
     at: usize,
     wanted: &Wanted,
     talk: &mut Conversation<'_>,
+    looks: &mut Looks,
     deadline: &mut Deadline<'_>,
 ) -> Result<(), Failure> {
-    let mut searched = 0;
+    looks.searched = 0;
     loop {
         let answer = talk.answer();
-        searched += answer.len();
-        if wanted.is_in(answer).ok_or_else(|| tiresome(at, talk))? {
+        if looks.is_due(answer.len(), wanted.steps(answer.len()))
+            && wanted.is_in(answer).ok_or_else(|| tiresome(at, talk))?
+        {
             return Ok(());
         }
-        if searched > limits::SEARCHED_BYTES {
-            return Err(tiresome(at, talk));
+        let heard = talk.hear_or_end(deadline).await;
+        let over = !matches!(heard, Ok(true)) && looks.searched < talk.answer().len();
+        if over && wanted.is_in(talk.answer()).ok_or_else(|| tiresome(at, talk))? {
+            return Ok(());
         }
-        match talk.hear_or_end(deadline).await {
+        match heard {
             Ok(true) => {}
             // Whoever closes in order after saying something has said it all.
             Ok(false) if !talk.answer().is_empty() => return Err(wrong(at, "closed", talk)),
@@ -129,6 +158,14 @@ fn tiresome(at: usize, talk: &Conversation<'_>) -> Failure {
 }
 
 impl Wanted {
+    /// What a search of `len` bytes takes at most.
+    fn steps(&self, len: usize) -> usize {
+        match self {
+            Self::Text(_) | Self::Bytes(_) => 1 + len / 32,
+            Self::Pattern(pattern) => pattern.steps(len),
+        }
+    }
+
     /// `None`: given up.
     fn is_in(&self, answer: &[u8]) -> Option<bool> {
         match self {
@@ -150,6 +187,24 @@ impl Wanted {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_in_very_many_pieces_is_searched_now_and_then() {
+        let wanted = Wanted::Pattern(Pattern::parse("(?-u)(?:x.{1,200}){1,5}y").expect("good"));
+        let mut looks = Looks::default();
+        let mut searches = 0;
+        for len in 0..=limits::CONVERSATION_BYTES {
+            searches += usize::from(looks.is_due(len, wanted.steps(len)));
+        }
+        assert!(searches < 1_000, "{searches}");
+        let most = wanted.steps(limits::CONVERSATION_BYTES);
+        assert!(looks.spent < limits::SEARCH_STEPS + 16 * most, "{looks:?}");
+        assert!(looks.searched >= limits::CONVERSATION_BYTES / 2, "{looks:?}");
+        // What is cheap is searched whenever more has come.
+        let mut looks = Looks::default();
+        let wanted = Wanted::Text(Finder::new("220").into_owned());
+        assert!((0..1_000).all(|len| looks.is_due(len, wanted.steps(len))));
+    }
 
     #[test]
     fn what_cannot_be_compiled_names_its_step() {

@@ -35,6 +35,11 @@ pub(super) fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
     certificate.subject().as_raw() == certificate.issuer().as_raw()
 }
 
+/// The name of `certificate`'s holder as it is written in it.
+pub(super) fn subject_der(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    parse(certificate).map(|parsed| parsed.subject().as_raw().to_vec())
+}
+
 /// Its common name, else its first alternative name.
 pub(super) fn subject(certificate: &X509Certificate<'_>) -> String {
     common_name(certificate.subject())

@@ -4,9 +4,11 @@
 //! only find it again, by a digest of everything it depends on. So ten thousand
 //! ordinary monitors share one, and no private key stays behind in a map.
 
+use super::algorithms;
 use super::handshake::Handshake;
 use super::options::{self, TlsOptionsError};
 use super::verifier::{Rules, Trust};
+use crate::control_time::ControlTime;
 use crate::probe::limits;
 use hyperverge_protocol::monitor::TlsOptions;
 use rustls::CipherSuite;
@@ -21,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 /// Makes and finds [`TlsClient`]s.
 pub struct TlsClients {
     provider: Arc<CryptoProvider>,
+    time: Arc<ControlTime>,
     public: Arc<Trust>,
     anybody: Arc<Trust>,
     shared: Mutex<Shared>,
@@ -59,19 +62,21 @@ pub enum TlsSetupError {
 /// have instructions for; SHA-384 costs a handshake some percent more.
 fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
+    provider.signature_verification_algorithms = algorithms::all();
     let first = CipherSuite::TLS13_AES_128_GCM_SHA256;
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != first);
     provider
 }
 
 impl TlsClients {
-    /// Trusts the public roots, and those in `ca_pem` beside them.
-    pub fn new(ca_pem: Option<&[u8]>) -> Result<Self, TlsSetupError> {
+    /// Trusts the public roots, and those in `ca_pem` beside them, as of `time`.
+    pub fn new(ca_pem: Option<&[u8]>, time: &ControlTime) -> Result<Self, TlsSetupError> {
         let provider = Arc::new(provider());
         let public = Trust::public(&provider, ca_pem)?;
         let anybody = Trust::anybody(&provider);
         Ok(Self {
             provider,
+            time: Arc::new(time.clone()),
             public: Arc::new(public),
             anybody: Arc::new(anybody),
             shared: Mutex::default(),
@@ -107,7 +112,7 @@ impl TlsClients {
             Some(pem) => self.authorities(&mut shared.authorities, pem)?,
         };
         let rules = Arc::new(Rules::new(trust, options::pins(&options.pins)?));
-        let config = options::config(&self.provider, options, &rules, protocols)?;
+        let config = options::config((&self.provider, &self.time), options, &rules, protocols)?;
         let common = Arc::new(Common { config, rules });
         shared.clients.keep(key, &common);
         Ok(TlsClient { common, server_name })
@@ -206,7 +211,7 @@ mod tests {
 
     #[test]
     fn monitors_alike_share_one_configuration() {
-        let clients = TlsClients::new(None).expect("TLS");
+        let clients = TlsClients::new(None, &ControlTime::default()).expect("TLS");
         let of = |options: &TlsOptions, verify, protocols| {
             clients.client(options, verify, protocols).expect("a client")
         };
@@ -223,7 +228,7 @@ mod tests {
 
     #[test]
     fn configurations_go_with_their_monitors() {
-        let clients = TlsClients::new(None).expect("TLS");
+        let clients = TlsClients::new(None, &ControlTime::default()).expect("TLS");
         for number in 0..limits::TLS_SWEEP * 10 {
             clients.client(&pinned(number), true, alpn::NONE).expect("a client");
         }

@@ -2,10 +2,13 @@
 
 use super::verifier::{Rules, Verifier};
 use super::witness::Witness;
-use crate::probe::limits;
+use crate::control_time::ControlTime;
+use crate::probe::{endpoint, limits};
+use hyperverge_protocol::egress::parse_endpoint;
 use hyperverge_protocol::monitor::{TlsOptions, TlsVersion};
 use rustls::client::{ClientConfig, Resumption};
 use rustls::crypto::CryptoProvider;
+use rustls::time_provider::TimeProvider;
 use rustls::{InconsistentKeys, SupportedProtocolVersion};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -57,13 +60,14 @@ fn versions(lowest: TlsVersion) -> &'static [&'static SupportedProtocolVersion] 
 
 /// Everything a handshake needs but its name and its witness.
 pub(super) fn config(
-    provider: &Arc<CryptoProvider>,
+    (provider, time): (&Arc<CryptoProvider>, &Arc<ControlTime>),
     options: &TlsOptions,
     rules: &Arc<Rules>,
     protocols: &[&str],
 ) -> Result<ClientConfig, TlsOptionsError> {
     let nobody = Arc::new(Witness::default());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(provider))
+    let time: Arc<dyn TimeProvider> = Arc::<ControlTime>::clone(time);
+    let builder = ClientConfig::builder_with_details(Arc::clone(provider), time)
         .with_protocol_versions(versions(options.min_version))
         .map_err(|_| TlsOptionsError::Setup)?
         .dangerous()
@@ -96,9 +100,11 @@ pub(super) fn certificates(pem: &[u8]) -> Option<Vec<CertificateDer<'static>>> {
     found.ok().filter(|found| (1..=limits::CA_CERTIFICATES).contains(&found.len()))
 }
 
+/// As a target's host would be read: in canonical letters, an address with or without brackets.
 pub(super) fn server_name(name: &str) -> Result<ServerName<'static>, TlsOptionsError> {
-    let name = name.strip_suffix('.').unwrap_or(name);
-    ServerName::try_from(name.to_owned()).map_err(|_| TlsOptionsError::ServerName)
+    let endpoint = parse_endpoint(name).map_err(|_| TlsOptionsError::ServerName)?;
+    let host = endpoint.url.host().and_then(|host| endpoint::server_name(&host));
+    host.filter(|_| endpoint.port.is_none()).ok_or(TlsOptionsError::ServerName)
 }
 
 pub(super) fn pins(pins: &[String]) -> Result<Vec<[u8; 32]>, TlsOptionsError> {
@@ -119,7 +125,7 @@ mod tests {
     use rcgen::KeyPair;
 
     fn refused(options: TlsOptions) -> TlsOptionsError {
-        let clients = TlsClients::new(None).expect("TLS");
+        let clients = TlsClients::new(None, &ControlTime::default()).expect("TLS");
         clients.client(&options, true, alpn::NONE).expect_err("a refusal")
     }
 
@@ -155,7 +161,7 @@ mod tests {
         ] {
             assert_eq!(refused(options), error);
         }
-        let clients = TlsClients::new(None).expect("TLS");
+        let clients = TlsClients::new(None, &ControlTime::default()).expect("TLS");
         let good = TlsOptions { certificate, key, ..plain() };
         clients.client(&good, true, alpn::NONE).expect("a pair");
     }

@@ -147,6 +147,12 @@ impl<'a> Chain<'a> {
         self.0.iter().map(certificate::expires_s).min()
     }
 
+    /// Whether the last of them names one of `authorities` as its issuer.
+    pub(super) fn leads_to(&self, authorities: &[Vec<u8>]) -> bool {
+        let issuer = self.0.last().map(|last| last.issuer().as_raw());
+        issuer.is_some_and(|issuer| authorities.iter().any(|name| name == issuer))
+    }
+
     fn is_self_signed(&self) -> bool {
         self.0.first().is_some_and(certificate::is_self_signed)
     }
@@ -165,9 +171,15 @@ impl<'a> Chain<'a> {
         };
         if !certificate::is_self_signed(last) {
             let issuer = certificate::name(last.issuer());
-            let says =
-                format!("leads to {issuer:?}, whom the server did not send and we do not have");
-            return Refusal::target(Reason::TlsIncompleteChain, says);
+            // A leaf alone lacks an intermediate, as good as always. With one that came,
+            // the server did what it has to, since nobody sends the root.
+            let (reason, whom) = match self.0.len() {
+                1 => {
+                    (Reason::TlsIncompleteChain, "whom the server did not send and we do not have")
+                }
+                _ => (Reason::TlsUnknownIssuer, "an authority that is not trusted"),
+            };
+            return Refusal::target(reason, format!("leads to {issuer:?}, {whom}"));
         }
         if self.0.len() == 1 {
             return Refusal::target(Reason::TlsSelfSigned, "is self-signed");

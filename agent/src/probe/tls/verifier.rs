@@ -3,7 +3,7 @@
 
 use super::clients::TlsSetupError;
 use super::options::{self, TlsOptionsError};
-use super::refusal::Refusal;
+use super::refusal::{Chain, Refusal};
 use super::witness::Witness;
 use super::{certificate, facts};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -25,6 +25,8 @@ pub(super) struct Trust {
     /// Certificates that section `tls` names; a server may show one of them as
     /// its own, as a self-signed one does.
     named: Vec<CertificateDer<'static>>,
+    /// The names (DER) of the authorities in the agent's own CA file.
+    authorities: Vec<Vec<u8>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -35,12 +37,14 @@ impl Trust {
         pem: Option<&[u8]>,
     ) -> Result<Self, TlsSetupError> {
         let mut roots = RootCertStore::from_iter(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        let mut authorities = Vec::new();
         if let Some(pem) = pem {
             for root in options::certificates(pem).ok_or(TlsSetupError::CaCount)? {
+                authorities.extend(certificate::subject_der(&root));
                 roots.add(root).map_err(|error| TlsSetupError::CaPem(error.to_string()))?;
             }
         }
-        Ok(Self::of(provider, Some(roots), Vec::new()))
+        Ok(Self { authorities, ..Self::of(provider, Some(roots), Vec::new()) })
     }
 
     /// Only the certificates in `pem`.
@@ -63,12 +67,16 @@ impl Trust {
         roots: Option<RootCertStore>,
         named: Vec<CertificateDer<'static>>,
     ) -> Self {
-        Self { roots, named, algorithms: provider.signature_verification_algorithms }
+        let algorithms = provider.signature_verification_algorithms;
+        Self { roots, named, authorities: Vec::new(), algorithms }
     }
 
-    /// Whether the monitor itself says whom to trust.
-    fn is_own(&self) -> bool {
+    /// Whether the chain is an affair of the house: the monitor itself says whom to
+    /// trust, or the chain leads to an authority in the agent's own CA file.
+    fn is_own(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> bool {
         !self.named.is_empty()
+            || !self.authorities.is_empty()
+                && Chain::read(leaf, intermediates).leads_to(&self.authorities)
     }
 
     fn verify(
@@ -137,7 +145,8 @@ impl Verifier {
     ) -> Result<HandshakeSignatureValid, Error> {
         verified.inspect_err(|error| {
             if let Error::InvalidCertificate(why) = error {
-                self.witness.refuse(Refusal::of_signature(leaf, why, self.rules.trust.is_own()));
+                let own = self.rules.trust.is_own(leaf, &[]);
+                self.witness.refuse(Refusal::of_signature(leaf, why, own));
             }
         })
     }
@@ -155,7 +164,7 @@ impl ServerCertVerifier for Verifier {
         self.witness.certificate(facts::of(leaf, intermediates));
         if let Err(error) = self.rules.trust.verify(leaf, intermediates, name, now) {
             if let Error::InvalidCertificate(why) = &error {
-                let own = self.rules.trust.is_own();
+                let own = self.rules.trust.is_own(leaf, intermediates);
                 self.witness.refuse(Refusal::of_chain(leaf, intermediates, why, now, own));
             }
             return Err(error);

@@ -1,7 +1,7 @@
 //! The target and section of kind `dns`, and what its answer must be.
 
 use super::Problems;
-use super::target::judge_host;
+use super::target::{judge_host, judge_tls_host};
 use crate::dns::{DomainName, RecordData, authority_type, is_rcode};
 use crate::egress::{parse_endpoint, parse_url};
 use crate::limits;
@@ -53,13 +53,17 @@ fn check_server(spec: &MonitorSpec, found: &mut Problems) {
                 let template = url.query().is_some() || server.contains(['{', '}']);
                 found.unless(!template, field, "must be a URL without a query or a template");
                 judge_host(&url, field, found);
+                judge_tls_host(&url, field, found);
             }
         }
         return;
     }
     match parse_endpoint(server) {
         Err(rule) => found.unless(false, field, rule.to_string()),
-        Ok(endpoint) => judge_host(&endpoint.url, field, found),
+        Ok(endpoint) => {
+            judge_host(&endpoint.url, field, found);
+            judge_tls_host(&endpoint.url, field, found);
+        }
     }
 }
 

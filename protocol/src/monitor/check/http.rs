@@ -1,6 +1,7 @@
 //! Section `http`.
 
 use super::Problems;
+use super::target::judge_tls_host;
 use crate::egress::{AddressRule, EgressPolicy, ProxyScheme, parse_proxy};
 use crate::limits;
 use crate::monitor::{Auth, HttpOptions, HttpVersion, Method, MonitorSpec};
@@ -42,7 +43,8 @@ fn check_version(spec: &MonitorSpec, found: &mut Problems) {
     );
 }
 
-fn speaks_tls(spec: &MonitorSpec) -> bool {
+/// Whether the target itself is to be asked over TLS.
+pub(super) fn speaks_tls(spec: &MonitorSpec) -> bool {
     spec.target.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https:"))
 }
 
@@ -91,6 +93,9 @@ fn check_proxy(spec: &MonitorSpec, text: &str, found: &mut Problems) {
         Err(AddressRule::Metadata(_) | AddressRule::MetadataName(_))
     );
     found.unless(!metadata, field, "must not be a cloud metadata service");
+    if proxy.scheme == ProxyScheme::Https {
+        judge_tls_host(&proxy.url, field, found);
+    }
     found.unless(
         spec.http.version != HttpVersion::Http3,
         field,

@@ -1,7 +1,7 @@
 //! Section `tls`.
 
 use super::{Problems, pem};
-use crate::egress;
+use crate::egress::{self, is_tls_host};
 use crate::limits;
 use crate::monitor::{Kind, MonitorSpec, Step, TlsOptions};
 
@@ -21,13 +21,15 @@ pub(super) fn check(spec: &MonitorSpec, found: &mut Problems) {
     check_certificates(tls, found);
     check_pins(tls, found);
     if let Some(name) = &tls.server_name {
-        let host = egress::parse_endpoint(name);
+        let host = egress::parse_endpoint(name).ok().filter(|host| host.port.is_none());
+        let fits = host.is_some_and(|host| host.url.host().is_some_and(|h| is_tls_host(&h)));
         found.unless(
-            name.len() <= limits::HOST_BYTES && host.is_ok_and(|host| host.port.is_none()),
+            name.len() <= limits::HOST_BYTES && fits,
             "tls.server_name",
             "must be a host name or an address",
         );
     }
+    check_origin(spec, found);
     check_dialogue(spec, found);
 }
 
@@ -93,6 +95,23 @@ fn check_pins(tls: &TlsOptions, found: &mut Problems) {
             &format!("tls.pins[{index}]"),
             "must be 64 hexadecimal digits (SHA-256)",
         );
+    }
+}
+
+/// What is shown to the monitor's own origin, or demanded of it, is for no other; and
+/// `http://` is another origin than the `https://` it may redirect to.
+fn check_origin(spec: &MonitorSpec, found: &mut Problems) {
+    if spec.kind != Kind::Http || super::http::speaks_tls(spec) {
+        return;
+    }
+    let tls = &spec.tls;
+    for (absent, field) in [
+        (tls.server_name.is_none(), "tls.server_name"),
+        (tls.certificate.is_none(), "tls.certificate"),
+        (tls.key.is_none(), "tls.key"),
+        (tls.pins.is_empty(), "tls.pins"),
+    ] {
+        found.unless(absent, field, "must be absent unless the target is https");
     }
 }
 

@@ -66,6 +66,15 @@ impl Fault<'_> {
         self.target(Reason::HttpEncoding, "sent a body that cannot be decoded")
     }
 
+    /// Nothing at all comes from the other side any more.
+    pub(super) fn silent(&self) -> Failure {
+        let reason = match self.progress {
+            Progress::Asked => Reason::TimeoutProcessing,
+            Progress::Head | Progress::Body => Reason::TimeoutTransfer,
+        };
+        self.target(reason, "fell silent on the connection")
+    }
+
     /// The connection, or the request on it, was ended by the other side; `how`
     /// as in "closed the connection".
     pub(super) fn ended(&self, how: &str) -> Failure {

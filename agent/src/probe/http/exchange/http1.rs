@@ -44,7 +44,7 @@ impl<'a> Exchange<'a> {
             return Err(self.fault().ended("closed the connection"));
         };
         let mut builder = http1::Builder::new();
-        builder.max_buf_size(limits::HEAD_BYTES);
+        builder.max_buf_size(limits::HEAD_BYTES).max_headers(limits::HEADERS);
         let (mut sender, connection) =
             builder.handshake(TokioIo::new(stream)).await.map_err(|error| self.judge(&error))?;
         self.connection = Some(connection);

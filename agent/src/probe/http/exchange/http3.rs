@@ -202,7 +202,7 @@ impl<'a> Exchange<'a> {
             Some(Lost::ApplicationClosed(close)) => {
                 ended(fault, Code::from(close.error_code.into_inner()), "closed the connection")
             }
-            Some(Lost::TimedOut) => fault.ended("fell silent on the connection"),
+            Some(Lost::TimedOut) => fault.silent(),
             Some(Lost::ConnectionClosed(close)) => {
                 let refusal = judge_close(fault.shown, u64::from(close.error_code));
                 refusal.unwrap_or_else(|| fault.ended("closed the connection"))
