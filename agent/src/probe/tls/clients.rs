@@ -6,6 +6,7 @@
 
 use super::handshake::Handshake;
 use super::options::{self, TlsOptionsError};
+use super::recent::Recent;
 use super::verifier::{Rules, Trust};
 use crate::probe::limits;
 use hyperverge_protocol::monitor::TlsOptions;
@@ -23,6 +24,7 @@ pub struct TlsClients {
     provider: Arc<CryptoProvider>,
     public: Arc<Trust>,
     anybody: Arc<Trust>,
+    recent: Arc<Recent>,
     shared: Mutex<Shared>,
 }
 
@@ -74,6 +76,7 @@ impl TlsClients {
             provider,
             public: Arc::new(public),
             anybody: Arc::new(anybody),
+            recent: Arc::default(),
             shared: Mutex::default(),
         })
     }
@@ -106,7 +109,7 @@ impl TlsClients {
             None => Arc::clone(&self.public),
             Some(pem) => self.authorities(&mut shared.authorities, pem)?,
         };
-        let rules = Arc::new(Rules::new(trust, options::pins(&options.pins)?));
+        let rules = Arc::new(Rules::new(trust, options::pins(&options.pins)?, &self.recent));
         let config = options::config(&self.provider, options, &rules, protocols)?;
         let common = Arc::new(Common { config, rules });
         shared.clients.keep(key, &common);
