@@ -2,9 +2,10 @@
 //! its work cost.
 
 use crate::clock;
+use crate::known;
 use crate::measure::{self, Window};
 use crate::monitors::{self, Workload};
-use crate::nginx::Nginx;
+use crate::nginx::{Arrival, Nginx};
 use crate::plane::Plane;
 use crate::process::{self, PROBER_CORE, Program, on};
 use crate::tally::{Gap, Seen, Tally};
@@ -38,6 +39,8 @@ pub(crate) struct Run {
     pub(crate) starts_ms: i64,
     /// Everything that was reported, also outside the window.
     pub(crate) tally: Tally,
+    /// What it pinged through.
+    pub(crate) pings_by: &'static str,
     interval_ms: u64,
 }
 
@@ -52,12 +55,16 @@ impl Agent {
         seconds: u64,
     ) -> anyhow::Result<Run> {
         let (offered, interval_ms) = (workload.rate(), workload.interval_ms);
+        let known_names = workload.known_names;
         let plane = Plane::start(workload)?;
         let dir = tempfile::tempdir_in(&self.dir)?;
         let config = self.configure(dir.path(), nginx)?;
         self.enroll(&config, &plane).await?;
         let log = std::fs::File::create(self.dir.join("agent.log"))?;
-        let mut command = on(PROBER_CORE, &self.program);
+        let mut command = match known_names {
+            true => with_known_names(dir.path(), &self.program)?,
+            false => on(PROBER_CORE, &self.program),
+        };
         command.args(["run", "--config"]).arg(&config).stderr(log).stdout(Stdio::null());
         let agent = Program::start(&mut command)?;
         let starts_ms = plane.accepted().await.context("see agent.log")?;
@@ -68,12 +75,23 @@ impl Agent {
         let window = measure::window(agent.pid, nginx, Duration::from_secs(seconds)).await?;
         let to_ms = clock::wall_ms();
         let memory_mb = process::memory_mb(agent.pid)?;
+        let pings_by = process::pings_by(agent.pid)?;
         // Its last slots end, and are sealed.
         tokio::time::sleep(SETTLE).await;
         agent.terminate().await?;
         plane.ended().await?;
         let tally = plane.close();
-        Ok(Run { offered, window, memory_mb, from_ms, to_ms, starts_ms, tally, interval_ms })
+        Ok(Run {
+            offered,
+            window,
+            memory_mb,
+            from_ms,
+            to_ms,
+            starts_ms,
+            tally,
+            pings_by,
+            interval_ms,
+        })
     }
 
     fn configure(&self, dir: &Path, nginx: &Nginx) -> anyhow::Result<PathBuf> {
@@ -97,6 +115,17 @@ impl Agent {
     }
 }
 
+/// `program` where the host's name server is the one with known delays: in a mount
+/// namespace of its own, so that nobody else is led there.
+fn with_known_names(dir: &Path, program: &Path) -> anyhow::Result<tokio::process::Command> {
+    let file = dir.join("resolv.conf");
+    std::fs::write(&file, format!("nameserver {}\n", known::NAME_SERVER))?;
+    let mut command = on(PROBER_CORE, "unshare");
+    let script = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(file).arg(program);
+    Ok(command)
+}
+
 impl Run {
     /// Rows of slots that were due within the window.
     pub(crate) fn rows(&self) -> Vec<Seen> {
@@ -108,6 +137,20 @@ impl Run {
     pub(crate) fn missed(&self) -> Vec<(u32, u64)> {
         let of = |gap: &Gap| (gap.monitor, self.slots_within(gap));
         self.tally.gaps.iter().map(of).filter(|(_, slots)| *slots > 0).collect()
+    }
+
+    /// How late the target saw requests come that were due within the window, by its own
+    /// log and the wall clock, of the monitors that `which` names, milliseconds.
+    pub(crate) async fn late_at_target_ms(
+        &self,
+        nginx: &Nginx,
+        which: impl Fn(u32) -> bool,
+    ) -> anyhow::Result<Vec<f64>> {
+        let late = |arrival: &Arrival| {
+            let monitor = arrival.monitor().filter(|monitor| which(*monitor))?;
+            Some(monitors::late_ms(monitor, self.interval_ms, arrival.at_ms))
+        };
+        Ok(nginx.arrivals(self.from_ms, self.to_ms).await?.iter().filter_map(late).collect())
     }
 
     pub(crate) fn missed_slots(&self) -> u64 {

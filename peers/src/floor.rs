@@ -8,7 +8,7 @@ use crate::nginx::{self, Nginx};
 use crate::process::{PROBER_CORE, Program, on};
 use anyhow::Context;
 use rustls::client::Resumption;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CipherSuite, ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
 use std::net::SocketAddr;
@@ -27,6 +27,17 @@ pub(crate) enum Mode {
     Https,
     /// Connects and closes.
     Tcp,
+}
+
+impl Mode {
+    /// As in an argument.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::Tcp => "tcp",
+        }
+    }
 }
 
 /// How the floor is run.
@@ -55,12 +66,7 @@ pub(crate) async fn measure(
     seconds: u64,
 ) -> anyhow::Result<Window> {
     let mut command = on(PROBER_CORE, std::env::current_exe()?);
-    let mode = match mode {
-        Mode::Http => "http",
-        Mode::Https => "https",
-        Mode::Tcp => "tcp",
-    };
-    command.args(["floor", mode]).arg(nginx.ca_file());
+    command.args(["floor", mode.word()]).arg(nginx.ca_file());
     if let Some(rate) = rate {
         command.arg("--rate").arg(rate.to_string());
     }
@@ -147,8 +153,11 @@ fn connector(ca_file: &Path) -> anyhow::Result<TlsConnector> {
     for certificate in CertificateDer::pem_file_iter(ca_file)? {
         roots.add(certificate?)?;
     }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    // The suite that the agent offers first, and the cheaper one.
+    let mut provider = rustls::crypto::ring::default_provider();
+    let first = CipherSuite::TLS13_AES_128_GCM_SHA256;
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != first);
+    let mut config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();

@@ -19,6 +19,7 @@ mod measure;
 mod monitors;
 mod nginx;
 mod plane;
+mod plugin;
 mod process;
 mod table;
 mod tally;
@@ -43,6 +44,8 @@ enum Command {
     Floor(floor::Arguments),
     /// Answers after known delays, until it is ended.
     Known(known::Arguments),
+    /// Checks with a monitoring plugin each, until it is ended.
+    Plugin(plugin::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Campaign(arguments) => cases::run(arguments),
         Command::Floor(arguments) => floor::run(arguments),
         Command::Known(arguments) => known::run(arguments),
+        Command::Plugin(arguments) => plugin::run(arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -25,12 +25,19 @@ pub(crate) struct Workload {
     /// One specification for each monitor; name and interval are filled in here.
     pub(crate) specs: Vec<Value>,
     pub(crate) interval_ms: u64,
+    /// The host's name server is the one of `known`.
+    pub(crate) known_names: bool,
 }
 
 impl Workload {
     /// `count` monitors, each `spec(index)`, every `interval_ms`.
     pub(crate) fn new(count: u32, interval_ms: u64, spec: impl Fn(u32) -> Value) -> Self {
-        Self { specs: (0..count).map(spec).collect(), interval_ms }
+        Self { specs: (0..count).map(spec).collect(), interval_ms, known_names: false }
+    }
+
+    /// With names that the target with known delays tells.
+    pub(crate) fn with_known_names(self) -> Self {
+        Self { known_names: true, ..self }
     }
 
     /// Checks a second.
@@ -106,6 +113,14 @@ impl Workload {
 /// When the slots of monitor `index` are due.
 pub(crate) fn slots(index: u32, interval_ms: u64) -> Slots {
     Slots::spread(id(index), i64::try_from(interval_ms).unwrap_or(i64::MAX), 0, 1)
+}
+
+/// How late something of monitor `index` came at `at_ms`, as the slot nearest to it
+/// is due by the wall clock.
+pub(crate) fn late_ms(index: u32, interval_ms: u64, at_ms: f64) -> f64 {
+    let interval = interval_ms as f64;
+    let since = (at_ms - slots(index, interval_ms).anchor_ms as f64).rem_euclid(interval);
+    if since > interval / 2.0 { since - interval } else { since }
 }
 
 fn id(index: u32) -> Uuid {

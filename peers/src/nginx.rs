@@ -43,6 +43,13 @@ pub(crate) struct Arrival {
     pub(crate) uri: String,
 }
 
+impl Arrival {
+    /// Which monitor asked.
+    pub(crate) fn monitor(&self) -> Option<u32> {
+        self.uri.strip_prefix("/m")?.parse().ok()
+    }
+}
+
 impl Nginx {
     /// Starts it with its files in `dir`, and waits until it answers.
     pub(crate) async fn start(dir: &Path) -> anyhow::Result<Self> {
@@ -74,6 +81,11 @@ impl Nginx {
     /// The authority that signed its certificate, PEM.
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.dir.join("ca.pem")
+    }
+
+    /// Its certificate and the key to it, PEM.
+    pub(crate) fn identity(&self) -> (PathBuf, PathBuf) {
+        (self.dir.join("cert.pem"), self.dir.join("key.pem"))
     }
 
     pub(crate) async fn count(&self) -> anyhow::Result<Count> {

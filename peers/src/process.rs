@@ -1,6 +1,7 @@
 //! Other programs: starting them on a core, ending them, and what they cost.
 
 use anyhow::Context;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::process::Stdio;
 use std::time::Duration;
@@ -49,15 +50,16 @@ impl Program {
     }
 }
 
-/// CPU time that `pid` has used with all its threads, kernel included, seconds.
+/// CPU time that `pid` has used with all its threads and the children it has waited
+/// for, kernel included, seconds.
 pub(crate) fn cpu_s(pid: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .with_context(|| format!("process {pid} is gone"))?;
     let fields: Vec<&str> =
         stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<f64>().ok());
-    let used = ticks(11).zip(ticks(12)).context("a strange /proc/PID/stat")?;
-    Ok((used.0 + used.1) / rustix::param::clock_ticks_per_second() as f64)
+    let used = fields.get(11..15).context("a strange /proc/PID/stat")?;
+    let ticks: f64 = used.iter().filter_map(|text| text.parse::<f64>().ok()).sum();
+    Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
 }
 
 /// Resident memory of `pid`, MB: now, and at its highest.
@@ -69,4 +71,27 @@ pub(crate) fn memory_mb(pid: u32) -> anyhow::Result<(f64, f64)> {
         Some(kb / 1_024.0)
     };
     of("VmRSS:").zip(of("VmHWM:")).context("a strange /proc/PID/status")
+}
+
+/// What `pid` pings through, of the sockets that the kernel lists as its own.
+pub(crate) fn pings_by(pid: u32) -> anyhow::Result<&'static str> {
+    let mut own = BTreeSet::new();
+    for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
+        // One that was closed meanwhile is no loss.
+        let Ok(link) = std::fs::read_link(entry?.path()) else { continue };
+        let link = link.to_string_lossy();
+        let inode = link.strip_prefix("socket:[").and_then(|rest| rest.strip_suffix(']'));
+        own.extend(inode.map(str::to_owned));
+    }
+    let holds = |list: &str| -> anyhow::Result<bool> {
+        let text = std::fs::read_to_string(format!("/proc/net/{list}"))?;
+        let inode = |line: &str| line.split_whitespace().nth(9).map(str::to_owned);
+        Ok(text.lines().skip(1).filter_map(inode).any(|inode| own.contains(&inode)))
+    };
+    Ok(match (holds("icmp")?, holds("raw")?) {
+        (true, false) => "a ping socket",
+        (false, true) => "a raw socket",
+        (false, false) => "no socket at all",
+        (true, true) => "both kinds of sockets",
+    })
 }

@@ -102,28 +102,32 @@ pub struct Arrival {
     pub read: Instant,
 }
 
+/// Room for one stamp beside the bytes, aligned like the header it begins with.
+#[derive(Debug)]
+#[repr(align(8))]
+struct Control([u8; cmsg_space::<Timestamps>()]);
+
 /// Reads from one socket, with the kernel's stamps.
 #[derive(Debug)]
 pub struct Arrivals {
     opened: Reading,
-    control: Vec<u8>,
 }
 
 impl Arrivals {
     /// For a socket just opened, of which [`ask_for_stamps`] was asked. What was
     /// stamped before now is not believed.
     pub fn new() -> Self {
-        Self { opened: Reading::now(), control: vec![0; cmsg_space::<Timestamps>()] }
+        Self { opened: Reading::now() }
     }
 
     /// One `recvmsg(2)`.
     pub fn receive(&mut self, socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Arrival> {
         let mut slices = [IoSliceMut::new(buffer)];
-        let control = Some(&mut self.control[..]);
+        let mut control = Control([0; _]);
         let message = recvmsg::<SockaddrStorage>(
             socket.as_raw_fd(),
             &mut slices,
-            control,
+            Some(&mut control.0[..]),
             MsgFlags::empty(),
         )?;
         let now = Reading::now();

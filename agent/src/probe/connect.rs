@@ -123,14 +123,13 @@ async fn attempt(
     let noticed = clock::monotonic().saturating_duration_since(began);
     let stream = dialled.map_err(ours)?;
     let took = handshake::round_trip(&stream).map_or(noticed, |took| took.min(noticed));
-    // Requests are written whole; a delay before the last segment would be ours.
-    stream.set_nodelay(true).map_err(ours)?;
     Ok(Dialled { stream, address, began, took })
 }
 
 impl Dialled {
-    /// The connection must have ended at the address that was judged. `began`
-    /// is when the first of all addresses was dialled.
+    /// The connection must have ended at the address that was judged; only one that
+    /// names no host (`0.0.0.0`, `::`) leads elsewhere. `began` is when the first
+    /// of all addresses was dialled.
     fn judge_peer(
         self,
         egress: &EgressPolicy,
@@ -138,9 +137,12 @@ impl Dialled {
     ) -> Result<Connected, ConnectFailure> {
         let address = self.address;
         let wrong = |failure| ConnectFailure { failure, address: Some(address) };
-        let peer = self.stream.peer_addr().map_err(|error| wrong(judge_error(address, &error)))?;
-        let same = peer.ip().to_canonical() == address.ip().to_canonical();
-        if same || egress.judge(peer.ip()).is_ok() {
+        let peer = if address.ip().to_canonical().is_unspecified() {
+            self.stream.peer_addr().map_err(|error| wrong(judge_error(address, &error)))?
+        } else {
+            address
+        };
+        if peer == address || egress.judge(peer.ip()).is_ok() {
             let took = self.began.saturating_duration_since(began) + self.took;
             return Ok(Connected { wire: Wire::new(self.stream), address: peer, took });
         }

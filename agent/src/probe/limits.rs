@@ -58,6 +58,10 @@ pub const NAMES_SHOWN: usize = 3;
 /// Entries of the maps that find shared TLS configurations before those of gone
 /// monitors are swept out.
 pub const TLS_SWEEP: usize = 64;
+/// Chains of certificates whose facts are remembered, and the longest that is.
+pub const TLS_CHAINS: usize = 256;
+/// See [`TLS_CHAINS`].
+pub const TLS_CHAIN_BYTES: usize = 16 * 1024;
 /// How often the host's resolver configuration is looked at, at most.
 pub const RESOLV_CONF_LOOK: Duration = Duration::from_secs(10);
 /// For how long an answer of the host's own name servers, to whatever question,

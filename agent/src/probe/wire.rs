@@ -8,6 +8,7 @@
 use super::arrival::Arrivals;
 use super::limits;
 use crate::clock;
+use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -16,9 +17,17 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// The most one read takes. Readers offer large buffers that are seldom filled,
-/// and a buffer has to be initialised before the kernel may write into it.
+/// The most one read takes.
 const READ_BYTES: usize = 16 * 1024;
+/// What fits into the first segment of any connection, so that nothing of it can be
+/// held back for the rest (Nagle).
+const FIRST_WRITE_BYTES: usize = 512;
+
+thread_local! {
+    /// Where the kernel writes to before the reader gets it. Readers offer large
+    /// buffers that are seldom filled, each of which would have to be cleared first.
+    static ROOM: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
 
 /// A stream that knows when what was read from it last had come. What wraps
 /// such a stream passes on what the inner one knows.
@@ -86,6 +95,8 @@ pub struct Wire {
     arrived: Option<Instant>,
     /// When the bytes written last were handed over.
     written: Option<Instant>,
+    /// What is written leaves at once.
+    undelayed: bool,
     /// The last moment at which this wire was seen to be attended to.
     attended: Instant,
     /// The last read found nothing.
@@ -104,6 +115,7 @@ impl Wire {
             arrivals: Arrivals::new(),
             arrived: None,
             written: None,
+            undelayed: false,
             attended: clock::monotonic(),
             waiting: false,
             waited: Duration::ZERO,
@@ -126,6 +138,17 @@ impl Wire {
         }
         self.attended = found;
         self.waiting = false;
+    }
+
+    /// Before `bytes` are written. A last segment that waits for those before it to be
+    /// acknowledged would wait for us; most checks write one segment in all, and
+    /// are spared the call.
+    fn undelay(&mut self, bytes: usize) -> io::Result<()> {
+        if !self.undelayed && (self.written.is_some() || bytes > FIRST_WRITE_BYTES) {
+            self.stream.set_nodelay(true)?;
+            self.undelayed = true;
+        }
+        Ok(())
     }
 
     fn note_write(&mut self, handed_over: Instant) {
@@ -176,12 +199,14 @@ impl AsyncRead for Wire {
                 return Poll::Pending;
             };
             readable?;
-            let room = buffer.remaining().min(READ_BYTES);
-            match self.try_read(buffer.initialize_unfilled_to(room)) {
-                Ok(bytes) => {
-                    buffer.advance(bytes);
-                    return Poll::Ready(Ok(()));
-                }
+            let read = ROOM.with_borrow_mut(|room| {
+                let room = &mut room[..buffer.remaining().min(READ_BYTES)];
+                let bytes = self.try_read(room)?;
+                buffer.put_slice(&room[..bytes]);
+                Ok::<_, io::Error>(())
+            });
+            match read {
+                Ok(()) => return Poll::Ready(Ok(())),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Poll::Ready(Err(error)),
@@ -196,6 +221,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.undelay(bytes.len())?;
         let now = clock::monotonic();
         let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
         self.note_write(now);
@@ -207,6 +233,7 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.undelay(slices.iter().map(|slice| slice.len()).sum())?;
         let now = clock::monotonic();
         let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
         self.note_write(now);
@@ -231,6 +258,24 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+
+    #[tokio::test]
+    async fn only_what_could_be_held_back_is_sent_without_delay() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        for (writes, undelayed) in [
+            (&[][..], false),
+            (&[FIRST_WRITE_BYTES], false),
+            (&[FIRST_WRITE_BYTES + 1], true),
+            (&[1, 1], true),
+        ] {
+            let mut wire = Wire::new(TcpStream::connect(address).await.expect("a connection"));
+            for bytes in writes {
+                wire.write_all(&vec![0; *bytes]).await.expect("sent");
+            }
+            assert_eq!(wire.stream.nodelay().expect("an option"), undelayed, "{writes:?}");
+        }
+    }
 
     #[tokio::test]
     async fn a_flood_is_not_read_for_ever() {

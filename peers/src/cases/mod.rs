@@ -5,12 +5,14 @@ mod hung;
 mod icmp;
 mod overload;
 mod requests;
+mod times;
 mod truth;
 
 use crate::agent::Agent;
 use crate::nginx::Nginx;
 use crate::say;
-use crate::table::Table;
+use crate::table::{self, Table};
+use anyhow::Context;
 use std::path::PathBuf;
 
 #[derive(Debug, clap::Args)]
@@ -25,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "http,https,tcp,icmp,truth,overload,hung,fleet"
+        default_value = "http,https,tcp,icmp,truth,times,overload,hung,fleet"
     )]
     cases: Vec<String>,
     /// How often whoever is compared takes turns.
@@ -59,23 +61,36 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             seconds: arguments.seconds,
             dir,
         };
-        let done = bench.cases(arguments).await;
+        // Whoever interrupts it gets the host back as it was.
+        let done = tokio::select! {
+            done = bench.cases(arguments) => done,
+            _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        };
         bench.nginx.stop().await?;
         done
     })
 }
 
 impl Bench {
+    /// Runs them all; an error at the end if a goal is not met.
     async fn cases(&self, arguments: &Arguments) -> anyhow::Result<()> {
         let mut text = String::new();
+        let mut goals = Vec::new();
         for name in &arguments.cases {
             say(&format!("==> {name}"));
-            let table = self.case(name).await?.text();
-            say(&table);
-            text.push_str(&table);
+            let mut table = self.case(name).await.with_context(|| format!("case {name}"))?;
+            goals.append(&mut table.goals);
+            say(&table.text());
+            text.push_str(&table.text());
             text.push('\n');
             std::fs::write(&arguments.out, &text)?;
         }
+        let table = table::goals(&goals);
+        say(&table);
+        text.push_str(&table);
+        std::fs::write(&arguments.out, &text)?;
+        let open = goals.iter().filter(|goal| !goal.met).count();
+        anyhow::ensure!(open == 0, "{open} of {} goals are not met", goals.len());
         Ok(())
     }
 
@@ -85,6 +100,7 @@ impl Bench {
             "https" => requests::https(self).await,
             "tcp" => requests::tcp(self).await,
             "icmp" => icmp::run(self).await,
+            "times" => times::run(self).await,
             "truth" => truth::run(self).await,
             "overload" => overload::run(self).await,
             "hung" => hung::run(self).await,

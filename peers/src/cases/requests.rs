@@ -6,13 +6,15 @@
 
 use super::Bench;
 use crate::agent::Run;
-use crate::blackbox::{self, Blackbox, Probe};
+use crate::blackbox::{self, Blackbox, Measured, Probe};
 use crate::floor::{self, Mode};
 use crate::measure::Window;
 use crate::monitors::{Workload, address};
 use crate::nginx;
+use crate::plugin;
 use crate::table::{Table, figure, median, spread};
 use crate::tally::{Seen, Tally, quantile};
+use hyperverge_protocol::wire::Outcome;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -28,6 +30,21 @@ struct Comparison {
     peer: Probe,
     /// What the target counts as one check.
     count: fn(&Window) -> f64,
+    /// What the plugin that is compared does.
+    plugin: Mode,
+    /// How many times the floor's CPU a check of the agent may cost.
+    goal: f64,
+}
+
+/// The windows of everybody, turn by turn.
+#[derive(Default)]
+struct Turns {
+    ours: Vec<Run>,
+    paced: Vec<Window>,
+    closed: Vec<Window>,
+    peer: Vec<Window>,
+    plugin: Vec<Window>,
+    notes: Vec<String>,
 }
 
 pub(super) fn http_spec(index: u32) -> Value {
@@ -44,6 +61,8 @@ pub(super) async fn http(bench: &Bench) -> anyhow::Result<Table> {
             rate: 10_000,
             peer: blackbox::HTTP,
             count: |window| window.us_per_request(),
+            plugin: Mode::Http,
+            goal: 2.0,
         },
     )
     .await
@@ -59,6 +78,8 @@ pub(super) async fn https(bench: &Bench) -> anyhow::Result<Table> {
         rate: 2_400,
         peer: blackbox::HTTPS,
         count: |window| window.us_per_request(),
+        plugin: Mode::Https,
+        goal: 1.35,
     })
     .await
 }
@@ -73,23 +94,48 @@ pub(super) async fn tcp(bench: &Bench) -> anyhow::Result<Table> {
         rate: 10_000,
         peer: blackbox::TCP,
         count: |window| window.us_per_connection(),
+        plugin: Mode::Tcp,
+        goal: 1.5,
     })
     .await
 }
 
-async fn compare(bench: &Bench, what: &Comparison) -> anyhow::Result<Table> {
-    let mut ours = Vec::new();
-    let (mut paced, mut closed, mut peer) = (Vec::new(), Vec::new(), Vec::new());
+/// Everybody in turns.
+async fn take_turns(bench: &Bench, what: &Comparison) -> anyhow::Result<Turns> {
+    let mut turns = Turns::default();
     for _ in 0..bench.rounds {
         let workload = Workload::new(what.rate, 1_000, what.spec);
-        ours.push(bench.agent.run(workload, &bench.nginx, WARM, bench.seconds).await?);
+        turns.ours.push(bench.agent.run(workload, &bench.nginx, WARM, bench.seconds).await?);
         let rate = Some(f64::from(what.rate));
-        paced.push(floor::measure(&bench.nginx, what.mode, rate, bench.seconds).await?);
-        closed.push(floor::measure(&bench.nginx, what.mode, None, bench.seconds).await?);
+        turns.paced.push(floor::measure(&bench.nginx, what.mode, rate, bench.seconds).await?);
+        turns.closed.push(floor::measure(&bench.nginx, what.mode, None, bench.seconds).await?);
         let blackbox = Blackbox::start(&bench.dir, &bench.nginx).await?;
-        peer.push(blackbox.measure(&bench.nginx, what.peer, 8, bench.seconds).await?.0);
+        let measured = blackbox.measure(&bench.nginx, what.peer, 8, bench.seconds).await?;
         blackbox.stop().await?;
+        turns.take(measured);
+        turns.plugin.push(plugin::measure(&bench.nginx, what.plugin, bench.seconds).await?);
     }
+    Ok(turns)
+}
+
+impl Turns {
+    /// A turn in which probes failed says nothing of what a probe costs.
+    fn take(&mut self, theirs: Measured) {
+        if theirs.failed > 0 {
+            let (failed, probes) = (theirs.failed, theirs.probes);
+            let verdict = if theirs.is_sound() { "counted" } else { "left out" };
+            self.notes.push(format!(
+                "blackbox_exporter: {failed} of {probes} probes failed in one turn, which is {verdict}."
+            ));
+        }
+        if theirs.is_sound() {
+            self.peer.push(theirs.window);
+        }
+    }
+}
+
+async fn compare(bench: &Bench, what: &Comparison) -> anyhow::Result<Table> {
+    let turns = take_turns(bench, what).await?;
     let mut table = Table::new(
         what.title,
         &[
@@ -101,20 +147,19 @@ async fn compare(bench: &Bench, what: &Comparison) -> anyhow::Result<Table> {
             "core %",
         ],
     );
-    let windows: Vec<Window> = ours.iter().map(|run| run.window).collect();
+    let windows: Vec<Window> = turns.ours.iter().map(|run| run.window).collect();
+    let plugin = format!("{}, a process each", plugin::name(what.plugin));
     let lines = [
-        ("floor, same rate", &paced),
-        ("floor, as fast as it goes", &closed),
+        ("floor, same rate", &turns.paced),
+        ("floor, as fast as it goes", &turns.closed),
         ("hyperverge-agent, all of it", &windows),
-        ("blackbox_exporter, 8 at once", &peer),
+        ("blackbox_exporter, 8 at once", &turns.peer),
+        (plugin.as_str(), &turns.plugin),
     ];
     // The floors read requests, whatever the others do.
     for (index, (name, windows)) in lines.into_iter().enumerate() {
         let count = if index < 2 { |window: &Window| window.us_per_request() } else { what.count };
         let cost: Vec<f64> = windows.iter().map(count).collect();
-        let over = |floor: &[Window]| -> Vec<f64> {
-            cost.iter().zip(floor).map(|(cost, floor)| cost / floor.us_per_request()).collect()
-        };
         let rates: Vec<f64> =
             windows.iter().map(|w| w.cpu_s * 1e6 / count(w) / w.seconds).collect();
         let cores: Vec<f64> = windows.iter().map(Window::core).collect();
@@ -122,15 +167,44 @@ async fn compare(bench: &Bench, what: &Comparison) -> anyhow::Result<Table> {
             name.to_owned(),
             figure(median(&rates), 0),
             spread(&cost, 1),
-            spread(&over(&paced), 2),
-            spread(&over(&closed), 2),
+            spread(&over(&cost, &turns.paced), 2),
+            spread(&over(&cost, &turns.closed), 2),
             figure(median(&cores), 0),
         ]);
     }
-    for run in &ours {
-        table.note(summary(run));
-    }
+    hold(&mut table, what, &turns);
+    turns.ours.iter().for_each(|run| table.note(summary(run)));
+    turns.notes.into_iter().for_each(|note| table.note(note));
     Ok(table)
+}
+
+/// `cost` over that of the floor in the same turn.
+fn over(cost: &[f64], floor: &[Window]) -> Vec<f64> {
+    cost.iter().zip(floor).map(|(cost, floor)| cost / floor.us_per_request()).collect()
+}
+
+/// Holds the agent's figures to what is wanted of them.
+fn hold(table: &mut Table, what: &Comparison, turns: &Turns) {
+    let kind = what.title.split(',').next().unwrap_or_default();
+    let cost: Vec<f64> = turns.ours.iter().map(|run| (what.count)(&run.window)).collect();
+    let wanted = format!("at most {}", what.goal);
+    for (floor, name) in [(&turns.paced, "at the same rate"), (&turns.closed, "at its limit")] {
+        let times = over(&cost, floor);
+        let of = format!("{kind}: CPU for a check, times the floor's {name}");
+        table.goal(of, &wanted, spread(&times, 2), median(&times) <= what.goal);
+    }
+    let ok = |run: &Run| {
+        let made = run.rows().iter().filter(|row| row.outcome == Outcome::Ok).count();
+        made as f64 / run.window.seconds
+    };
+    let least = turns.ours.iter().map(ok).fold(f64::INFINITY, f64::min);
+    let missed: u64 = turns.ours.iter().map(Run::missed_slots).sum();
+    table.goal(
+        format!("{kind}: good checks/s on one core, in the worst turn"),
+        &format!("{}, none missed", what.rate),
+        format!("{least:.0}, {missed} missed"),
+        missed == 0 && least >= f64::from(what.rate) * 0.995,
+    );
 }
 
 /// What the agent reported of one run.
@@ -144,7 +218,8 @@ pub(super) fn summary(run: &Run) -> String {
     };
     let mut text = format!(
         "Agent, {:.0} checks/s offered: {:?}; missed {:?}; started late by p50 {:.2}, p99 {:.2} ms; \
-         a check took p50 {:.2}, p99 {:.2} ms (connect {}, tls {}, processing {}, transfer {}); \
+         a check took p50 {:.2}, p99 {:.2} ms (resolve {}, connect {}, tls {}, processing {}, \
+         transfer {}); \
          {:.0} MB resident, at most {:.0}; {} batches.",
         run.offered,
         Tally::outcomes(&rows),
@@ -153,6 +228,7 @@ pub(super) fn summary(run: &Run) -> String {
         late(0.99),
         took(0.5),
         took(0.99),
+        phase(|row| row.resolve_us),
         phase(|row| row.connect_us),
         phase(|row| row.tls_us),
         phase(|row| row.processing_us),

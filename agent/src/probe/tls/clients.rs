@@ -7,6 +7,7 @@
 use super::algorithms;
 use super::handshake::Handshake;
 use super::options::{self, TlsOptionsError};
+use super::recent::Recent;
 use super::verifier::{Rules, Trust};
 use crate::control_time::ControlTime;
 use crate::probe::limits;
@@ -26,6 +27,7 @@ pub struct TlsClients {
     time: Arc<ControlTime>,
     public: Arc<Trust>,
     anybody: Arc<Trust>,
+    recent: Arc<Recent>,
     shared: Mutex<Shared>,
 }
 
@@ -79,6 +81,7 @@ impl TlsClients {
             time: Arc::new(time.clone()),
             public: Arc::new(public),
             anybody: Arc::new(anybody),
+            recent: Arc::default(),
             shared: Mutex::default(),
         })
     }
@@ -111,7 +114,7 @@ impl TlsClients {
             None => Arc::clone(&self.public),
             Some(pem) => self.authorities(&mut shared.authorities, pem)?,
         };
-        let rules = Arc::new(Rules::new(trust, options::pins(&options.pins)?));
+        let rules = Arc::new(Rules::new(trust, options::pins(&options.pins)?, &self.recent));
         let config = options::config((&self.provider, &self.time), options, &rules, protocols)?;
         let common = Arc::new(Common { config, rules });
         shared.clients.keep(key, &common);

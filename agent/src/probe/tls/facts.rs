@@ -12,17 +12,17 @@ pub(super) fn of(
     leaf: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
 ) -> Option<TlsFacts> {
-    let parsed = certificate::parse(leaf)?;
-    let leaf_expires_s = certificate::expires_s(&parsed);
     // Without the strays among what was sent, which nobody depends on.
     let chain = Chain::read(leaf, intermediates);
+    let parsed = chain.leaf()?;
+    let leaf_expires_s = certificate::expires_s(parsed);
     Some(TlsFacts {
         version: String::new(),
         cipher: String::new(),
         fingerprint: hex::encode(Sha256::digest(leaf)),
         leaf_expires_s,
         chain_expires_s: chain.expires_s().unwrap_or(leaf_expires_s),
-        subject: certificate::subject(&parsed),
+        subject: certificate::subject(parsed),
         issuer: certificate::name(parsed.issuer()),
     })
 }

@@ -142,6 +142,11 @@ impl<'a> Chain<'a> {
         Self(chain)
     }
 
+    /// `None` if it could not be read.
+    pub(super) fn leaf(&self) -> Option<&X509Certificate<'a>> {
+        self.0.first()
+    }
+
     /// When the first of them expires, Unix seconds; `None` if there is none.
     pub(super) fn expires_s(&self) -> Option<i64> {
         self.0.iter().map(certificate::expires_s).min()
@@ -154,7 +159,7 @@ impl<'a> Chain<'a> {
     }
 
     fn is_self_signed(&self) -> bool {
-        self.0.first().is_some_and(certificate::is_self_signed)
+        self.leaf().is_some_and(certificate::is_self_signed)
     }
 
     /// The name of the first certificate but the leaf of which `bad` is true,

@@ -1,11 +1,12 @@
 //! The certificate verifier of every handshake: webpki's rules, then the
 //! monitor's pins, and everything that was seen left with the handshake's witness.
 
+use super::certificate;
 use super::clients::TlsSetupError;
 use super::options::{self, TlsOptionsError};
+use super::recent::Recent;
 use super::refusal::{Chain, Refusal};
 use super::witness::Witness;
-use super::{certificate, facts};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
@@ -113,11 +114,12 @@ pub(super) struct Rules {
     trust: Arc<Trust>,
     /// SHA-256 of leaf certificates, any of which will do; empty: no pins.
     pins: Vec<[u8; 32]>,
+    recent: Arc<Recent>,
 }
 
 impl Rules {
-    pub(super) fn new(trust: Arc<Trust>, pins: Vec<[u8; 32]>) -> Self {
-        Self { trust, pins }
+    pub(super) fn new(trust: Arc<Trust>, pins: Vec<[u8; 32]>, recent: &Arc<Recent>) -> Self {
+        Self { trust, pins, recent: Arc::clone(recent) }
     }
 
     fn allows(&self, leaf: &CertificateDer<'_>) -> bool {
@@ -161,7 +163,7 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.certificate(facts::of(leaf, intermediates));
+        self.witness.certificate(self.rules.recent.facts(leaf, intermediates));
         if let Err(error) = self.rules.trust.verify(leaf, intermediates, name, now) {
             if let Error::InvalidCertificate(why) = &error {
                 let own = self.rules.trust.is_own(leaf, intermediates);
