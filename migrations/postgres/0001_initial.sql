@@ -294,6 +294,8 @@ CREATE TABLE region_states (
     message         TEXT,
     PRIMARY KEY (organisation_id, monitor_id, region_id)
 );
+-- Whose agents may have to be compared is asked twice a second.
+CREATE INDEX region_states_failing ON region_states (organisation_id) WHERE failures > 0;
 
 -- Confirmation: the first failure of a streak asks every region of the monitor to look at once.
 CREATE TABLE bursts (
@@ -378,6 +380,7 @@ CREATE UNIQUE INDEX incidents_one_open ON incidents (organisation_id, subject_ki
 CREATE INDEX incidents_unresolved ON incidents (organisation_id, id) WHERE resolved_at IS NULL;
 CREATE INDEX incidents_subject ON incidents (organisation_id, subject_kind, subject_id, id);
 CREATE INDEX incidents_started ON incidents (organisation_id, started_at);
+CREATE INDEX incidents_about_us ON incidents (organisation_id, cause) WHERE resolved_at IS NULL AND subject_kind <> 'monitor';
 CREATE INDEX incidents_grouped ON incidents (organisation_id, group_id) WHERE group_id IS NOT NULL;
 
 -- Incidents of one cause, which are told together, through one of them.
@@ -398,7 +401,7 @@ CREATE TABLE incident_groups (
     interval_ms     BIGINT NOT NULL,           -- the longest interval of a member
     PRIMARY KEY (organisation_id, id)
 );
-CREATE UNIQUE INDEX incident_groups_lead ON incident_groups (organisation_id, lead_incident_id);
+CREATE UNIQUE INDEX incident_groups_lead ON incident_groups (organisation_id, lead_incident_id, quiet);
 CREATE INDEX incident_groups_open ON incident_groups (organisation_id, id) WHERE state = 'open';
 
 -- The timeline: every decision, with the evidence it was made on.

@@ -5,8 +5,8 @@ use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::NoticeKind::{self, Opened, Resolved, Widened};
 use hyperverge_control_core::notification::hold::{Hold, HoldKind};
 use hyperverge_control_core::paging::{
-    Candidate, Cause, CauseKind, Group, GroupRef, Input, Parent, ParentState, Plan, Traits,
-    Waiting, plan,
+    Candidate, Cause, CauseKind, Concerns, Group, GroupRef, Input, Parent, ParentState, Plan,
+    Reach, Traits, Waiting, plan,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -304,6 +304,112 @@ fn quiet_incidents_never_lead_loud_ones() {
     assert!(plan.forms.iter().all(|form| form.quiet));
 }
 
+/// Down on a quiet group's host, told of it with the others of the group.
+fn told_quietly(number: u128) -> Candidate {
+    Candidate { told_quietly: true, group: Some(id(77)), ..down(number, "edge.example") }
+}
+
+/// The group of those, led by the first, with this many that are not over.
+fn quiet_group(unresolved: u32) -> Group {
+    Group {
+        id: id(77),
+        cause: Cause { kind: CauseKind::Host, value: "edge.example".to_owned() },
+        lead: id(1),
+        newest_started_at: NOW - 6_000,
+        interval_ms: 60_000,
+        quiet: true,
+        told_global: false,
+        unresolved,
+    }
+}
+
+fn beside(candidates: Vec<Candidate>, group: Group) -> Plan {
+    plan(&Input { candidates, groups: vec![group], ..Input::default() }, NOW)
+}
+
+#[test]
+fn what_was_told_quietly_leaves_its_group_when_it_is_told_with_a_quorum() {
+    let together = beside(vec![told_quietly(1), told_quietly(2)], quiet_group(2));
+    assert_eq!(together.leaves, [id(1), id(2)]);
+    assert_eq!((together.sends.len(), together.sends[0].quiet), (1, false));
+    let form = &together.forms[0];
+    assert_eq!((form.lead, &form.members, form.quiet), (id(1), &vec![id(2)], false));
+    assert!(together.closes.is_empty(), "it has members until this was carried out");
+    let alone = beside(vec![told_quietly(1)], quiet_group(2));
+    assert_eq!((alone.leaves.len(), alone.forms.len(), alone.sends[0].group), (1, 0, None));
+    let child = child(9, 1, ParentState::Down);
+    let with_child = beside(vec![told_quietly(1), child], quiet_group(2));
+    assert_eq!((&with_child.forms[0].held, with_child.joins.len()), (&vec![id(9)], 0));
+}
+
+#[test]
+fn what_is_quiet_comes_into_no_group_that_people_are_paged_for() {
+    let quiet = Candidate {
+        verdict: Verdict::Up,
+        scope: Scope::Local,
+        waiting: vec![Waiting { quiet: true, ..waits(1, Opened, NOW) }],
+        ..down(3, "edge.example")
+    };
+    let paged = Group { quiet: false, ..quiet_group(2) };
+    let plan = beside(vec![quiet], paged.clone());
+    assert!(plan.joins.is_empty() && plan.sends[0].quiet, "{plan:?}");
+    // It is down later: it comes in like any other that is late.
+    let told = Candidate { told_quietly: true, told_alone: true, ..down(3, "edge.example") };
+    let plan = beside(vec![told], paged);
+    assert_eq!((plan.joins[0].group, plan.sends.len()), (GroupRef::Known(id(77)), 0));
+}
+
+#[test]
+fn the_end_of_a_quiet_group_is_told_though_its_lead_is_gone() {
+    let over = |number| Candidate {
+        resolved: true,
+        verdict: Verdict::Up,
+        waiting: vec![Waiting { quiet: true, ..waits(5, Resolved, NOW) }],
+        ..told_quietly(number)
+    };
+    // The first of those that are over waits beside the lead, the others need not.
+    let waiting = beside(vec![over(2), over(3)], quiet_group(1));
+    assert_eq!((waiting.holds[0].incident_id, waiting.folds[0].incident_id), (id(2), id(3)));
+    assert!(waiting.sends.is_empty() && waiting.closes.is_empty());
+    let tells = |plan: &Plan| plan.sends.iter().map(|send| send.incident_id).collect::<Vec<_>>();
+    let all = beside(vec![over(1), over(2)], quiet_group(0));
+    assert_eq!((tells(&all), &all.closes), (vec![id(1)], &vec![id(77)]));
+    let without = beside(vec![over(2), over(3)], quiet_group(0));
+    assert_eq!((tells(&without), &without.closes), (vec![id(2)], &vec![id(77)]));
+    assert!(without.sends[0].quiet);
+    // Until it is due the group stays.
+    let mut later = over(2);
+    later.waiting[0].due_at = NOW + 1_000;
+    assert!(beside(vec![later], quiet_group(0)).is_empty());
+    // A lead that is told of both at once by itself does not speak for the others.
+    let mut lead = over(1);
+    lead.waiting = vec![waits(3, Opened, NOW), waits(5, Resolved, NOW)];
+    lead.told_alone = true;
+    let both = beside(vec![lead, over(2)], quiet_group(0));
+    assert_eq!(tells(&both).len(), 2, "{both:?}");
+}
+
+#[test]
+fn evidence_leaves_out_what_shares_no_more_than_a_well_network() {
+    let seen = |number: u128| {
+        let traits =
+            Traits { networks: BTreeSet::from(["192.0.2.0/24".into()]), ..Traits::default() };
+        Candidate { traits, ..down(number, "") }
+    };
+    let candidates: Vec<_> = (1..=50).map(seen).collect();
+    let network = Cause { kind: CauseKind::Network, value: "192.0.2.0/24".into() };
+    let of_one = |population| {
+        let population = [(network.clone(), population)].into();
+        let input = Input { candidates: candidates.clone(), population, ..Input::default() };
+        let (part, left_out) = Concerns::new(&input).of(id(7), Reach::Causes, 100);
+        let then = plan(&input, NOW).about(id(7));
+        assert!(plan(&part, NOW).has(&then, left_out > 0), "decides the same again");
+        (part.candidates.len(), left_out)
+    };
+    assert_eq!(of_one(200), (1, 0), "of 200 that share it most are well");
+    assert_eq!(of_one(60), (50, 0));
+}
+
 #[test]
 fn thousands_at_once_are_one_notice() {
     let all: Vec<_> = (0..2_800)
@@ -363,7 +469,7 @@ proptest! {
     /// out without a verdict of down, and nothing that is held is sent.
     #[test]
     fn everything_is_settled_once_and_no_page_lacks_a_quorum(
-        all in prop::collection::vec(any_candidate(), 0..24), unresolved in 0u32..3,
+        all in prop::collection::vec(any_candidate(), 0..24), unresolved in 0u32..3, quiet: bool,
     ) {
         let mut seen = BTreeSet::new();
         let candidates: Vec<_> = all.into_iter().filter(|one| seen.insert(one.incident_id)).collect();
@@ -374,7 +480,7 @@ proptest! {
             lead,
             newest_started_at: NOW - 50_000,
             interval_ms: 60_000,
-            quiet: false,
+            quiet,
             told_global: false,
             unresolved,
         };

@@ -80,11 +80,36 @@ fn related_or_few_targets_are_no_fault_of_the_agent() {
         watch.network = Some("192.0.2.0/24".to_owned());
     }
     assert!(plan(&provider, NOW).is_empty(), "one network");
-    let mut site = input(|agent, _| agent == 0);
-    for (index, watch) in site.watches.iter_mut().enumerate() {
+    let mut site = input(|agent, site| agent == 0 && site < 6);
+    for (index, watch) in site.watches[..6].iter_mut().enumerate() {
         watch.host = format!("host-{index}.shop.example");
     }
     assert!(plan(&site, NOW).is_empty(), "one site");
+}
+
+#[test]
+fn where_all_is_of_one_site_names_in_networks_of_their_own_are_unrelated() {
+    let of_one_site = |network: fn(usize) -> Option<String>| {
+        let mut site = input(|agent, _| agent == 0);
+        for (index, watch) in site.watches.iter_mut().enumerate() {
+            watch.host = format!("host-{index}.shop.co.uk");
+            watch.network = network(index);
+        }
+        plan(&site, NOW)
+    };
+    let apart = of_one_site(|index| Some(format!("192.0.{index}.0/24")));
+    assert_eq!((&apart.lose, apart.open[0].unrelated), (&vec!["a".to_owned()], 10));
+    assert!(of_one_site(|_| Some("192.0.2.0/24".to_owned())).is_empty(), "one network");
+    assert!(of_one_site(|_| None).is_empty(), "nobody knows where they are");
+}
+
+#[test]
+fn names_below_one_public_suffix_are_sites_of_their_own() {
+    let mut sites = input(|agent, site| agent == 0 && site < 3);
+    for (index, watch) in sites.watches.iter_mut().enumerate() {
+        watch.host = format!("www.shop-{index}.co.uk");
+    }
+    assert_eq!(plan(&sites, NOW).lose, ["a"]);
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Groups: incidents of one cause, which are told together.
 //!
 //! A group is told through its lead incident, whose deliveries are the group's; so a
-//! lead has one group. Members are the incidents that name it.
+//! lead has one group, and one more if it was told quietly before it was told with a
+//! quorum. Members are the incidents that name it.
 
 use super::{Row, StoreError, Tx, listed_id, rows_text};
 use crate::params;
 use hyperverge_control_core::paging::{Cause, Group};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// A group as it is stored.
@@ -53,15 +54,49 @@ impl StoredGroup {
     }
 }
 
-/// The open groups, by id.
+/// The open groups, those with the newest members first.
 pub async fn open(
     tx: &mut Tx,
     organisation_id: Uuid,
     limit: i64,
 ) -> Result<Vec<StoredGroup>, StoreError> {
     const SQL: &str = "SELECT * FROM incident_groups
-        WHERE organisation_id = $1 AND state = 'open' ORDER BY id LIMIT $2";
+        WHERE organisation_id = $1 AND state = 'open'
+        ORDER BY newest_started_at DESC, id LIMIT $2";
     tx.fetch_all(SQL, params![organisation_id, limit]).await?.iter().map(read).collect()
+}
+
+/// The open groups that have no member any more whose end is waited for: of those that
+/// somebody was told of the told ones, of the others all.
+pub async fn over(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    limit: i64,
+) -> Result<Vec<StoredGroup>, StoreError> {
+    const SQL: &str = "SELECT * FROM incident_groups g
+        WHERE g.organisation_id = $1 AND g.state = 'open' AND NOT EXISTS (SELECT 1 FROM incidents i
+            WHERE i.organisation_id = g.organisation_id AND i.group_id = g.id
+                AND i.resolved_at IS NULL AND (i.paged OR i.told_quietly OR NOT g.paged))
+        ORDER BY g.id LIMIT $2";
+    tx.fetch_all(SQL, params![organisation_id, limit]).await?.iter().map(read).collect()
+}
+
+/// The monitors behind the leads of the quiet groups that these incidents are in: a
+/// member's end depends on what its lead has to tell.
+pub async fn quiet_leads(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    incidents: Vec<Uuid>,
+) -> Result<BTreeSet<Uuid>, StoreError> {
+    let sql = crate::among!(tx, "SELECT DISTINCT l.subject_id FROM incidents i
+        JOIN incident_groups g ON g.organisation_id = i.organisation_id AND g.id = i.group_id
+        JOIN incidents l ON l.organisation_id = g.organisation_id AND l.id = g.lead_incident_id
+        WHERE i.organisation_id = $1 AND g.state = 'open' AND g.quiet
+            AND l.subject_kind = 'monitor' AND i.id ", uuids "$2", "");
+    let rows = tx.fetch_all(sql, params![organisation_id, incidents]).await?;
+    let parse = |row: &Row| Ok(row.get::<String>("subject_id")?.parse().ok());
+    let ids: Vec<Option<Uuid>> = rows.iter().map(parse).collect::<Result<_, StoreError>>()?;
+    Ok(ids.into_iter().flatten().collect())
 }
 
 /// The group with this id.
@@ -143,16 +178,6 @@ pub async fn sizes(
         .collect()
 }
 
-/// Whether an open group of the organisation has no told member that is not over.
-pub async fn any_over(tx: &mut Tx, organisation_id: Uuid) -> Result<bool, StoreError> {
-    const SQL: &str = "SELECT 1 AS n FROM incident_groups g
-        WHERE g.organisation_id = $1 AND g.state = 'open' AND NOT EXISTS (SELECT 1 FROM incidents i
-            WHERE i.organisation_id = g.organisation_id AND i.group_id = g.id
-                AND i.resolved_at IS NULL AND (i.paged OR i.told_quietly))
-        LIMIT 1";
-    Ok(tx.fetch_optional(SQL, params![organisation_id]).await?.is_some())
-}
-
 /// Names of a group's members, the first to hurt first.
 pub async fn member_names(
     tx: &mut Tx,
@@ -166,16 +191,23 @@ pub async fn member_names(
     rows.iter().map(|row| row.get("subject_name")).collect()
 }
 
-/// Adds an open group; [`StoreError::Conflict`] when its lead leads one already.
+/// Opens a group, and says its id. A lead that led one of its kind before takes that up
+/// again: nobody's notice fails because of what a group was.
 pub async fn insert(
     tx: &mut Tx,
     organisation_id: Uuid,
     new: &StoredGroup,
-) -> Result<(), StoreError> {
+) -> Result<Uuid, StoreError> {
     const SQL: &str = "INSERT INTO incident_groups (organisation_id, id, cause_kind, cause_value,
             summary, lead_incident_id, state, opened_at, paged, quiet, told_global,
             newest_started_at, interval_ms)
-        VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, $8, $9, $10, $11, $12)";
+        VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, $8, $9, $10, $11, $12)
+        ON CONFLICT (organisation_id, lead_incident_id, quiet) DO UPDATE SET
+            cause_kind = excluded.cause_kind, cause_value = excluded.cause_value,
+            summary = excluded.summary, state = excluded.state, opened_at = excluded.opened_at,
+            resolved_at = NULL, paged = excluded.paged, told_global = excluded.told_global,
+            newest_started_at = excluded.newest_started_at, interval_ms = excluded.interval_ms
+        RETURNING id";
     let values = params![
         organisation_id,
         new.id,
@@ -190,7 +222,8 @@ pub async fn insert(
         new.newest_started_at,
         new.interval_ms
     ];
-    tx.execute(SQL, values).await.map(drop)
+    let row = tx.fetch_optional(SQL, values).await?;
+    row.map_or(Ok(new.id), |row| row.get("id"))
 }
 
 /// Writes what changes of a group while it is open.
@@ -214,15 +247,22 @@ pub async fn update(
     tx.execute(SQL, values).await.map(drop)
 }
 
-/// Ends groups.
+/// Ends groups. One that nobody was told of, and that nobody is in any more, was none.
 pub async fn close(
     tx: &mut Tx,
     organisation_id: Uuid,
     ids: Vec<Uuid>,
     now: i64,
 ) -> Result<(), StoreError> {
+    let none = crate::among!(tx, "DELETE FROM incident_groups
+        WHERE organisation_id = $1 AND state = 'open' AND NOT paged
+            AND NOT EXISTS (SELECT 1 FROM incidents i
+                WHERE i.organisation_id = incident_groups.organisation_id
+                    AND i.group_id = incident_groups.id)
+            AND id ", uuids "$2", "");
     let sql = crate::among!(tx, "UPDATE incident_groups SET state = 'resolved', resolved_at = $2
         WHERE organisation_id = $1 AND state = 'open' AND id ", uuids "$3", "");
+    tx.execute(none, params![organisation_id, ids.clone()]).await?;
     tx.execute(sql, params![organisation_id, now, ids]).await.map(drop)
 }
 

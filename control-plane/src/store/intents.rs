@@ -5,6 +5,7 @@
 
 use super::{Row, StoreError, Tx, listed_id, rows_text};
 use crate::params;
+use hyperverge_control_core::correlation::DISCREDITED;
 use hyperverge_control_core::notification::NoticeKind;
 use serde_json::json;
 use uuid::Uuid;
@@ -77,15 +78,18 @@ pub async fn organisations_with_work(
 ) -> Result<Vec<Uuid>, StoreError> {
     const SQL: &str = "SELECT organisation_id FROM page_intents
                 WHERE settled_at IS NULL AND due_at <= $1
-            UNION SELECT organisation_id FROM agents WHERE discredited_at IS NOT NULL
+            UNION SELECT organisation_id FROM agents
+                WHERE discredited_at IS NOT NULL AND state = 'enrolled'
+            UNION SELECT organisation_id FROM incidents
+                WHERE resolved_at IS NULL AND subject_kind <> 'monitor' AND cause = $4
             UNION SELECT organisation_id FROM region_states WHERE failures > 0
                 GROUP BY organisation_id HAVING COUNT(*) >= $2
             UNION SELECT g.organisation_id FROM incident_groups g
                 WHERE g.state = 'open' AND NOT EXISTS (SELECT 1 FROM incidents i
                     WHERE i.organisation_id = g.organisation_id AND i.group_id = g.id
-                        AND i.resolved_at IS NULL)
+                        AND i.resolved_at IS NULL AND (i.paged OR i.told_quietly OR NOT g.paged))
         ORDER BY organisation_id LIMIT $3";
-    let rows = tx.fetch_all(SQL, params![now, failing, limit]).await?;
+    let rows = tx.fetch_all(SQL, params![now, failing, limit, DISCREDITED]).await?;
     rows.iter().map(|row| row.get("organisation_id")).collect()
 }
 

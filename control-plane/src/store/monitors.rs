@@ -129,6 +129,28 @@ pub async fn naming_region(
     Ok(names)
 }
 
+/// The names of up to `limit` monitors, other than itself, that depend on the one of this name.
+pub async fn depending_on(
+    tx: &mut Tx,
+    organisation: Uuid,
+    monitor: &str,
+    limit: usize,
+) -> Result<Vec<String>, StoreError> {
+    // A first sieve by text, as in [`naming_region`].
+    const SQL: &str = "SELECT name, spec FROM monitors
+        WHERE organisation_id = $1 AND name <> $2 AND spec LIKE $3 ORDER BY name";
+    let pattern = format!("%\"{monitor}\"%");
+    let rows = tx.fetch_all(SQL, params![organisation, monitor, pattern]).await?;
+    let mut names = Vec::new();
+    for row in &rows {
+        let spec: MonitorSpec = row.json("spec")?;
+        if names.len() < limit && spec.depends_on.iter().any(|name| name == monitor) {
+            names.push(row.get("name")?);
+        }
+    }
+    Ok(names)
+}
+
 /// Whether there is such a monitor, or was.
 pub async fn existed(tx: &mut Tx, organisation: Uuid, id: Uuid) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT revision FROM monitor_revisions

@@ -61,19 +61,35 @@ pub async fn target(
     Ok(specs.into_values().next().map(|spec| spec.target))
 }
 
+/// The channels that were told of an incident.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    pub all: BTreeSet<Uuid>,
+    /// Those of them that were told of its beginning below the quorum.
+    pub quietly: BTreeSet<Uuid>,
+}
+
 /// The channels that were put in the outbox for these incidents before: whoever was
 /// told of a beginning is told of its end.
 pub async fn told_channels(
     tx: &mut Tx,
     organisation_id: Uuid,
     incident_ids: Vec<Uuid>,
-) -> Result<BTreeMap<Uuid, BTreeSet<Uuid>>, StoreError> {
-    let sql = crate::among!(tx, "SELECT DISTINCT incident_id, channel_id FROM deliveries
-        WHERE organisation_id = $1 AND incident_id ", uuids "$2", "");
+) -> Result<BTreeMap<Uuid, Heard>, StoreError> {
+    let sql = crate::among!(tx, "SELECT DISTINCT d.incident_id, d.channel_id,
+            CAST(CASE WHEN p.quiet AND p.kind = 'opened' THEN 1 ELSE 0 END AS BIGINT) AS quietly
+        FROM deliveries d LEFT JOIN page_intents p ON p.organisation_id = d.organisation_id
+            AND p.incident_id = d.incident_id AND p.event_number = d.event_number
+        WHERE d.organisation_id = $1 AND d.incident_id ", uuids "$2", "");
     let rows = tx.fetch_all(sql, params![organisation_id, incident_ids]).await?;
-    let mut told: BTreeMap<Uuid, BTreeSet<Uuid>> = BTreeMap::new();
+    let mut told: BTreeMap<Uuid, Heard> = BTreeMap::new();
     for row in &rows {
-        told.entry(row.get("incident_id")?).or_default().insert(row.get("channel_id")?);
+        let heard = told.entry(row.get("incident_id")?).or_default();
+        let channel = row.get("channel_id")?;
+        heard.all.insert(channel);
+        if row.get::<i64>("quietly")? == 1 {
+            heard.quietly.insert(channel);
+        }
     }
     Ok(told)
 }

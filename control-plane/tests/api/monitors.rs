@@ -1,6 +1,7 @@
 //! A monitor's life: made, read, listed, changed, deleted.
 
 use crate::app::App;
+use crate::back_ends::on_both;
 use axum::body::Body;
 use http::{Method, Request};
 use serde_json::{Value, json};
@@ -141,4 +142,39 @@ async fn the_same_key_and_body_make_one_monitor() {
     send("k2", monitor("two")).await.expect(201);
     let list = app.get("/monitors", &token).await.expect(200).json();
     assert_eq!(list["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn what_others_depend_on_is_neither_renamed_nor_deleted() {
+    on_both(async |store| {
+        let app = App::over(store);
+        let (_, token) = app.organisation().await;
+        let parent = app.post("/monitors", &token, monitor("gateway")).await.expect(201).json();
+        let parent = format!("/monitors/{}", parent["id"].as_str().unwrap());
+        let mut body = monitor("shop");
+        body["depends_on"] = json!(["gateway"]);
+        // The word alone is no dependency.
+        let mut other = monitor("other");
+        other["labels"] = json!({ "team": "gateway" });
+        app.post("/monitors", &token, other).await.expect(201);
+        let child = app.post("/monitors", &token, body).await.expect(201).json();
+        let child = format!("/monitors/{}", child["id"].as_str().unwrap());
+        let call = async |method: Method, path: &str, body: Value| {
+            app.call(method, path, &token, body).await
+        };
+        let refused = call(Method::PATCH, &parent, json!({ "name": "edge" })).await.expect(409);
+        let refused = refused.names("name");
+        assert!(refused.text.contains("depends_on") && refused.text.contains("shop"));
+        assert!(!refused.text.contains("other,"), "{}", refused.text);
+        let refused = call(Method::DELETE, &parent, Value::Null).await.expect(409);
+        assert!(refused.text.contains("shop"), "{}", refused.text);
+        // Everything else of it can change, and the child can go.
+        call(Method::PATCH, &parent, json!({ "interval": "30s" })).await.expect(200);
+        call(Method::PATCH, &child, json!({ "depends_on": [] })).await.expect(200);
+        call(Method::PATCH, &parent, json!({ "name": "edge" })).await.expect(200);
+        call(Method::PATCH, &child, json!({ "depends_on": ["edge"] })).await.expect(200);
+        call(Method::DELETE, &child, Value::Null).await.expect(204);
+        call(Method::DELETE, &parent, Value::Null).await.expect(204);
+    })
+    .await;
 }

@@ -12,6 +12,7 @@ mod assignments;
 mod back_ends;
 mod deliveries;
 mod fleet;
+mod groups;
 mod idempotency;
 mod incidents;
 mod intents;

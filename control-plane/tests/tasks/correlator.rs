@@ -9,7 +9,7 @@ use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::silences::{self, StoredSilence};
 use hyperverge_control_plane::store::{groups, leases};
-use hyperverge_control_plane::tasks::correlator::{self, Correlator};
+use hyperverge_control_plane::tasks::correlator;
 use serde_json::json;
 
 fn kinds(
@@ -287,10 +287,15 @@ async fn a_lost_lease_writes_nothing() {
         // One that believed it held the lease until it was taken over finds out inside.
         let mut tx = scene.begin().await;
         leases::release(&mut tx, &lease).await.unwrap();
+        let successor = clock::new_id();
+        let newer = leases::acquire(&mut tx, organisation, "correlator", successor, 30_000).await;
+        let newer = newer.unwrap().unwrap();
+        assert!(newer.fence > lease.fence);
         tx.commit().await.unwrap();
-        let mut successor = Correlator::new(clock::new_id());
-        correlator::round(&scene.fixture.shared, &mut successor).await.unwrap();
-        scene.round().await;
+        correlator::settle(&scene.fixture.shared, &lease, true).await.unwrap();
+        assert!(scene.outbox().await.is_empty());
+        assert_eq!(scene.incident("one").await.last_event, 1);
+        correlator::settle(&scene.fixture.shared, &newer, true).await.unwrap();
         assert_eq!(scene.outbox().await.len(), 1);
     })
     .await;
@@ -339,9 +344,13 @@ async fn a_shared_upstream_with_2800_monitors_is_one_notice() {
         tx.commit().await.unwrap();
         scene.round().await;
         let told = scene.outbox().await;
-        assert_eq!(told.len(), 1);
+        assert_eq!(told.len(), 1, "one page");
         let group = told[0].1.group.clone().unwrap();
         assert_eq!(group.title, "2800 monitors on the host upstream.example");
+        let mut tx = scene.begin().await;
+        let groups = groups::page(&mut tx, scene.organisation(), None, None, 9).await.unwrap();
+        assert_eq!(groups.len(), 1, "one group");
+        drop(tx);
         let seconds = scene.fixture.shared.metrics.correlator_duration_seconds.get_sample_sum();
         eprintln!("2,800 incidents of one cause were judged in {seconds:.2} s");
         assert!(

@@ -9,10 +9,12 @@ mod app;
 #[path = "../store/back_ends.rs"]
 mod back_ends;
 mod bursts;
+mod causes;
 mod correlator;
 mod fixture;
 mod liveness;
 mod planner;
+mod quiet;
 mod replay;
 mod retention;
 mod scene;

@@ -3,6 +3,7 @@
 use crate::fixture::Fixture;
 use ed25519_dalek::SigningKey;
 use hyperverge_control_core::correlation::{RegionState, StateRow};
+use hyperverge_control_core::notification::route::{Match, Route};
 use hyperverge_control_core::notification::{ChannelConfig, Notice, WebhookConfig};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
@@ -10,6 +11,7 @@ use hyperverge_control_plane::store::agents::{self, NewAgent};
 use hyperverge_control_plane::store::assignments::{self, Assignment};
 use hyperverge_control_plane::store::channels::{self, Channel};
 use hyperverge_control_plane::store::incidents::{self, Filter, Incident};
+use hyperverge_control_plane::store::routes::{self, StoredRoute};
 use hyperverge_control_plane::store::{Store, Tx, monitors, regions, states};
 use hyperverge_control_plane::tasks::correlator::{self, Correlator};
 use hyperverge_control_plane::verdicts;
@@ -42,22 +44,27 @@ impl Scene {
             let region = clock::new_id();
             let name = format!("region-{number}");
             regions::insert(&mut tx, scene.organisation(), region, &name, now).await.unwrap();
-            let key = SigningKey::from_bytes(&[number; 32]).verifying_key();
-            let id = Fingerprint::of(&key).to_string();
-            let new = NewAgent {
-                organisation_id: scene.organisation(),
-                id: &id,
-                public_key: key.as_bytes(),
-                region_id: region,
-                host_name: &format!("probe-{number}"),
-                version: "0.1.0",
-            };
-            agents::enroll(&mut tx, &new, now).await.unwrap();
+            let id = enroll(&mut tx, scene.organisation(), region, number, now).await;
             scene.seats.push((region, id));
         }
         tx.commit().await.unwrap();
         scene.channel("hook", true).await;
         scene
+    }
+
+    /// The region of this index, and its agent.
+    pub(crate) fn seat(&self, index: usize) -> (Uuid, &str) {
+        let (region, agent) = &self.seats[index];
+        (*region, agent)
+    }
+
+    /// Another agent in the region of this index.
+    pub(crate) async fn enroll(&self, index: usize, seed: u8) -> String {
+        let mut tx = self.begin().await;
+        let now = tx.now().await.unwrap();
+        let id = enroll(&mut tx, self.organisation(), self.seats[index].0, seed, now).await;
+        tx.commit().await.unwrap();
+        id
     }
 
     pub(crate) fn organisation(&self) -> Uuid {
@@ -84,6 +91,22 @@ impl Scene {
         };
         let mut tx = self.begin().await;
         channels::insert(&mut tx, &channel).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+
+    /// Sends what `matches` asks for to a channel, both of this name.
+    pub(crate) async fn route(&self, name: &str, matches: Match) {
+        self.channel(name, false).await;
+        let channels = vec![name.to_owned()];
+        let route = StoredRoute {
+            id: clock::new_id(),
+            route: Route { name: name.to_owned(), matches, channels },
+            revision: 1,
+            created_at: 0,
+            updated_at: 0,
+        };
+        let mut tx = self.begin().await;
+        routes::insert(&mut tx, self.organisation(), &route).await.unwrap();
         tx.commit().await.unwrap();
     }
 
@@ -130,6 +153,17 @@ impl Scene {
     }
 
     pub(crate) async fn saw(&self, tx: &mut Tx, monitors: &[Uuid], failing: &[usize]) {
+        self.saw_fail(tx, monitors, failing, "connect_refused").await;
+    }
+
+    /// As [`Self::saw`], for this reason.
+    pub(crate) async fn saw_fail(
+        &self,
+        tx: &mut Tx,
+        monitors: &[Uuid],
+        failing: &[usize],
+        reason: &str,
+    ) {
         let now = tx.now().await.unwrap();
         let organisation = self.organisation();
         tx.execute("UPDATE agents SET complete_through = $1", params![now]).await.unwrap();
@@ -137,7 +171,7 @@ impl Scene {
             for (index, (region, _)) in self.seats.iter().enumerate() {
                 states::delete_row(tx, organisation, *monitor, *region).await.unwrap();
                 if failing.contains(&index) {
-                    let row = failed(now);
+                    let row = failed(now, reason);
                     states::put_row(tx, organisation, *monitor, *region, &row).await.unwrap();
                 }
             }
@@ -186,7 +220,22 @@ impl Scene {
     }
 }
 
-fn failed(now: i64) -> StateRow {
+async fn enroll(tx: &mut Tx, organisation_id: Uuid, region_id: Uuid, seed: u8, now: i64) -> String {
+    let key = SigningKey::from_bytes(&[seed; 32]).verifying_key();
+    let id = Fingerprint::of(&key).to_string();
+    let new = NewAgent {
+        organisation_id,
+        id: &id,
+        public_key: key.as_bytes(),
+        region_id,
+        host_name: &format!("probe-{seed}"),
+        version: "0.1.0",
+    };
+    agents::enroll(tx, &new, now).await.unwrap();
+    id
+}
+
+pub(crate) fn failed(now: i64, reason: &str) -> StateRow {
     StateRow {
         revision: 1,
         state: RegionState::Down,
@@ -198,7 +247,7 @@ fn failed(now: i64) -> StateRow {
         newest_at: Some(now - 10),
         burst: None,
         observed_at: Some(now - 10),
-        reason: Some("connect_refused".to_owned()),
+        reason: Some(reason.to_owned()),
         message: None,
     }
 }

@@ -6,8 +6,8 @@
 
 use super::Stored;
 use crate::incident::{
-    Change, Ending, Input, Open, SubjectKind, end, fall_silent, hear_again, lose_trust, plan,
-    regain_trust,
+    Change, Ending, Input, Open, SubjectKind, end, fall_silent, hear_again, leave_distrusted,
+    lose_trust, plan, regain_trust,
 };
 use crate::liveness::{self, SilentRegion};
 use crate::vantage::{self, Fault};
@@ -120,10 +120,14 @@ impl Compared {
                     lose_trust(stored.subject, fault, 0, stored.at)
                 })
             }
-            Trust::Regained { subject, id } => now
-                .close
-                .contains(&(subject, id))
-                .then(|| regain_trust(stored.subject, stored.started_at, false, stored.at)),
+            Trust::Regained { subject, id } => {
+                let (name, began) = (stored.subject, stored.started_at);
+                let over = match vantage.takes_part(subject, &id) {
+                    true => regain_trust(name, began, false, stored.at),
+                    false => leave_distrusted(name, began, false, stored.at),
+                };
+                now.close.contains(&(subject, id)).then_some(over)
+            }
         };
         given(change, left_out)
     }

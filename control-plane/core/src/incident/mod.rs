@@ -9,8 +9,8 @@
 //! reasons, and what it asks to be told ([`Intent`]).
 //!
 //! [`plan`] decides for a monitor, [`end`] for a monitor that is no more,
-//! [`fall_silent`] and [`hear_again`] for a region, [`lose_trust`] and
-//! [`regain_trust`] for an agent. Who is told, and whether now, is judged when an
+//! [`fall_silent`] and [`hear_again`] for a region, [`lose_trust`],
+//! [`regain_trust`] and [`leave_distrusted`] for an agent. Who is told, and whether now, is judged when an
 //! intent is due: [`crate::paging`].
 
 pub mod flap;
@@ -30,7 +30,7 @@ pub use plan::{Ending, end, plan};
 pub use region::{SILENT, fall_silent, hear_again};
 pub use sentence::phrase;
 pub use severity::{SEVERITY_LABEL, severity};
-pub use vantage::{lose_trust, regain_trust};
+pub use vantage::{leave_distrusted, lose_trust, regain_trust};
 
 /// What an incident is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

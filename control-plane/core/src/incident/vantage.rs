@@ -37,6 +37,18 @@ pub fn regain_trust(name: &str, started_at: i64, told: bool, now: i64) -> Change
     }
 }
 
+/// Resolves it because the agent, or every agent of the region, takes part no more.
+pub fn leave_distrusted(name: &str, started_at: i64, told: bool, now: i64) -> Change {
+    let after = super::sentence::span(now - started_at);
+    Change {
+        summary: format!("{name} takes no part any more after {after} at fault"),
+        reasons: vec![
+            "it was revoked, quarantined or removed: there is nobody to believe".to_owned(),
+        ],
+        ..regain_trust(name, started_at, told, now)
+    }
+}
+
 fn about_us(kind: EventKind, now: i64) -> Change {
     Change {
         kind,

@@ -151,7 +151,7 @@ fn run(input: &Input, cause: &Cause, members: &[usize]) -> Vec<usize> {
 
 /// Whether so many failing of all that share it point there. A network or region of
 /// which most is well is not what failed.
-fn is_telling(input: &Input, cause: &Cause, failing: usize) -> bool {
+pub(super) fn is_telling(input: &Input, cause: &Cause, failing: usize) -> bool {
     let wide = matches!(cause.kind, CauseKind::Address | CauseKind::Network | CauseKind::Region);
     let population = input.population.get(cause).copied().unwrap_or(0) as usize;
     !wide || failing * 2 >= population

@@ -81,7 +81,7 @@ impl<'a> Concerns<'a> {
 
     /// What failed together when `form` was made at `now`.
     pub fn company(&self, form: &Form, now: i64) -> Company {
-        let ids: BTreeSet<Uuid> = form.members.iter().copied().chain([form.lead]).collect();
+        let ids: BTreeSet<Uuid> = form.all().collect();
         let shared = self.by_cause.get(&form.cause).map(Vec::as_slice).unwrap_or_default();
         let candidate = |position: &usize| &self.input.candidates[*position];
         let told = |one: &Candidate| one.paged && !one.resolved && one.waiting.is_empty();
@@ -160,10 +160,13 @@ impl<'a> Concerns<'a> {
             let mut near: Vec<usize> = parents.copied().collect();
             if reach == Reach::Causes {
                 near.extend(self.children.get(candidate.name.as_str()).into_iter().flatten());
-                // Each list is walked once, or a thousand of one cause would be a million steps.
+                // Each list is walked once, or a thousand of one cause would be a million steps;
+                // and none of a cause that is none, or thousands told one by one would
+                // each be stored beside a hundred of the others.
                 for cause in cause::causes(candidate) {
                     let shared = self.by_cause.get(&cause).map(Vec::as_slice).unwrap_or_default();
-                    if walked.insert(cause) {
+                    let telling = cause::is_telling(self.input, &cause, shared.len());
+                    if walked.insert(cause) && telling {
                         near.extend(shared);
                     }
                 }
@@ -218,6 +221,11 @@ impl Plan {
 }
 
 impl Form {
+    /// Its members, the lead among them.
+    pub fn all(&self) -> impl Iterator<Item = Uuid> {
+        self.members.iter().copied().chain([self.lead])
+    }
+
     /// Those that are only listed with the group, as joins.
     pub fn lists(&self) -> impl Iterator<Item = Join> {
         self.held.iter().map(|held| Join {

@@ -94,7 +94,9 @@ impl<'a> Planner<'a> {
             if candidate.told_alone {
                 return self.send_as(candidate, event, NoticeKind::Resolved, (false, quiet), None);
             }
-            return self.fold(candidate, "told when the whole group is over");
+            if !self.stands_in(candidate, group) {
+                return self.fold(candidate, "told when the whole group is over");
+            }
         }
         if group.unresolved > 0 {
             let until = self.now.saturating_add(GROUP_RECHECK_MS);
@@ -103,6 +105,17 @@ impl<'a> Planner<'a> {
         self.plan.closes.push(group.id);
         let known = Some(GroupRef::Known(group.id));
         self.send_as(candidate, event, NoticeKind::Resolved, (false, quiet), known);
+    }
+
+    /// Whether `candidate`, which is over, waits to tell the end of its group, should the
+    /// lead not. The lead of a quiet group leaves it when it is told with a quorum, and
+    /// is over by itself then; so the first of the others that are over stays behind.
+    fn stands_in(&self, candidate: &Candidate, group: &Group) -> bool {
+        let mut others = self.input.candidates.iter().filter(|other| {
+            let first = !other.told_alone && other.incident_id < candidate.incident_id;
+            other.group == Some(group.id) && (first || other.incident_id == group.lead)
+        });
+        group.quiet && !others.any(tells_end_quietly)
     }
 
     fn send(
@@ -150,8 +163,9 @@ impl<'a> Planner<'a> {
                 self.alone(*position, quiet);
                 continue;
             }
-            // It was listed in a group while it was held; now it speaks for itself.
-            if self.group_of(candidate).is_some_and(|group| group.lead != candidate.incident_id) {
+            // It was listed in a group while it was held, or told with a quiet one; now it
+            // speaks for itself.
+            if self.group_of(candidate).is_some() {
                 self.plan.leaves.push(candidate.incident_id);
             }
             match self.open_group_for(candidate, quiet).filter(|id| candidate.group != Some(*id)) {
@@ -181,8 +195,9 @@ impl<'a> Planner<'a> {
         let causes = cause::causes(candidate);
         let start = (candidate.started_at, candidate.interval_ms);
         let mut groups = self.input.groups.iter().filter(|group| {
-            // A quiet group told nobody who would be paged.
-            (quiet || !group.quiet)
+            // A quiet group told nobody who would be paged, and a loud one is over when
+            // what people were paged for is.
+            group.quiet == quiet
                 && group.unresolved > 0
                 && causes.contains(&group.cause)
                 && group.cause.kind != CauseKind::Parent
@@ -250,12 +265,13 @@ impl<'a> Planner<'a> {
         });
     }
 
-    /// Lists what is held because of `parent` in the parent's group.
+    /// Lists what is held because of `parent` in the parent's group. One that was told
+    /// quietly the parent leaves as soon as it is told that it is down.
     fn list(&mut self, candidate: &Candidate, parent: Option<&str>) {
         let mut all = self.input.candidates.iter();
         let parent = parent.and_then(|name| all.find(|other| other.name == name));
         let group = parent.and_then(|parent| self.group_of(parent));
-        if let Some(group) = group.filter(|_| candidate.group.is_none()) {
+        if let Some(group) = group.filter(|group| !group.quiet && candidate.group.is_none()) {
             self.plan.joins.push(Join {
                 incident_id: candidate.incident_id,
                 group: GroupRef::Known(group.id),
@@ -306,22 +322,28 @@ impl<'a> Planner<'a> {
         held.map(|(candidate, _)| candidate.incident_id).collect()
     }
 
-    /// Groups whose lead has nothing more to tell end with their last member.
+    /// Groups in which nobody has an end to tell any more are over with their last member.
     fn close(&mut self) {
-        let speaks: BTreeSet<Uuid> = self
-            .input
-            .candidates
-            .iter()
-            .filter(|candidate| !candidate.waiting.is_empty())
-            .map(|candidate| candidate.incident_id)
-            .collect();
-        let over = self
-            .input
-            .groups
-            .iter()
-            .filter(|group| group.unresolved == 0 && !speaks.contains(&group.lead));
+        let tells = |group: &Group| {
+            let mut members =
+                self.input.candidates.iter().filter(|one| one.group == Some(group.id));
+            members.any(|one| match one.incident_id == group.lead {
+                true => !one.waiting.is_empty(),
+                false => group.quiet && tells_end_quietly(one),
+            })
+        };
+        let over = self.input.groups.iter().filter(|group| group.unresolved == 0 && !tells(group));
         self.plan.closes.extend(over.map(|group| group.id));
     }
+}
+
+/// Whether the end of `candidate` waits, for those alone who were told quietly.
+fn tells_end_quietly(candidate: &Candidate) -> bool {
+    let waits = |kind, quiet: bool| {
+        let mut waiting = candidate.waiting.iter();
+        waiting.any(move |waiting| waiting.kind == kind && (quiet || !waiting.quiet))
+    };
+    candidate.resolved && waits(NoticeKind::Resolved, true) && !waits(NoticeKind::Opened, false)
 }
 
 fn monitors(count: usize) -> String {

@@ -23,32 +23,35 @@ impl<'a> Tally<'a> {
     }
 
     /// Of the newest looks, however few, nearly all are contradicted.
-    fn broke_suddenly(&self, now: i64) -> bool {
-        let (mut sites, mut networks) = (BTreeSet::new(), BTreeSet::new());
+    fn broke_suddenly(&self, now: i64, apart: Apart) -> bool {
+        let mut unrelated = Unrelated::new(apart);
         let mut contradicted = 0;
         let recent = self.compared().take_while(|seen| now - seen.look.at <= SUDDEN_MS);
         recent.enumerate().any(|(index, seen)| {
             let fresh = seen.look.failing_since.is_some_and(|since| now - since <= FRESH_MS);
             if seen.contradicted && fresh {
                 contradicted += 1;
-                sites.insert(site(&seen.watch.host));
-                networks.insert(network(seen.watch));
+                unrelated.add(seen.watch);
             }
-            contradicted * 5 >= (index + 1) * 4 && sites.len().min(networks.len()) >= UNRELATED
+            contradicted * 5 >= (index + 1) * 4 && unrelated.count() >= UNRELATED
         })
     }
 
     /// At least half of everything is contradicted.
-    fn fails_widely(&self) -> bool {
+    fn fails_widely(&self, apart: Apart) -> bool {
         let contradicted = || self.compared().filter(|seen| seen.contradicted);
         contradicted().count() * 2 >= self.compared().count()
-            && unrelated(contradicted().map(|seen| seen.watch)) >= UNRELATED
+            && unrelated(contradicted().map(|seen| seen.watch), apart) >= UNRELATED
     }
 }
 
 /// Every agent's looks, beside those of the trusted.
 #[derive(Debug)]
-pub(super) struct Comparison<'a>(pub(super) BTreeMap<&'a str, Tally<'a>>, i64);
+pub(super) struct Comparison<'a> {
+    pub(super) tallies: BTreeMap<&'a str, Tally<'a>>,
+    pub(super) apart: Apart,
+    now: i64,
+}
 
 impl<'a> Comparison<'a> {
     pub(super) fn new(input: &'a Input, trusted: &BTreeSet<&str>, now: i64) -> Self {
@@ -73,20 +76,20 @@ impl<'a> Comparison<'a> {
         for tally in tallies.values_mut() {
             tally.0.sort_by_key(|seen| std::cmp::Reverse(seen.look.at));
         }
-        Self(tallies, now)
+        Self { tallies, apart: Apart::of(input), now }
     }
 
     pub(super) fn is_faulty(&self, agent: &str) -> bool {
-        let now = self.1;
-        let Some(tally) = self.0.get(agent) else { return false };
-        (tally.broke_suddenly(now) || tally.fails_widely()) && self.others_are_well(agent)
+        let Some(tally) = self.tallies.get(agent) else { return false };
+        let fails = tally.broke_suddenly(self.now, self.apart) || tally.fails_widely(self.apart);
+        fails && self.others_are_well(agent)
     }
 
     /// Whether what the other agents looked at just now is well for the most part.
     fn others_are_well(&self, agent: &str) -> bool {
-        let others = self.0.iter().filter(|(id, _)| **id != agent);
+        let others = self.tallies.iter().filter(|(id, _)| **id != agent);
         let looks = others.flat_map(|(_, tally)| &tally.0).map(|seen| seen.look);
-        let recent = looks.filter(|look| self.1 - look.at <= SUDDEN_MS);
+        let recent = looks.filter(|look| self.now - look.at <= SUDDEN_MS);
         let (all, failing) = recent.fold((0, 0), |(all, failing), look| {
             (all + 1, failing + usize::from(look.failing_since.is_some()))
         });
@@ -95,7 +98,7 @@ impl<'a> Comparison<'a> {
 
     /// Whether what it looked at since it lost its vote says that it sees well again.
     pub(super) fn is_well(&self, agent: &str, lost_at: i64) -> bool {
-        let Some(tally) = self.0.get(agent) else { return false };
+        let Some(tally) = self.tallies.get(agent) else { return false };
         let compared = tally.compared().count();
         let newer = |seen: &&Seen<'_>| seen.look.at > lost_at;
         let (seen, wrong): (usize, usize) = match compared {
@@ -113,25 +116,64 @@ impl<'a> Comparison<'a> {
     }
 }
 
-/// How many of these have neither site nor network in common.
-pub(super) fn unrelated<'a>(watches: impl Iterator<Item = &'a Watch> + Clone) -> usize {
-    let sites: BTreeSet<&str> = watches.clone().map(|watch| site(&watch.host)).collect();
-    let networks: BTreeSet<&str> = watches.map(network).collect();
-    sites.len().min(networks.len())
+/// What targets that have nothing to do with each other differ in, beside their network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Apart {
+    /// Their owners' domains. A target whose network is not known is in one of its own.
+    Sites,
+    /// Their names: all that an organisation watches is of one or two sites. Networks
+    /// then have to be known, for a name alone says little there.
+    Hosts,
 }
 
-/// The network of a target, or its host where that is not known.
-fn network(watch: &Watch) -> &str {
-    watch.network.as_deref().unwrap_or(&watch.host)
+impl Apart {
+    fn of(input: &Input) -> Self {
+        let sites: BTreeSet<&str> = input.watches.iter().map(|watch| site(&watch.host)).collect();
+        if sites.len() < UNRELATED { Self::Hosts } else { Self::Sites }
+    }
 }
 
-/// The last two labels of a name, or the whole address.
+/// Targets, as far as they have nothing in common.
+struct Unrelated<'a> {
+    apart: Apart,
+    names: BTreeSet<&'a str>,
+    networks: BTreeSet<&'a str>,
+}
+
+impl<'a> Unrelated<'a> {
+    fn new(apart: Apart) -> Self {
+        Self { apart, names: BTreeSet::new(), networks: BTreeSet::new() }
+    }
+
+    fn add(&mut self, watch: &'a Watch) {
+        let (name, network) = match (self.apart, watch.network.as_deref()) {
+            (Apart::Sites, network) => (site(&watch.host), network.unwrap_or(&watch.host)),
+            (Apart::Hosts, Some(network)) => (watch.host.as_str(), network),
+            (Apart::Hosts, None) => return,
+        };
+        self.names.insert(name);
+        self.networks.insert(network);
+    }
+
+    fn count(&self) -> usize {
+        self.names.len().min(self.networks.len())
+    }
+}
+
+/// How many of these have nothing in common.
+pub(super) fn unrelated<'a>(watches: impl Iterator<Item = &'a Watch>, apart: Apart) -> usize {
+    let mut unrelated = Unrelated::new(apart);
+    watches.for_each(|watch| unrelated.add(watch));
+    unrelated.count()
+}
+
+/// The domain that somebody registered for a name (`shop.co.uk` of `www.shop.co.uk`); a
+/// name or address without one is a site of its own.
 fn site(host: &str) -> &str {
     if host.parse::<std::net::IpAddr>().is_ok() {
         return host;
     }
-    let mut dots = host.rmatch_indices('.').map(|(at, _)| at + 1);
-    dots.nth(1).and_then(|at| host.get(at..)).unwrap_or(host)
+    psl::domain_str(host).unwrap_or(host)
 }
 
 #[cfg(test)]
@@ -139,9 +181,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sites_are_two_labels_or_an_address() {
+    fn sites_are_what_somebody_registered_or_an_address() {
         assert_eq!(site("api.shop.example"), "shop.example");
         assert_eq!(site("shop.example"), "shop.example");
+        assert_eq!(site("www.shop.co.uk"), "shop.co.uk");
+        assert_ne!(site("one.co.uk"), site("two.co.uk"));
+        assert_ne!(site("one.github.io"), site("two.github.io"));
         assert_eq!(site("localhost"), "localhost");
         assert_eq!(site("192.0.2.7"), "192.0.2.7");
     }

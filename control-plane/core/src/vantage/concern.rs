@@ -10,12 +10,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 impl Input {
+    /// Whether the agent, or an agent of the region, is enrolled.
+    pub fn takes_part(&self, subject: SubjectKind, id: &str) -> bool {
+        self.agents.iter().any(|agent| is_of(agent, subject, id))
+    }
+
     /// The part of at most `limit` watches that concerns `id`, and how many it leaves out.
     pub fn about(&self, subject: SubjectKind, id: &str, limit: usize) -> (Self, usize) {
-        let is_it = |agent: &&Agent| match subject {
-            SubjectKind::Region => agent.region_id == id,
-            SubjectKind::Agent | SubjectKind::Monitor => agent.id == id,
-        };
+        let is_it = |agent: &&Agent| is_of(agent, subject, id);
         let own: BTreeSet<&str> =
             self.agents.iter().filter(is_it).map(|agent| agent.id.as_str()).collect();
         let regions: BTreeSet<&str> =
@@ -39,6 +41,13 @@ impl Input {
             open: self.open.clone(),
         };
         (part, left_out)
+    }
+}
+
+pub(super) fn is_of(agent: &Agent, subject: SubjectKind, id: &str) -> bool {
+    match subject {
+        SubjectKind::Region => agent.region_id == id,
+        SubjectKind::Agent | SubjectKind::Monitor => agent.id == id,
     }
 }
 

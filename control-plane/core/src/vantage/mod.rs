@@ -11,7 +11,8 @@
 //! all it watches at least half fails. Its failures are *contradicted* only where
 //! more trusted others see the target well than failing. Targets are unrelated when
 //! neither network nor site is shared: one provider's outage, seen from one region,
-//! is that provider's and not the agent's.
+//! is that provider's and not the agent's. Where all that is watched is of one or two
+//! sites, names and known networks must differ instead.
 //!
 //! What others saw of a target may be older than its outage. So nobody is at fault
 //! while the others' own newest looks fail too: then it is the world that breaks.
@@ -189,11 +190,8 @@ fn subjects(input: &Input, faulty: &BTreeSet<&str>) -> BTreeSet<(SubjectKind, St
 }
 
 fn fault(input: &Input, (subject, id): &(SubjectKind, String), seen: &Comparison<'_>) -> Fault {
-    let members = input.agents.iter().filter(|agent| match subject {
-        SubjectKind::Region => agent.region_id == *id,
-        SubjectKind::Agent | SubjectKind::Monitor => agent.id == *id,
-    });
-    let tallies: Vec<_> = members.filter_map(|agent| seen.0.get(agent.id.as_str())).collect();
+    let members = input.agents.iter().filter(|agent| concern::is_of(agent, *subject, id));
+    let tallies: Vec<_> = members.filter_map(|agent| seen.tallies.get(agent.id.as_str())).collect();
     let contradicted: Vec<&Seen<'_>> = tallies
         .iter()
         .flat_map(|tally| tally.compared())
@@ -205,7 +203,7 @@ fn fault(input: &Input, (subject, id): &(SubjectKind, String), seen: &Comparison
         id: id.clone(),
         contradicted: count(contradicted.len()),
         compared: count(tallies.iter().map(|tally| tally.compared().count()).sum()),
-        unrelated: count(unrelated(contradicted.iter().map(|seen| seen.watch))),
+        unrelated: count(unrelated(contradicted.iter().map(|seen| seen.watch), seen.apart)),
         since: contradicted.iter().filter_map(|seen| seen.look.failing_since).min(),
     }
 }

@@ -232,19 +232,27 @@ pub async fn open_subjects(
     rows.iter().map(|row| row.get("subject_id")).collect()
 }
 
-/// The open incidents of monitors that are down by their quorum, and those with these
-/// ids, by id.
-pub async fn hurting_or(
+/// The open incidents of monitors that are down by their quorum, the newest first.
+pub async fn hurting(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    limit: i64,
+) -> Result<Vec<Incident>, StoreError> {
+    const SQL: &str = "SELECT * FROM incidents WHERE organisation_id = $1
+            AND subject_kind = 'monitor' AND resolved_at IS NULL AND verdict = 'down'
+        ORDER BY id DESC LIMIT $2";
+    tx.fetch_all(SQL, params![organisation_id, limit]).await?.iter().map(read).collect()
+}
+
+/// The incidents with these ids.
+pub async fn these(
     tx: &mut Tx,
     organisation_id: Uuid,
     ids: Vec<Uuid>,
-    limit: i64,
 ) -> Result<Vec<Incident>, StoreError> {
     let sql = crate::among!(tx, "SELECT * FROM incidents WHERE organisation_id = $1
-            AND subject_kind = 'monitor' AND resolved_at IS NULL AND verdict = 'down'
-        UNION SELECT * FROM incidents WHERE organisation_id = $1 AND id ", uuids "$2",
-        " ORDER BY id LIMIT $3");
-    tx.fetch_all(sql, params![organisation_id, ids, limit]).await?.iter().map(read).collect()
+        AND id ", uuids "$2", "");
+    tx.fetch_all(sql, params![organisation_id, ids]).await?.iter().map(read).collect()
 }
 
 /// The last time a monitor was down by its quorum.

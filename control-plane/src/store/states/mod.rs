@@ -103,9 +103,10 @@ pub async fn unsteady(
 }
 
 /// Monitors whose verdict or incident may change by time alone, after the id
-/// `after`: those with a region that is not steadily up, those whose verdict is not
-/// up, those that have to settle, and those that an agent watches whose newest report is not
-/// of the time `fresh`: it is late, or the clock was set back since.
+/// `after`: those with a region that is not steadily up, those that hurt or have to settle,
+/// those that an agent watches whose newest report is not of the time `fresh` (it is late, or
+/// the clock was set back since), and those of which nothing is known, though an agent that
+/// reports watches them. Where nobody looks, what is unknown stays so.
 pub async fn may_turn(
     tx: &mut Tx,
     organisation_id: Uuid,
@@ -116,11 +117,20 @@ pub async fn may_turn(
     const SQL: &str = "SELECT monitor_id FROM (
             SELECT monitor_id FROM region_states WHERE organisation_id = $1
             UNION SELECT monitor_id FROM monitor_states
-                WHERE organisation_id = $1 AND (verdict <> 'up' OR hold_until IS NOT NULL)
-            UNION SELECT a.monitor_id FROM agents g JOIN assignments a
-                    ON a.organisation_id = g.organisation_id AND a.agent_id = g.id
-                WHERE g.organisation_id = $1 AND a.ended_at IS NULL
+                WHERE organisation_id = $1
+                    AND (verdict NOT IN ('up', 'unknown') OR hold_until IS NOT NULL)
+            UNION SELECT a.monitor_id FROM agents g
+                JOIN assignments a ON a.organisation_id = g.organisation_id AND a.agent_id = g.id
+                JOIN monitor_states m
+                    ON m.organisation_id = a.organisation_id AND m.monitor_id = a.monitor_id
+                WHERE g.organisation_id = $1 AND a.ended_at IS NULL AND m.verdict <> 'unknown'
                     AND (g.complete_through IS NULL OR g.complete_through NOT BETWEEN $2 AND $3)
+            UNION SELECT m.monitor_id FROM monitor_states m
+                WHERE m.organisation_id = $1 AND m.verdict = 'unknown'
+                    AND EXISTS (SELECT 1 FROM assignments a JOIN agents g
+                            ON g.organisation_id = a.organisation_id AND g.id = a.agent_id
+                        WHERE a.organisation_id = m.organisation_id AND a.monitor_id = m.monitor_id
+                            AND a.ended_at IS NULL AND g.complete_through BETWEEN $2 AND $3)
         ) AS turning WHERE monitor_id > $4 ORDER BY monitor_id LIMIT $5";
     let (since, until) = fresh.into_inner();
     let rows = tx.fetch_all(SQL, params![organisation_id, since, until, after, limit]).await?;

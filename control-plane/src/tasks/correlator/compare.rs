@@ -9,7 +9,7 @@ use crate::verdicts::Turned;
 use hyperverge_control_core::correlation::{
     DISCREDITED, RegionState, Scope, Seat, Thresholds, looked,
 };
-use hyperverge_control_core::incident::{SubjectKind, lose_trust, regain_trust};
+use hyperverge_control_core::incident::{SubjectKind, leave_distrusted, lose_trust, regain_trust};
 use hyperverge_control_core::paging::network_of;
 use hyperverge_control_core::vantage::{Agent, Input, Look, Plan, Watch, plan};
 use hyperverge_protocol::monitor::MonitorSpec;
@@ -141,14 +141,31 @@ pub(super) async fn mark(
     }
     if !regain.is_empty() {
         agents::set_discredited(tx, organisation_id, regain.clone(), None).await?;
-        // What it saw while it was at fault counts no more: the next look does.
-        for seat in compared.seats.iter().filter(|seat| regain.contains(&seat.agent_id)) {
-            let Some(row) = seat.row.clone() else { continue };
-            if row.state != RegionState::Up || row.failures > 0 {
-                let (monitor_id, region_id) = (seat.monitor_id, seat.region_id);
-                let row = row.doubted();
-                states::put_row(tx, organisation_id, monitor_id, region_id, &row).await?;
-            }
+    }
+    Ok(())
+}
+
+/// What an agent that votes again saw while it was at fault counts no more: the next look
+/// does. The monitors are locked: what came in meanwhile is in these rows.
+pub(super) async fn doubt(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    compared: &Compared,
+) -> Result<(), StoreError> {
+    let regain = &compared.plan.regain;
+    let seats = compared.seats.iter().filter(|seat| regain.contains(&seat.agent_id));
+    let places: BTreeSet<(Uuid, Uuid)> =
+        seats.map(|seat| (seat.monitor_id, seat.region_id)).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let monitors: BTreeSet<Uuid> = places.iter().map(|(monitor_id, _)| *monitor_id).collect();
+    let rows = states::rows(tx, organisation_id, monitors.into_iter().collect()).await?;
+    for (monitor_id, region_id, row) in rows {
+        let steady = row.state == RegionState::Up && row.failures == 0;
+        if places.contains(&(monitor_id, region_id)) && !steady {
+            let row = row.doubted();
+            states::put_row(tx, organisation_id, monitor_id, region_id, &row).await?;
         }
     }
     Ok(())
@@ -172,10 +189,16 @@ pub(super) async fn record(
         turned.intents += usize::from(change.intent.is_some());
     }
     for (kind, id) in &compared.plan.close {
-        let subject = compared.subject(*kind, id);
         let found = incidents::open_of(tx, organisation_id, *kind, id).await?;
         let Some((incident, open)) = found else { continue };
-        let change = regain_trust(&subject.name, open.started_at, open.told_quietly, now);
+        // Under the name it had: it may be gone.
+        let name = incident.subject_name.clone();
+        let subject = Subject { kind: *kind, id: id.clone(), name };
+        let told = open.told_quietly;
+        let change = match compared.input.takes_part(*kind, id) {
+            true => regain_trust(&subject.name, open.started_at, told, now),
+            false => leave_distrusted(&subject.name, open.started_at, told, now),
+        };
         let regained = json!({ "subject": kind, "id": id });
         let evidence = compared.evidence(*kind, id, "regained", &regained);
         let known = Some(&incident);

@@ -5,15 +5,16 @@ use crate::limits;
 use crate::store::groups::{self, StoredGroup};
 use crate::store::incidents::{self, Incident};
 use crate::store::intents::{self, Waiting as StoredIntent};
-use crate::store::{
-    StoreError, Tx, bursts, maintenance_windows, monitors, notices, silences, states,
-};
+use crate::store::notices::{self, Heard};
+use crate::store::{StoreError, Tx, bursts, maintenance_windows, monitors, silences, states};
 use crate::verdicts::count;
 use hyperverge_control_core::correlation::Verdict;
 use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::hold::{self, Silence, Window};
 use hyperverge_control_core::notification::route::Facts;
-use hyperverge_control_core::paging::{Candidate, Input, Parent, ParentState, Traits, Waiting};
+use hyperverge_control_core::paging::{
+    Candidate, Group, Input, Parent, ParentState, Traits, Waiting,
+};
 use hyperverge_protocol::monitor::MonitorSpec;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -68,23 +69,25 @@ pub(super) async fn load(
     now: i64,
 ) -> Result<Loaded, StoreError> {
     let waiting = intents::waiting(tx, organisation_id, limits::CORRELATED_INTENTS).await?;
-    let groups = groups::open(tx, organisation_id, limits::CORRELATED_GROUPS).await?;
-    let leads = groups.iter().map(|group| group.lead_incident_id);
     let waits: BTreeSet<Uuid> = waiting.iter().map(|one| one.intent.incident_id).collect();
-    let ids: BTreeSet<Uuid> = waits.iter().copied().chain(leads).collect();
-    let ids = ids.into_iter().collect();
+    // What waits is judged in any case, whatever else hurts.
+    let mut all = incidents::these(tx, organisation_id, waits.iter().copied().collect()).await?;
     let limit = limits::CORRELATED_INCIDENTS;
-    let all = incidents::hurting_or(tx, organisation_id, ids, limit).await?;
+    all.extend(incidents::hurting(tx, organisation_id, limit).await?);
     // What began to wait just now is told in the next round.
     let changes = |one: &Incident| {
         waits.contains(&one.id) && monitor_of(one).is_some_and(|id| !locked.contains(&id))
     };
-    let incidents: BTreeMap<Uuid, Incident> =
+    let mut incidents: BTreeMap<Uuid, Incident> =
         all.into_iter().filter(|one| !changes(one)).map(|one| (one.id, one)).collect();
+    let (groups, known) = told_groups(tx, organisation_id, &incidents).await?;
+    let leads = groups.values().map(|group| group.lead_incident_id);
+    let leads = leads.filter(|lead| !incidents.contains_key(lead)).collect();
+    let leads = incidents::these(tx, organisation_id, leads).await?;
+    incidents.extend(leads.into_iter().filter(|one| !changes(one)).map(|one| (one.id, one)));
     let speaking = incidents.values().filter(|one| waits.contains(&one.id));
     let speaking: Vec<Uuid> = speaking.filter_map(monitor_of).collect();
     let around = Around::read(tx, organisation_id, incidents.values(), &speaking, now).await?;
-    let open: BTreeSet<Uuid> = groups.iter().map(|group| group.id).collect();
     let mut by_incident: BTreeMap<Uuid, Vec<Waiting>> = BTreeMap::new();
     let mut held_before = BTreeMap::new();
     for StoredIntent { intent, hold_reason } in waiting {
@@ -104,7 +107,7 @@ pub(super) async fn load(
         let hurts = incident.resolved_at.is_none() && incident.verdict == Verdict::Down;
         if hurts || !waiting.is_empty() {
             let mut candidate = around.candidate(incident, waiting, now);
-            candidate.group = candidate.group.filter(|id| open.contains(id));
+            candidate.group = candidate.group.filter(|id| groups.contains_key(id));
             candidates.push(candidate);
         }
     }
@@ -114,27 +117,41 @@ pub(super) async fn load(
     let mut loaded = Loaded {
         specs: specs.collect(),
         held_before,
-        groups: groups.into_iter().map(|group| (group.id, group)).collect(),
-        input: Input { candidates, ..Input::default() },
+        groups,
+        input: Input { candidates, groups: known, ..Input::default() },
         incidents,
     };
-    loaded.input.groups = known_groups(tx, organisation_id, &loaded.groups).await?;
     shared_traits::complete(tx, organisation_id, &mut loaded, now).await?;
     Ok(loaded)
 }
 
-async fn known_groups(
+/// The open groups that matter now: those of `incidents`, the newest, which others may
+/// join, and those that are over. One that nobody was told of is only a list until it is
+/// over: who is in it is as if by itself.
+async fn told_groups(
     tx: &mut Tx,
     organisation_id: Uuid,
-    groups: &BTreeMap<Uuid, StoredGroup>,
-) -> Result<Vec<hyperverge_control_core::paging::Group>, StoreError> {
+    incidents: &BTreeMap<Uuid, Incident>,
+) -> Result<(BTreeMap<Uuid, StoredGroup>, Vec<Group>), StoreError> {
+    let named: BTreeSet<Uuid> = incidents.values().filter_map(|one| one.group_id).collect();
+    let limit = limits::CORRELATED_GROUPS;
+    let mut all = groups::open(tx, organisation_id, limit).await?;
+    all.extend(groups::over(tx, organisation_id, limit).await?);
+    if !named.is_empty() {
+        let named = groups::some(tx, organisation_id, named.into_iter().collect()).await?;
+        all.extend(named.into_iter().filter(|group| group.resolved_at.is_none()));
+    }
+    let mut groups: BTreeMap<Uuid, StoredGroup> =
+        all.into_iter().map(|group| (group.id, group)).collect();
     if groups.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Default::default());
     }
     let ids = groups.keys().copied().collect();
     let sizes = groups::sizes(tx, organisation_id, ids).await?;
-    let unresolved = |id: &Uuid| sizes.get(id).map_or(0, |size| size.unresolved);
-    Ok(groups.values().map(|group| group.known(unresolved(&group.id))).collect())
+    let size = |id: &Uuid| sizes.get(id).copied().unwrap_or_default();
+    groups.retain(|id, group| group.paged || size(id).hurting == 0);
+    let known = groups.values().map(|group| group.known(size(&group.id).unresolved)).collect();
+    Ok((groups, known))
 }
 
 /// What candidates are made of beside their incidents.
@@ -144,7 +161,7 @@ struct Around {
     /// By name.
     parents: BTreeMap<String, ParentState>,
     /// Channels that were told, by incident.
-    told: BTreeMap<Uuid, BTreeSet<Uuid>>,
+    told: BTreeMap<Uuid, Heard>,
     silences: Vec<Silence>,
     windows: Vec<Window>,
 }

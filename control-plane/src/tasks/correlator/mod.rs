@@ -6,7 +6,7 @@
 //!    monitors they watch are judged anew, before anybody is told of them.
 //! 2. `load.rs`, `shared_traits.rs`: what waits and what hurts, with what it may have in
 //!    common, becomes the input of `paging::plan`.
-//! 3. `carry.rs`, `post.rs`: groups, members, timeline, intents and deliveries
+//! 3. `carry/`, `post.rs`: groups, members, timeline, intents and deliveries
 //!    follow the plan together; a crash leaves all of it or nothing.
 //!
 //! Locks are taken in the order of everybody else's: the lease, agents, monitors by
@@ -40,15 +40,17 @@ use uuid::Uuid;
 const PERIOD: Duration = Duration::from_millis(500);
 const LEASE: &str = "correlator";
 const LEASE_MS: i64 = 30_000;
-/// Agents of an organisation are compared no oftener while nothing else is due, ms.
-const COMPARE_EVERY_MS: i64 = 1_000;
+/// Agents of an organisation are compared no oftener while nothing else is due, ms; and
+/// at least so often, while that finds nothing. Before anybody is told of anything they
+/// are compared in any case.
+const COMPARE_EVERY_MS: (i64, i64) = (1_000, 10_000);
 
 /// What one correlator remembers between rounds.
 #[derive(Debug)]
 pub struct Correlator {
     holder: Uuid,
-    /// When each organisation's agents were compared.
-    compared: BTreeMap<Uuid, i64>,
+    /// When each organisation's agents were compared, and how long that is good for, ms.
+    compared: BTreeMap<Uuid, (i64, i64)>,
 }
 
 impl Correlator {
@@ -126,7 +128,7 @@ async fn worth_it(
     let failing = i64::try_from(UNRELATED).unwrap_or(i64::MAX);
     let suspicious = sightings::suspicious(&mut tx, organisation_id, DISCREDITED, failing).await?;
     if intents::any_due(&mut tx, organisation_id, now).await?
-        || groups::any_over(&mut tx, organisation_id).await?
+        || !groups::over(&mut tx, organisation_id, 1).await?.is_empty()
     {
         return Ok(Some(suspicious));
     }
@@ -135,16 +137,26 @@ async fn worth_it(
         correlator.compared.remove(&organisation_id);
         return Ok(None);
     }
-    if last.is_some_and(|last| (last..last + COMPARE_EVERY_MS).contains(&now)) {
-        return Ok(None);
-    }
-    correlator.compared.insert(organisation_id, now);
+    let Some(rest) = good_for(last, now) else { return Ok(None) };
     let compared = compare::compare(&mut tx, organisation_id, now).await?;
-    Ok((!compared.plan.is_empty()).then_some(true))
+    let found = !compared.plan.is_empty();
+    let rest = if found { COMPARE_EVERY_MS.0 } else { rest };
+    correlator.compared.insert(organisation_id, (now, rest));
+    Ok(found.then_some(true))
 }
 
-/// One round of an organisation, in one transaction under the lease.
-async fn settle(shared: &Shared, lease: &Lease, suspicious: bool) -> Result<(), StoreError> {
+/// How long a comparison at `now` that finds nothing is good for, ms; `None` while the
+/// `last` one still is. Where an agent fails a few things for days, all of it is read
+/// seldom; a clock that was set back makes none good.
+fn good_for(last: Option<(i64, i64)>, now: i64) -> Option<i64> {
+    let (least, most) = COMPARE_EVERY_MS;
+    let Some((at, good_for)) = last else { return Some(least) };
+    (!(at..at + good_for).contains(&now)).then(|| (2 * good_for).min(most))
+}
+
+/// One round of an organisation, in one transaction under the lease; nothing is written
+/// when that was lost meanwhile. `suspicious`: agents are compared too.
+pub async fn settle(shared: &Shared, lease: &Lease, suspicious: bool) -> Result<(), StoreError> {
     let organisation_id = lease.organisation_id;
     let wait = shared.settings.correlator.group_wait_ms();
     let mut tx = shared.store.begin().await?;
@@ -162,6 +174,7 @@ async fn settle(shared: &Shared, lease: &Lease, suspicious: bool) -> Result<(), 
     monitors.extend(&compared.affected);
     let wanted: Vec<Uuid> = monitors.iter().copied().collect();
     let mut locked = states::lock(&mut tx, organisation_id, wanted).await?;
+    compare::doubt(&mut tx, organisation_id, &compared).await?;
     let mut turned = compare::record(&mut tx, organisation_id, &compared, wait, now).await?;
     locked.retain(|state| compared.affected.contains(&state.monitor_id));
     turned.add(verdicts::evaluate_locked(&mut tx, organisation_id, locked, wait, now).await?);
@@ -177,14 +190,17 @@ async fn waiting(tx: &mut Tx, organisation_id: Uuid) -> Result<Vec<Waiting>, Sto
     intents::waiting(tx, organisation_id, limits::CORRELATED_INTENTS).await
 }
 
-/// The monitors whose incidents have something waiting.
+/// The monitors whose incidents have something waiting, or lead what such a one is in.
 async fn subjects(
     tx: &mut Tx,
     organisation_id: Uuid,
     waiting: &[Waiting],
 ) -> Result<BTreeSet<Uuid>, StoreError> {
     let ids: BTreeSet<Uuid> = waiting.iter().map(|one| one.intent.incident_id).collect();
-    incidents::monitors_of(tx, organisation_id, ids.into_iter().collect()).await
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    let mut monitors = incidents::monitors_of(tx, organisation_id, ids.clone()).await?;
+    monitors.extend(groups::quiet_leads(tx, organisation_id, ids).await?);
+    Ok(monitors)
 }
 
 /// Metrics, logs and hints, after the commit.
@@ -211,5 +227,23 @@ fn tell(shared: &Shared, compared: &compare::Compared, turned: &Turned, done: &D
     }
     if done.deliveries > 0 {
         shared.wake.delivery.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_as_it_was_is_compared_less_and_less_often() {
+        let (mut last, mut at) = (None, Vec::new());
+        for now in (0..60_000).step_by(500) {
+            if let Some(rest) = good_for(last, now) {
+                last = Some((now, rest));
+                at.push(now);
+            }
+        }
+        assert_eq!(at, [0, 1_000, 3_000, 7_000, 15_000, 25_000, 35_000, 45_000, 55_000]);
+        assert!(good_for(Some((9_000, 4_000)), 8_999).is_some(), "the clock was set back");
     }
 }

@@ -4,6 +4,7 @@ use super::load::Loaded;
 use crate::clock;
 use crate::store::channels::{self, Channel};
 use crate::store::deliveries::{self, NewDelivery};
+use crate::store::notices::Heard;
 use crate::store::{StoreError, Tx, notices, routes};
 use hyperverge_control_core::notification::Notice;
 use hyperverge_control_core::notification::route::{
@@ -22,7 +23,7 @@ pub(super) struct Post {
     by_name: BTreeMap<String, Uuid>,
     routes: Vec<Route>,
     /// Channels told, by incident.
-    told: BTreeMap<Uuid, BTreeSet<Uuid>>,
+    told: BTreeMap<Uuid, Heard>,
 }
 
 impl Post {
@@ -40,10 +41,25 @@ impl Post {
         })
     }
 
-    /// Who was told of the incident before; a channel that is gone is left out.
-    pub(super) fn told(&self, incident_id: Uuid) -> BTreeSet<Uuid> {
-        let told = self.told.get(&incident_id).into_iter().flatten();
+    /// Who was told through the incident before, or, if that is asked, who was told of
+    /// its beginning below the quorum; a channel that is gone is left out.
+    pub(super) fn told_of(&self, incident_id: Uuid, quietly: bool) -> BTreeSet<Uuid> {
+        let heard = self.told.get(&incident_id);
+        let told = heard.map(|heard| if quietly { &heard.quietly } else { &heard.all });
+        let told = told.into_iter().flatten();
         told.filter(|id| self.channels.contains_key(id)).copied().collect()
+    }
+
+    /// Who was told of the incident before: through itself, or as one of a quiet group,
+    /// through the lead of that.
+    pub(super) fn heard(&self, loaded: &Loaded, incident_id: Uuid) -> BTreeSet<Uuid> {
+        let mut found = self.told_of(incident_id, false);
+        let group = loaded.incidents.get(&incident_id).and_then(|one| one.group_id);
+        let group = group.and_then(|id| loaded.groups.get(&id));
+        if let Some(group) = group.filter(|group| group.quiet) {
+            found.extend(self.told_of(group.lead_incident_id, true));
+        }
+        found
     }
 
     /// Who hears of the incident, and who was told of it before.
@@ -53,7 +69,7 @@ impl Post {
         incident_id: Uuid,
         quiet: bool,
     ) -> BTreeSet<Uuid> {
-        let mut found = self.told(incident_id);
+        let mut found = self.heard(loaded, incident_id);
         let Some(incident) = loaded.incidents.get(&incident_id) else { return found };
         let facts = loaded.facts(incident);
         let named = |names: &[String]| -> Vec<Uuid> {
@@ -92,11 +108,12 @@ impl Post {
     }
 
     /// Puts a notice in the outbox for each channel's recipients; how many were new.
+    /// `quiet`: it tells of a beginning below the quorum, or of the end of one.
     pub(super) async fn deliver(
         &mut self,
         tx: &mut Tx,
         organisation_id: Uuid,
-        channels: &BTreeSet<Uuid>,
+        (channels, quiet): (&BTreeSet<Uuid>, bool),
         notice: &Notice,
         now: i64,
     ) -> Result<usize, StoreError> {
@@ -114,7 +131,11 @@ impl Post {
                 sent += usize::from(deliveries::insert(tx, &delivery).await?);
             }
         }
-        self.told.entry(notice.incident_id).or_default().extend(channels);
+        let heard = self.told.entry(notice.incident_id).or_default();
+        heard.all.extend(channels);
+        if quiet {
+            heard.quietly.extend(channels);
+        }
         Ok(sent)
     }
 }

@@ -1,6 +1,6 @@
 //! `DELETE /monitors/{id}`.
 
-use super::wake;
+use super::{references, wake};
 use crate::api::precondition::IfMatch;
 use crate::api::{Api, Problem, input::Id};
 use crate::auth::Editor;
@@ -11,6 +11,7 @@ use http::StatusCode;
 use hyperverge_control_core::incident::Ending;
 
 /// Ends a monitor. Its incident is resolved with a notice; results and history stay.
+/// Refused while others depend on it.
 #[utoipa::path(delete, path = "/monitors/{id}", tag = "monitors", operation_id = "delete_monitor",
     params(("id" = Uuid, Path, description = "The monitor"),
         ("If-Match" = Option<String>, Header, description = "The ETag it was read with; 412 when it has changed since")),
@@ -27,6 +28,8 @@ pub(super) async fn delete(
         .await?
         .ok_or_else(|| Problem::not_found("monitor"))?;
     preconditions.require(monitor.revision)?;
+    let why = references::dependents(&mut tx, organisation, &monitor.spec.name).await?;
+    why.map_or(Ok(()), |why| Err(Problem::conflict(format!("this monitor {why}"))))?;
     let now = tx.now().await?;
     verdicts::end(&mut tx, organisation, id, &monitor.spec, Ending::Deleted, now).await?;
     monitors::delete(&mut tx, organisation, &monitor, now).await?;

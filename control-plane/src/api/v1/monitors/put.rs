@@ -48,6 +48,10 @@ pub(super) async fn replace(
     preconditions.require(monitor.revision)?;
     let spec = change(&monitor.spec)?;
     if spec != monitor.spec {
+        if spec.name != monitor.spec.name {
+            let why = references::dependents(&mut tx, organisation, &monitor.spec.name).await?;
+            why.map_or(Ok(()), |why| Err(Problem::taken("name", why)))?;
+        }
         references::require(&mut tx, organisation, &spec).await?;
         let now = tx.now().await?;
         if let Some(ending) = Ending::of(&monitor.spec, &spec) {

@@ -1,4 +1,4 @@
-//! Whether what a specification names is there.
+//! Whether what a specification names is there, and stays while it is named.
 
 use crate::api::Problem;
 use crate::store::{Tx, channels, monitors, regions};
@@ -36,4 +36,18 @@ pub(super) async fn require(
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(Problem::invalid(problems)) }
+}
+
+/// Why a monitor can be neither renamed nor deleted, if others depend on it: nothing would
+/// hold them any more, and nobody would have said so.
+pub(super) async fn dependents(
+    tx: &mut Tx,
+    organisation: Uuid,
+    name: &str,
+) -> Result<Option<String>, Problem> {
+    const SHOWN: usize = 5;
+    let names = monitors::depending_on(tx, organisation, name, SHOWN).await?;
+    Ok((!names.is_empty()).then(|| {
+        format!("is what other monitors name in depends_on, so it stays: {}", names.join(", "))
+    }))
 }
