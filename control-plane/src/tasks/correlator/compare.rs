@@ -137,10 +137,10 @@ pub(super) async fn mark(
 ) -> Result<(), StoreError> {
     let Plan { lose, regain, .. } = &compared.plan;
     if !lose.is_empty() {
-        agents::set_discredited(tx, organisation_id, lose.clone(), Some(now)).await?;
+        agents::lose_trust(tx, organisation_id, lose.clone(), now).await?;
     }
     if !regain.is_empty() {
-        agents::set_discredited(tx, organisation_id, regain.clone(), None).await?;
+        agents::regain_trust(tx, organisation_id, regain.clone(), now).await?;
         // What it saw while it was at fault counts no more: the next look does.
         for seat in compared.seats.iter().filter(|seat| regain.contains(&seat.agent_id)) {
             let Some(row) = seat.row.clone() else { continue };
