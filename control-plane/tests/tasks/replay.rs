@@ -11,39 +11,39 @@ use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::Store;
 use hyperverge_control_plane::store::history::{self, Span};
-use hyperverge_control_plane::tasks::liveness::{Listening, round};
+use hyperverge_control_plane::tasks::liveness::{Cursor, round};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A scene, and somebody who asks why.
-struct Asked {
-    scene: Scene,
+pub(crate) struct Asked {
+    pub(crate) scene: Scene,
     app: App,
     token: String,
 }
 
 impl Asked {
-    async fn new(store: Store, regions: u8) -> Self {
+    pub(crate) async fn new(store: Store, regions: u8) -> Self {
         let scene = Scene::new(store, regions).await;
         let app = App::over(scene.fixture.shared.store.clone());
         let token = app.member(scene.organisation(), Role::Editor).await;
         Self { scene, app, token }
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         self.app.get(&format!("/api/v1/{path}"), &self.token).await.expect(200).json()
     }
 
-    async fn post(&self, path: &str, body: Value) -> Value {
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Value {
         self.app.post(&format!("/api/v1/{path}"), &self.token, body).await.expect(201).json()
     }
 
-    async fn explain(&self, incident: Uuid) -> Value {
+    pub(crate) async fn explain(&self, incident: Uuid) -> Value {
         self.get(&format!("incidents/{incident}/explain")).await
     }
 
     /// What is waited for comes, and is judged.
-    async fn settle(&mut self) {
+    pub(crate) async fn settle(&mut self) {
         self.scene.everything_is_due().await;
         self.scene.round().await;
     }
@@ -415,10 +415,10 @@ async fn a_region_that_falls_silent_and_is_heard_again() {
             let sql = "UPDATE agents SET last_heartbeat_at = $1";
             tx.execute(sql, params![now - ago]).await.unwrap();
             tx.commit().await.unwrap();
-            now
         };
-        let now = heard(65_000).await;
-        let mut patient = Listening::through(now - 61_000, now);
+        asked.scene.fixture.listened(61_000, 0).await;
+        heard(65_000).await;
+        let mut patient = Cursor::default();
         round(&shared, holder, &mut patient).await.unwrap();
         heard(0).await;
         round(&shared, holder, &mut patient).await.unwrap();

@@ -219,19 +219,6 @@ pub async fn acknowledge(
     Ok(true)
 }
 
-/// The subjects of `kind` that have an open incident of this cause.
-pub async fn open_subjects(
-    tx: &mut Tx,
-    organisation_id: Uuid,
-    kind: SubjectKind,
-    cause: &str,
-) -> Result<Vec<String>, StoreError> {
-    const SQL: &str = "SELECT subject_id FROM incidents WHERE organisation_id = $1
-        AND subject_kind = $2 AND cause = $3 AND resolved_at IS NULL";
-    let rows = tx.fetch_all(SQL, params![organisation_id, kind.as_str(), cause]).await?;
-    rows.iter().map(|row| row.get("subject_id")).collect()
-}
-
 /// The open incidents of monitors that are down by their quorum, and those with these
 /// ids, by id.
 pub async fn hurting_or(
