@@ -14,7 +14,7 @@ use hyperverge_control_core::notification::NoticeRegion;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-pub use change::{Subject, open_of, record};
+pub use change::{NewChange, Subject, open_of, open_of_all, record, record_all};
 
 /// An incident as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
