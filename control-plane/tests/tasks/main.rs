@@ -16,4 +16,5 @@ mod planner;
 mod replay;
 mod retention;
 mod scene;
+mod told;
 mod vantage;

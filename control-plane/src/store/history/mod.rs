@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 pub use arrivals::{Span, arrivals, count, missed, undated};
 pub use checks::{Check, checks};
-pub use company::{Joined, Telling, subject_name, tellings, tells_the_beginning};
+pub use company::{Joined, Telling, joins, subject_name, tellings, tells_the_beginning};
 pub use past::{Depth, moment, read, run_up};
 pub use told::{StoredIntent, incident_at, intents, outages};
 

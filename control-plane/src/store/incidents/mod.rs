@@ -177,19 +177,49 @@ pub async fn timeline(
     const SQL: &str = "SELECT * FROM incident_events
         WHERE organisation_id = $1 AND incident_id = $2 AND number > $3 ORDER BY number LIMIT $4";
     let rows = tx.fetch_all(SQL, params![organisation_id, id, after, limit]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Event {
-                number: row.get("number")?,
-                at: row.get("at")?,
-                kind: row.get("kind")?,
-                verdict: row.word("verdict")?,
-                scope: row.word("scope")?,
-                summary: row.get("summary")?,
-                evidence: row.json("evidence")?,
-            })
-        })
-        .collect()
+    rows.iter().map(read_event).collect()
+}
+
+/// The newest events of an incident's timeline by `until`, in order.
+pub async fn newest(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<Event>, StoreError> {
+    const SQL: &str = "SELECT * FROM incident_events
+        WHERE organisation_id = $1 AND incident_id = $2 AND at <= $3 ORDER BY number DESC LIMIT $4";
+    let rows = tx.fetch_all(SQL, params![organisation_id, id, until, limit]).await?;
+    rows.iter().rev().map(read_event).collect()
+}
+
+/// As [`newest`], of what was decided of the incident itself, not of whom to tell.
+pub async fn decisions(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<Event>, StoreError> {
+    const SQL: &str = "SELECT * FROM incident_events
+        WHERE organisation_id = $1 AND incident_id = $2 AND at <= $3
+            AND kind IN ('opened', 'widened', 'narrowed', 'changed', 'resolved')
+        ORDER BY number DESC LIMIT $4";
+    let rows = tx.fetch_all(SQL, params![organisation_id, id, until, limit]).await?;
+    rows.iter().rev().map(read_event).collect()
+}
+
+fn read_event(row: &Row) -> Result<Event, StoreError> {
+    Ok(Event {
+        number: row.get("number")?,
+        at: row.get("at")?,
+        kind: row.get("kind")?,
+        verdict: row.word("verdict")?,
+        scope: row.word("scope")?,
+        summary: row.get("summary")?,
+        evidence: row.json("evidence")?,
+    })
 }
 
 /// Notes that `user_id` takes care of it; false when it is resolved, acknowledged
