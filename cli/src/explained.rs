@@ -1,4 +1,4 @@
-//! What both explanations print: votes, checks, the group, notices.
+//! What both explanations print: votes, what was asked at once, checks, the group, notices.
 
 use crate::print;
 use serde_json::Value;
@@ -8,6 +8,46 @@ pub(crate) fn vote(vote: &Value, indent: &str) {
     for seat in print::list(vote, "/votes") {
         let (region, state) = (print::at(seat, "/region"), print::at(seat, "/state"));
         print::line(&format!("{indent}{region}: {state}, {}", print::at(seat, "/why")));
+    }
+}
+
+/// What was asked at once of every region to confirm a failure, and what was not.
+pub(crate) fn confirmation(answer: &Value) {
+    for burst in print::list(answer, "/bursts") {
+        print::line("");
+        let (asked, region) = (print::at(burst, "/asked_at"), print::at(burst, "/region"));
+        print::line(&format!("Confirmation asked at {asked} after a failure in {region}"));
+        for order in print::list(burst, "/orders") {
+            print::line(&format!("  {}: {}", print::at(order, "/region"), answered(order)));
+        }
+    }
+    let kept = print::list(answer, "/not_asked");
+    if !kept.is_empty() {
+        print::line("");
+    }
+    for one in kept {
+        let (at, region) = (print::at(one, "/at"), print::at(one, "/region"));
+        let why = print::at(one, "/why");
+        print::line(&format!("No confirmation asked at {at} after a failure in {region}: {why}"));
+    }
+}
+
+/// What one region answered.
+fn answered(order: &Value) -> String {
+    let count = |field: &str| order[field].as_u64().unwrap_or(0);
+    let seen = match (count("successes"), count("failures")) {
+        (0, 0) => "no answer".to_owned(),
+        (0, 1) => "1 failure".to_owned(),
+        (0, failures) => format!("{failures} failures"),
+        (_, 0) => "it is well".to_owned(),
+        (_, 1) => "1 failure, then a success".to_owned(),
+        (_, failures) => format!("{failures} failures, then a success"),
+    };
+    let text = |pointer| print::at(order, pointer);
+    match (text("/sent_at"), text("/answered_at")) {
+        ("", "") => "it was not reached".to_owned(),
+        (_, "") => format!("{seen}, and not all that was asked"),
+        (_, at) => format!("{seen}, at {at}"),
     }
 }
 
@@ -72,11 +112,16 @@ pub(crate) fn notices(answer: &Value) {
     for intent in print::list(answer, "/intents") {
         let kind = print::at(intent, "/kind");
         let outcome = print::at(intent, "/outcome");
-        let outcome = if outcome.is_empty() { "waits" } else { outcome };
-        print::line(&format!(
-            "Notice that it {kind}, due {}: {outcome}",
-            print::at(intent, "/due_at")
-        ));
+        let held = print::at(intent, "/held");
+        let outcome = match (outcome, held) {
+            ("", "") => "it waits".to_owned(),
+            ("", held) => format!("it waits: {held}"),
+            (outcome, _) => outcome.to_owned(),
+        };
+        let notice = if intent["quiet"] == true { "Notice to routes" } else { "Page" };
+        let happened = happened(kind);
+        let due = print::at(intent, "/due_at");
+        print::line(&format!("{notice} that it {happened}, due {due}: {outcome}"));
     }
     for delivery in print::list(answer, "/deliveries") {
         let error = print::at(delivery, "/last_error");
@@ -94,8 +139,17 @@ pub(crate) fn notices(answer: &Value) {
         print::line(&format!(
             "  {}{to}, that it {}{through}: {} after {attempts}{error}",
             print::at(delivery, "/channel"),
-            print::at(delivery, "/kind"),
+            happened(print::at(delivery, "/kind")),
             print::at(delivery, "/state"),
         ));
+    }
+}
+
+/// A kind of notice after "that it".
+fn happened(kind: &str) -> &str {
+    match kind {
+        "opened" => "began",
+        "resolved" => "is over",
+        other => other,
     }
 }

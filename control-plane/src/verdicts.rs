@@ -5,16 +5,17 @@
 //! for what time alone changes; the API, when a monitor ends ([`end`]).
 
 use crate::store::bursts;
-use crate::store::incidents::{self, Subject};
+use crate::store::incidents::{self, Incident, NewChange, Subject};
 use crate::store::states::{self, MonitorState, Watched};
 use crate::store::{StoreError, Tx};
 use hyperverge_control_core::correlation::{
     Evaluation, Scope, Thresholds, Verdict, evaluate as vote, view,
 };
 use hyperverge_control_core::incident::{
-    Change, Ending, EventKind, Input, Plan, SubjectKind, end as end_incident, flap, plan,
+    Change, Ending, EventKind, Input, Open, Plan, SubjectKind, end as end_incident, flap, plan,
 };
 use hyperverge_protocol::monitor::MonitorSpec;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What changed, for metrics and hints after the commit.
@@ -58,21 +59,33 @@ pub async fn evaluate_locked(
     now: i64,
 ) -> Result<Turned, StoreError> {
     let ids: Vec<Uuid> = locked.iter().map(|state| state.monitor_id).collect();
+    let locked: BTreeMap<Uuid, MonitorState> =
+        locked.into_iter().map(|state| (state.monitor_id, state)).collect();
+    let watched = states::watched(tx, organisation_id, &ids).await?;
+    let subjects = ids.iter().map(Uuid::to_string).collect();
+    let mut open =
+        incidents::open_of_all(tx, organisation_id, SubjectKind::Monitor, subjects).await?;
     let mut turned = Turned::default();
-    for monitor in states::watched(tx, organisation_id, &ids).await? {
-        let state = locked.iter().find(|state| state.monitor_id == monitor.monitor_id);
-        let Some(state) = state.filter(|_| monitor.spec.enabled) else { continue };
-        let evaluation = count(&monitor, now);
+    let (mut changes, mut states) = (Vec::new(), Vec::new());
+    for monitor in &watched {
+        let state = locked.get(&monitor.monitor_id).filter(|_| monitor.spec.enabled);
+        let Some(state) = state else { continue };
+        let evaluation = count(monitor, now);
         let mut next = turn(state, &evaluation, now);
         turned.verdicts += usize::from(next.generation != state.generation);
-        turned.add(
-            correlate(tx, organisation_id, &monitor, &mut next, evaluation, group_wait_ms, now)
-                .await?,
-        );
+        let incident = open.remove(&monitor.monitor_id.to_string());
+        let changed = correlate(monitor, &mut next, evaluation, incident, group_wait_ms, now)?;
+        changes.extend(changed);
         if next != *state {
             next.generation = state.generation + 1;
-            states::set_verdict(tx, organisation_id, &next).await?;
+            states.push(next);
         }
+    }
+    incidents::record_all(tx, organisation_id, &changes, now).await?;
+    states::set_verdicts(tx, organisation_id, &states).await?;
+    for NewChange { subject, change, .. } in &changes {
+        tell(subject, change);
+        turned.add(turned_by(change));
     }
     Ok(turned)
 }
@@ -103,18 +116,16 @@ fn turn(state: &MonitorState, evaluation: &Evaluation, now: i64) -> MonitorState
     }
 }
 
-async fn correlate(
-    tx: &mut Tx,
-    organisation_id: Uuid,
+/// What the planner makes of a monitor's vote, given its open incident.
+fn correlate(
     monitor: &Watched,
     state: &mut MonitorState,
     evaluation: Evaluation,
+    open: Option<(Incident, Open)>,
     group_wait_ms: i64,
     now: i64,
-) -> Result<Turned, StoreError> {
-    let subject_id = monitor.monitor_id.to_string();
-    let found = incidents::open_of(tx, organisation_id, SubjectKind::Monitor, &subject_id).await?;
-    let (incident, open) = found.unzip();
+) -> Result<Option<NewChange>, StoreError> {
+    let (incident, open) = open.unzip();
     let name = monitor.spec.name.clone();
     let input = Input {
         name: name.clone(),
@@ -131,14 +142,12 @@ async fn correlate(
     if let Some(turn) = turn {
         state.turns = flap::turned(&state.turns, turn);
     }
-    let Some(change) = change else { return Ok(Turned::default()) };
-    let subject = Subject { kind: SubjectKind::Monitor, id: subject_id, name };
+    let Some(change) = change else { return Ok(None) };
+    let id = monitor.monitor_id.to_string();
+    let subject = Subject { kind: SubjectKind::Monitor, id, name };
     let evidence = serde_json::to_value(&input)
         .map_err(|error| StoreError::Column { column: "evidence", source: Box::new(error) })?;
-    incidents::record(tx, organisation_id, &subject, incident.as_ref(), &change, &evidence, now)
-        .await?;
-    tell(&subject, &change);
-    Ok(turned_by(&change))
+    Ok(Some(NewChange { subject, incident, change, evidence }))
 }
 
 /// Ends the votes and the incident of a monitor that was deleted, disabled or

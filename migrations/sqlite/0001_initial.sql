@@ -32,6 +32,13 @@ CREATE TABLE leases (
     PRIMARY KEY (organisation_id, name)
 );
 
+-- Gateways, and since when each has been there to hear agents without a pause.
+CREATE TABLE gateways (
+    id              BLOB NOT NULL PRIMARY KEY,  -- of one run of a process
+    since           BIGINT NOT NULL,
+    heard_at        BIGINT NOT NULL
+);
+
 -- ---- organisations and people ----
 
 CREATE TABLE organisations (
@@ -153,6 +160,16 @@ CREATE TABLE agents (
 CREATE INDEX agents_region ON agents (organisation_id, region_id);
 CREATE INDEX agents_discredited ON agents (organisation_id) WHERE discredited_at IS NOT NULL;
 
+-- When agents had no vote: what is explained or tried again of that time leaves them out as well.
+CREATE TABLE discredits (
+    organisation_id BLOB NOT NULL,
+    agent_id        TEXT NOT NULL,
+    lost_at         BIGINT NOT NULL,
+    regained_at     BIGINT,                    -- null while it has none
+    PRIMARY KEY (organisation_id, agent_id, lost_at)
+);
+CREATE INDEX discredits_regained ON discredits (regained_at) WHERE regained_at IS NOT NULL;  -- retention
+
 -- ---- step 2: assignments ----
 
 -- Who probes what, now (ended_at null) and before. An agent's rows are taken only
@@ -174,6 +191,7 @@ CREATE TABLE assignments (
 );
 CREATE UNIQUE INDEX assignments_current ON assignments (organisation_id, monitor_id, region_id) WHERE ended_at IS NULL;
 CREATE INDEX assignments_agent ON assignments (organisation_id, agent_id) WHERE ended_at IS NULL;
+CREATE INDEX assignments_ended ON assignments (ended_at) WHERE ended_at IS NOT NULL;  -- retention
 
 -- The newest signed set of each agent, ready to send, and its parts.
 CREATE TABLE assignment_sets (
@@ -271,6 +289,7 @@ CREATE TABLE missed_slots (
     received_at     BIGINT NOT NULL,
     PRIMARY KEY (organisation_id, monitor_id, region_id, revision, first_slot)
 );
+CREATE INDEX missed_slots_received ON missed_slots (received_at);  -- retention
 
 -- ---- step 5: correlation ----
 
@@ -318,6 +337,17 @@ CREATE INDEX bursts_monitor ON bursts (organisation_id, monitor_id, asked_at);
 CREATE INDEX bursts_asked ON bursts (organisation_id, asked_at);  -- caps
 CREATE INDEX bursts_active ON bursts (expires_at) WHERE settled_at IS NULL;
 CREATE INDEX bursts_old ON bursts (asked_at);  -- retention
+
+-- Streaks of failures that asked for no burst, and why, where neither policy nor vote tells it.
+CREATE TABLE bursts_kept_back (
+    organisation_id BLOB NOT NULL,
+    monitor_id      BLOB NOT NULL,
+    kept_at         BIGINT NOT NULL,
+    region_id       BLOB NOT NULL,             -- whose failure would have asked
+    reason          TEXT NOT NULL,             -- active rested discredited nobody_to_ask and the caps
+    PRIMARY KEY (organisation_id, monitor_id, kept_at, region_id)
+);
+CREATE INDEX bursts_kept_back_old ON bursts_kept_back (kept_at);  -- retention
 
 -- What each region's agent was asked in a burst, and what it answered.
 CREATE TABLE burst_orders (

@@ -1,7 +1,7 @@
 //! `hyperverge incidents explain`.
 
 use super::One;
-use crate::explained::{checks, group, notices, vote};
+use crate::explained::{checks, confirmation, group, notices, vote};
 use crate::print;
 use crate::session::{client, in_path};
 use anyhow::Result;
@@ -19,12 +19,13 @@ pub(super) async fn run(one: One) -> Result<()> {
     for decision in print::list(&answer, "/decisions") {
         decided(decision);
     }
-    for burst in print::list(&answer, "/bursts") {
-        burst_of(burst);
-    }
+    confirmation(&answer);
     checks(&answer);
     group(&answer);
     notices(&answer);
+    for said in print::list(&answer, "/left_out") {
+        print::line(&format!("Not shown: {}", said.as_str().unwrap_or("")));
+    }
     Ok(())
 }
 
@@ -39,21 +40,5 @@ fn decided(decision: &Value) {
     print::line(&format!("       decided again: {}", text("/replay/result")));
     for with in print::list(decision, "/replay/with") {
         print::line(&format!("         {}", with.as_str().unwrap_or("")));
-    }
-}
-
-fn burst_of(burst: &Value) {
-    print::line("");
-    let (asked, region) = (print::at(burst, "/asked_at"), print::at(burst, "/region"));
-    print::line(&format!("Confirmation asked at {asked} after a failure in {region}"));
-    for order in print::list(burst, "/orders") {
-        let answered = print::at(order, "/answered_at");
-        let answered = if answered.is_empty() { "not in full" } else { answered };
-        print::line(&format!(
-            "  {}: {} failures, {} successes; answered {answered}",
-            print::at(order, "/region"),
-            order["failures"],
-            order["successes"]
-        ));
     }
 }

@@ -1,6 +1,6 @@
 //! `hyperverge monitors explain`.
 
-use crate::explained::{checks, group, notices, vote};
+use crate::explained::{checks, confirmation, group, notices, vote};
 use crate::print;
 use crate::session::{Output, client, in_query, monitor_id};
 use anyhow::Result;
@@ -30,16 +30,22 @@ pub(super) async fn run(options: Options) -> Result<()> {
     }
     print::line(print::at(&answer, "/summary"));
     print::line("");
-    let decided = print::at(&answer, "/decided_at");
-    match decided {
-        "" => print::line(&format!("At {}, rebuilt from", print::at(&answer, "/at"))),
-        at => print::line(&format!("As it was decided at {at}")),
+    let at = print::at(&answer, "/at");
+    match print::at(&answer, "/source") {
+        "stored" => {
+            let decided = print::at(&answer, "/decided_at");
+            print::line(&format!("At {at}, as it was decided at {decided}"));
+        }
+        "rebuilt" => print::line(&format!("At {at}, rebuilt from")),
+        _ => print::line(&format!("At {at}, of which no result is stored any more")),
     }
     for said in print::list(&answer, "/rebuilt_from") {
         print::line(&format!("  {}", said.as_str().unwrap_or("")));
     }
-    print::line(print::at(&answer, "/vote/arithmetic"));
-    vote(&answer["vote"], "  ");
+    if !answer["vote"].is_null() {
+        print::line(print::at(&answer, "/vote/arithmetic"));
+        vote(&answer["vote"], "  ");
+    }
     if let Some(hold) = answer["hold"].as_object() {
         let text = |field: &str| hold.get(field).and_then(Value::as_str).unwrap_or("");
         print::line(&format!(
@@ -49,6 +55,7 @@ pub(super) async fn run(options: Options) -> Result<()> {
             text("until")
         ));
     }
+    confirmation(&answer);
     checks(&answer);
     group(&answer);
     notices(&answer);

@@ -1,8 +1,9 @@
 //! Who is lost, and which regions are silent.
 //!
 //! An agent is lost after [`Settings::missed`] heartbeats that did not come, but
-//! only while we were there to hear them: for [`Settings::grace_ms`] after a
-//! start, a pause or an outage of the database nobody is late. A region is
+//! only while some gateway of ours was there to hear them ([`listening_since`]): for
+//! [`Settings::grace_ms`] after a start, a pause or an outage of the database nobody
+//! is late. A region is
 //! silent when every agent it counts on is lost and none was heard for
 //! [`Settings::silence_ms`]; that is one incident about us, never about a target.
 //! That is longer than an agent needs to find another process of ours: it gives a
@@ -12,6 +13,31 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+
+/// A gateway that says nothing for longer hears nothing, ms.
+pub const PAUSE_MS: i64 = 15_000;
+
+/// One run of a gateway: it heard agents from `since` to `heard_at` without a pause.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listener {
+    pub since: i64,
+    pub heard_at: i64,
+}
+
+/// Since when there has been some gateway to hear agents, without a gap until `now`; `now`
+/// if there is none. One that took over from another has to have been there before that went.
+pub fn listening_since(listeners: &[Listener], now: i64) -> i64 {
+    // Later than now is what was noted before the clock was set back.
+    let past = || listeners.iter().filter(|one| one.heard_at <= now.saturating_add(PAUSE_MS));
+    let present = past().filter(|one| now.saturating_sub(one.heard_at) <= PAUSE_MS);
+    let Some(mut since) = present.map(|one| one.since).min() else { return now };
+    while let Some(earlier) =
+        past().filter(|one| one.since < since && since <= one.heard_at).map(|one| one.since).min()
+    {
+        since = earlier;
+    }
+    since.min(now)
+}
 
 /// What is known about the fleet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,6 +205,30 @@ mod tests {
         assert!(at(lost, false, 1_000_000, 1_059_999).is_empty(), "nor is its region silent");
         let found = at(vec![agent("a", 1_000_000, Some(5))], true, 1_000_000, 1_000_001);
         assert_eq!((found.found.len(), found.heard.len()), (1, 1));
+    }
+
+    #[test]
+    fn we_listen_while_some_gateway_does() {
+        let since = |runs: &[(i64, i64)], now| {
+            let all: Vec<Listener> = runs
+                .iter()
+                .map(|(since, heard_at)| Listener { since: *since, heard_at: *heard_at })
+                .collect();
+            listening_since(&all, now)
+        };
+        let now = 1_000_000;
+        assert_eq!(since(&[], now), now, "nobody is there");
+        assert_eq!(since(&[(500_000, now - PAUSE_MS)], now), 500_000);
+        assert_eq!(since(&[(500_000, now - PAUSE_MS - 1)], now), now, "the only one is away");
+        // One after the other, the next before the last went.
+        let relay = [(900_000, now), (700_000, 900_000), (100_000, 700_001)];
+        assert_eq!(since(&relay, now), 100_000);
+        assert_eq!(since(&[(900_000, now), (100_000, 899_999)], now), 900_000, "a gap");
+        assert_eq!(since(&[(900_000, now), (100_000, now - 1)], now), 100_000);
+        // The clock was set back by an hour: nothing of before it counts.
+        let back = now - 3_600_000;
+        assert_eq!(since(&[(500_000, now)], back), back);
+        assert_eq!(since(&[(500_000, now), (back, back)], back), back);
     }
 
     #[test]

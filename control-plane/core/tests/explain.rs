@@ -238,6 +238,18 @@ fn a_moment_says_why_nobody_was_told() {
     let gone =
         At { name: "shop", spec: None, evaluation: None, seats: &[], told: Told::NoIncident };
     assert_eq!(why_at(&gone), "No page: shop was not watched then.");
+    let quietly = why(&[Down, Up, Up], Told::Quietly { at: "12:00" });
+    assert!(quietly.starts_with("No page: 1 of 3 regions saw shop down, and 2 are"), "{quietly}");
+    assert!(quietly.ends_with("at 12:00 the routes that name such incidents had been told."));
+    let forgotten = |told| why_at(&At { spec: Some(&spec), told, ..gone });
+    for (told, begins) in [
+        (Told::NoIncident, "No page: no incident of shop was open then;"),
+        (Told::Paged { at: "12:00" }, "People had been told of shop at 12:00;"),
+        (Told::Nobody { why: "x" }, "No page: nobody was told of shop: x;"),
+    ] {
+        let said = forgotten(told);
+        assert!(said.starts_with(begins) && said.contains("not known any more"), "{said}");
+    }
 }
 
 #[test]
@@ -249,6 +261,7 @@ fn a_night_in_one_sentence() {
         settled_at: Some(NOW + 6_000),
         last_error: None,
         through: None,
+        quiet: false,
     };
     let dead = NoticeStands {
         channel: "mail",
@@ -277,6 +290,12 @@ fn a_night_in_one_sentence() {
     let said = at_night(&night);
     assert!(said.contains("on-call was told with gateway 26s after it began"), "{said}");
     assert!(said.contains("on-call knew of gateway before it began"), "{said}");
+    let quiet = [NoticeStands { quiet: true, ..notice }];
+    (night.notices, night.nobody) = (&quiet, Some("held by the silence deploy"));
+    let said = at_night(&night);
+    let words =
+        "on-call was told quietly 26s after it began; nobody was paged (held by the silence";
+    assert!(said.contains(words), "{said}");
     (night.notices, night.nobody) = (&[], Some("there is no channel to tell"));
     assert!(at_night(&night).contains("nobody was told (there is no channel to tell)"));
 }

@@ -4,25 +4,23 @@
 //! Only a slot's own check asks: the failures of a burst are answers. The counts
 //! that its caps look at are read once for a group of batches and go on from
 //! there, so that a thousand first failures in one batch ask for no more than a
-//! thousand batches would. Replicas that commit at the same moment do not see
-//! each other's; an agent has one session, so what it may ask for is exact.
+//! thousand batches would. Who decides holds the organisation's row until the commit, so
+//! that replicas count one after the other and the caps hold over all of them.
+//!
+//! Why nothing was asked is kept where neither the policy nor the vote tells it.
 
 use crate::clock;
-use crate::store::bursts::{self, Addressee, NewBurst};
+use crate::store::bursts::{self, Addressee, NewBurst, NewKept};
 use crate::store::states::{self, Watched};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, organisations};
 use crate::verdicts;
 use hyperverge_control_core::correlation::burst::{
-    Decision, Input, Last, Recent, WINDOW_MS, ask as decide,
+    Decision, Input, Last, NOBODY_TO_ASK, Recent, WINDOW_MS, ask as decide, is_worth_keeping,
 };
 use hyperverge_protocol::BURST_CAPABILITY;
 use hyperverge_protocol::limits::BURST_LIFE;
 use std::collections::BTreeMap;
 use uuid::Uuid;
-
-/// Why nothing is asked where everything speaks for it: no agent that could be
-/// asked is there, or none knows bursts.
-const NOBODY: &str = "nobody_to_ask";
 
 /// Regions with their agents.
 type Regions = Vec<(Uuid, String)>;
@@ -123,12 +121,20 @@ pub(super) async fn ask(
         return Ok(confirmed);
     }
     let ids: Vec<Uuid> = first.keys().copied().collect();
+    organisations::lock(tx, organisation_id).await?;
+    let mut kept = Vec::new();
     let mut known = Known::read(tx, organisation_id, &ids, now).await?;
     for monitor in states::watched(tx, organisation_id, &ids).await? {
         let began = first.get(&monitor.monitor_id).filter(|_| monitor.spec.enabled);
         let Some(began) = began else { continue };
         match judge(&known, &monitor, began, now) {
-            Err(reason) => confirmed.keep(reason),
+            Err(reason) => {
+                confirmed.keep(reason);
+                if is_worth_keeping(reason) {
+                    let (monitor_id, region_id) = (began.monitor_id, began.region_id);
+                    kept.push(NewKept { monitor_id, region_id, reason });
+                }
+            }
             Ok((new, regions)) => {
                 bursts::ask(tx, organisation_id, &new, &regions).await?;
                 known.recent.push((new.agent_id, new.host, 1));
@@ -136,6 +142,7 @@ pub(super) async fn ask(
             }
         }
     }
+    bursts::keep_back(tx, organisation_id, &kept, now).await?;
     Ok(confirmed)
 }
 
@@ -168,7 +175,7 @@ fn judge(
     };
     let regions = known.regions(monitor);
     if regions.is_empty() {
-        return Err(NOBODY);
+        return Err(NOBODY_TO_ASK);
     }
     let life = i64::try_from(BURST_LIFE.as_millis()).unwrap_or(i64::MAX);
     let new = NewBurst {

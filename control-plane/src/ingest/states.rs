@@ -98,9 +98,13 @@ impl Steps {
             if !unsteady.is_empty() {
                 let ids: Vec<Uuid> = unsteady.into_iter().collect();
                 let locked = states::lock(tx, organisation_id, ids.clone()).await?;
+                let mut counted = Counted::default();
                 for monitor in states::watched(tx, organisation_id, &ids).await? {
-                    began.extend(self.count(tx, organisation_id, &monitor, now).await?);
+                    self.count(organisation_id, &monitor, now, &mut counted);
                 }
+                states::put_rows(tx, organisation_id, &counted.changed).await?;
+                states::delete_rows_at(tx, organisation_id, &counted.steady).await?;
+                began = counted.began;
                 let wait = group_wait_ms;
                 let changed =
                     verdicts::evaluate_locked(tx, organisation_id, locked, wait, now).await?;
@@ -139,20 +143,13 @@ impl Steps {
         Ok(unsteady)
     }
 
-    /// Counts what every region of the group saw of one locked monitor; where a
-    /// streak of failures began.
-    async fn count(
-        &mut self,
-        tx: &mut Tx,
-        organisation_id: Uuid,
-        monitor: &Watched,
-        now: i64,
-    ) -> Result<Vec<Began>, StoreError> {
-        let mut began = Vec::new();
+    /// Counts what every region of the group saw of one locked monitor.
+    fn count(&mut self, organisation_id: Uuid, monitor: &Watched, now: i64, counted: &mut Counted) {
+        let monitor_id = monitor.monitor_id;
         for seat in &monitor.seats {
             let (Some(region_id), Some(held)) = (seat.region_id, &seat.held) else { continue };
             let place = (organisation_id, region_id);
-            let question = (monitor.monitor_id, held.revision);
+            let question = (monitor_id, held.revision);
             let questions = self.by_place.get_mut(&place);
             let Some(mut steps) = questions.and_then(|map| map.remove(&question)) else {
                 continue;
@@ -175,24 +172,28 @@ impl Steps {
             if streak
                 && fails_since(row.as_ref()).is_some()
                 && let Some(agent_id) =
-                    self.eventful.get(&place).and_then(|agents| agents.get(&monitor.monitor_id))
+                    self.eventful.get(&place).and_then(|agents| agents.get(&monitor_id))
             {
-                let (monitor_id, agent_id) = (monitor.monitor_id, agent_id.clone());
-                began.push(Began { monitor_id, region_id, agent_id });
+                let agent_id = agent_id.clone();
+                counted.began.push(Began { monitor_id, region_id, agent_id });
             }
+            let seat = states::Place { monitor_id, region_id };
             match row {
-                Some(row) => {
-                    let id = monitor.monitor_id;
-                    states::put_row(tx, organisation_id, id, region_id, &row).await?;
-                }
-                None => {
-                    let id = monitor.monitor_id;
-                    states::delete_row(tx, organisation_id, id, region_id).await?;
-                }
+                Some(row) => counted.changed.push((seat, row)),
+                None => counted.steady.push(seat),
             }
         }
-        Ok(began)
     }
+}
+
+/// What was counted of an organisation's locked monitors.
+#[derive(Debug, Default)]
+struct Counted {
+    changed: Vec<(states::Place, StateRow)>,
+    /// Without a row from now on.
+    steady: Vec<states::Place>,
+    /// Where streaks of failures began.
+    began: Vec<Began>,
 }
 
 /// When the streak of failures began that the row is in: of failures that say

@@ -1,7 +1,8 @@
 //! Once a second, for all sessions of this gateway together: what they reported
 //! is written, and what concerns them is read.
 //!
-//! One transaction writes all heartbeats of the second, one looks for
+//! One transaction writes all heartbeats of the second, and that this gateway was there to
+//! hear them, one looks for
 //! revocations, newer sets and orders of bursts, so the database's work does not grow with the
 //! number of frames. A hint on `wake.gateway` brings the round forward.
 
@@ -9,17 +10,20 @@ use super::endpoint::Gateway;
 use super::registry::{Ending, Reporter};
 use crate::limits::{BURST_ORDERS_READ, GATEWAY_POLL};
 use crate::store::bursts::{self, OpenOrder};
-use crate::store::{StoreError, Tx, agents, assignments};
-use crate::telemetry;
+use crate::store::{StoreError, Tx, agents, assignments, gateways};
+use crate::{clock, telemetry};
 use std::collections::BTreeMap;
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 /// Goes its rounds until `stop`, and once more for what was reported last.
 pub(super) async fn run(gateway: &Gateway, stop: CancellationToken) {
     let mut failing = false;
+    let mut sign = Sign { run: clock::new_id(), given: None };
     loop {
         let last = stop.is_cancelled();
-        let outcome = round(gateway).await;
+        let outcome = round(gateway, &mut sign).await;
         // Said once for each outage; the sessions stay, and what they report is kept.
         match (&outcome, failing) {
             (Err(error), false) => {
@@ -41,11 +45,26 @@ pub(super) async fn run(gateway: &Gateway, stop: CancellationToken) {
     }
 }
 
-async fn round(gateway: &Gateway) -> Result<(), StoreError> {
+/// That this gateway is there. While nobody's is, nobody is late.
+struct Sign {
+    /// This run of it.
+    run: Uuid,
+    /// When it was given last.
+    given: Option<Instant>,
+}
+
+impl Sign {
+    /// Hints may bring rounds forward, and signs need not be given more often for it.
+    fn is_due(&self) -> bool {
+        self.given.is_none_or(|given| given.elapsed() >= GATEWAY_POLL)
+    }
+}
+
+async fn round(gateway: &Gateway, sign: &mut Sign) -> Result<(), StoreError> {
     gateway.clock.look(&gateway.shared.store).await?;
     let reporters = gateway.registry.take_reports();
-    if !reporters.is_empty() {
-        match write(gateway, &reporters).await {
+    if !reporters.is_empty() || sign.is_due() {
+        match write(gateway, &reporters, sign).await {
             Ok(stale) => stale.into_iter().for_each(|reporter| {
                 let session = Some(reporter.session_id);
                 gateway.registry.end(&reporter.agent_id, session, Ending::Superseded);
@@ -59,20 +78,23 @@ async fn round(gateway: &Gateway) -> Result<(), StoreError> {
     look(gateway).await
 }
 
-/// Writes the reports; those of sessions that are not their agent's newest.
+/// Writes the reports and the sign; those reports of sessions that are not their agent's newest.
 async fn write<'r>(
     gateway: &Gateway,
     reporters: &'r [Reporter],
+    sign: &mut Sign,
 ) -> Result<Vec<&'r Reporter>, StoreError> {
     let mut stale = Vec::new();
     let mut tx = gateway.shared.store.begin().await?;
     let now = tx.now().await?;
+    gateways::hear(&mut tx, sign.run, now).await?;
     for reporter in reporters {
         if !write_one(&mut tx, reporter, now).await? {
             stale.push(reporter);
         }
     }
     tx.commit().await?;
+    sign.given = Some(clock::monotonic());
     Ok(stale)
 }
 

@@ -109,6 +109,17 @@ pub async fn get(
     tx.fetch_optional(SQL, params![organisation_id, id]).await?.as_ref().map(read).transpose()
 }
 
+/// The group that the incident leads.
+pub async fn led_by(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    lead: Uuid,
+) -> Result<Option<StoredGroup>, StoreError> {
+    const SQL: &str = "SELECT * FROM incident_groups
+        WHERE organisation_id = $1 AND lead_incident_id = $2";
+    tx.fetch_optional(SQL, params![organisation_id, lead]).await?.as_ref().map(read).transpose()
+}
+
 /// The groups with these ids.
 pub async fn some(
     tx: &mut Tx,

@@ -52,19 +52,37 @@ pub struct Postponed {
 
 /// Records an intent; a second one for the same event changes nothing.
 pub async fn insert(tx: &mut Tx, intent: &Intent) -> Result<bool, StoreError> {
-    const SQL: &str = "INSERT INTO page_intents (organisation_id, incident_id, event_number, kind,
-            quiet, due_at, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
-    let values = params![
-        intent.organisation_id,
-        intent.incident_id,
-        intent.event_number,
-        intent.kind.as_str(),
-        intent.quiet,
-        intent.due_at,
-        intent.created_at
-    ];
-    Ok(tx.execute(SQL, values).await? == 1)
+    let intents = std::slice::from_ref(intent);
+    Ok(insert_all(tx, intent.organisation_id, intents).await? == 1)
+}
+
+/// As [`insert`], of any number of an organisation's; how many were new.
+pub async fn insert_all(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    intents: &[Intent],
+) -> Result<u64, StoreError> {
+    if intents.is_empty() {
+        return Ok(0);
+    }
+    let sql = crate::listed!(tx, "$2",
+        [incident_id uuid, event_number bigint, kind text, quiet boolean, due_at bigint,
+         created_at bigint],
+        "INSERT INTO page_intents (organisation_id, incident_id, event_number, kind, quiet,
+            due_at, created_at)
+        SELECT $1, l.incident_id, l.event_number, l.kind, l.quiet, l.due_at, l.created_at
+        FROM listed l WHERE TRUE ON CONFLICT DO NOTHING");
+    let rows = intents.iter().map(|intent| {
+        json!({
+            "incident_id": listed_id(intent.incident_id),
+            "event_number": intent.event_number,
+            "kind": intent.kind.as_str(),
+            "quiet": intent.quiet,
+            "due_at": intent.due_at,
+            "created_at": intent.created_at,
+        })
+    });
+    tx.execute(sql, params![organisation_id, rows_text(rows)]).await
 }
 
 /// Organisations that the correlator has to look at: with an intent that is due, with a
@@ -113,19 +131,6 @@ pub async fn any_due(tx: &mut Tx, organisation_id: Uuid, now: i64) -> Result<boo
     const SQL: &str = "SELECT 1 AS n FROM page_intents
         WHERE organisation_id = $1 AND settled_at IS NULL AND due_at <= $2 LIMIT 1";
     Ok(tx.fetch_optional(SQL, params![organisation_id, now]).await?.is_some())
-}
-
-/// The incident's intents that wait, due or not, in the order of their events.
-pub async fn unsettled(
-    tx: &mut Tx,
-    organisation_id: Uuid,
-    incident_id: Uuid,
-) -> Result<Vec<Intent>, StoreError> {
-    const SQL: &str = "SELECT * FROM page_intents
-        WHERE organisation_id = $1 AND incident_id = $2 AND settled_at IS NULL
-        ORDER BY event_number LIMIT 100";
-    let rows = tx.fetch_all(SQL, params![organisation_id, incident_id]).await?;
-    rows.iter().map(read).collect()
 }
 
 /// The event under which the incident's beginning is told, with a quorum or quietly.

@@ -23,6 +23,7 @@ pub mod bursts;
 pub mod channels;
 pub mod comments;
 pub mod deliveries;
+pub mod gateways;
 pub mod groups;
 pub mod history;
 pub mod idempotency;

@@ -42,3 +42,12 @@ pub async fn ids(tx: &mut Tx) -> Result<Vec<Uuid>, StoreError> {
     let rows = tx.fetch_all(SQL, params![]).await?;
     rows.iter().map(|row| row.get("organisation_id")).collect()
 }
+
+/// Makes others who ask for this wait until the commit: what is counted over the whole
+/// organisation is then counted by one at a time.
+pub async fn lock(tx: &mut Tx, id: Uuid) -> Result<(), StoreError> {
+    const PLAIN: &str = "SELECT 1 AS n FROM organisations WHERE organisation_id = $1";
+    const LOCKING: &str = "SELECT 1 AS n FROM organisations WHERE organisation_id = $1 FOR UPDATE";
+    let sql = tx.for_update(PLAIN, LOCKING);
+    tx.fetch_optional(sql, params![id]).await.map(drop)
+}

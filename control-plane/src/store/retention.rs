@@ -13,7 +13,7 @@ pub struct Forgettable {
 }
 
 /// Every such table. Incidents and their timelines are kept.
-pub const TABLES: [&Forgettable; 10] = [
+pub const TABLES: [&Forgettable; 13] = [
     &Forgettable {
         name: "results",
         days: None,
@@ -42,6 +42,12 @@ pub const TABLES: [&Forgettable; 10] = [
              FROM assignments WHERE ended_at < $1 LIMIT $2)",
     },
     &Forgettable {
+        name: "discredits",
+        days: None,
+        sql: "DELETE FROM discredits WHERE (organisation_id, agent_id, lost_at) IN
+            (SELECT organisation_id, agent_id, lost_at FROM discredits WHERE regained_at < $1 LIMIT $2)",
+    },
+    &Forgettable {
         name: "silences",
         days: None,
         sql: "DELETE FROM silences WHERE (organisation_id, id) IN
@@ -64,6 +70,19 @@ pub const TABLES: [&Forgettable; 10] = [
         days: None,
         sql: "DELETE FROM bursts WHERE (organisation_id, id) IN
             (SELECT organisation_id, id FROM bursts WHERE asked_at < $1 LIMIT $2)",
+    },
+    &Forgettable {
+        name: "gateways",
+        days: Some(1),
+        sql: "DELETE FROM gateways WHERE id IN
+            (SELECT id FROM gateways WHERE heard_at < $1 LIMIT $2)",
+    },
+    &Forgettable {
+        name: "bursts_kept_back",
+        days: None,
+        sql: "DELETE FROM bursts_kept_back WHERE (organisation_id, monitor_id, kept_at, region_id) IN
+            (SELECT organisation_id, monitor_id, kept_at, region_id
+             FROM bursts_kept_back WHERE kept_at < $1 LIMIT $2)",
     },
     &Forgettable {
         name: "sessions",

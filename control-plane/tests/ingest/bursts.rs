@@ -18,7 +18,7 @@ const BURSTS: &str = "SELECT COUNT(*) AS n FROM bursts";
 const ROWS: &str = "SELECT COUNT(*) AS n FROM region_states";
 
 /// A fleet whose agents know bursts.
-async fn fleet(store: hyperverge_control_plane::store::Store, regions: usize) -> Fleet {
+pub(crate) async fn fleet(store: hyperverge_control_plane::store::Store, regions: usize) -> Fleet {
     let fleet = Fleet::new(store, regions).await;
     fleet.execute(r#"UPDATE agents SET capabilities = '["burst:1","probe:http"]'"#).await;
     fleet
@@ -26,7 +26,8 @@ async fn fleet(store: hyperverge_control_plane::store::Store, regions: usize) ->
 
 async fn asked(fleet: &Fleet, monitor: Uuid) -> Vec<Burst> {
     let mut tx = fleet.shared.store.read().await.unwrap();
-    bursts::of_monitor(&mut tx, fleet.organisation, monitor, (0, i64::MAX), 50).await.unwrap()
+    let range = (0, i64::MAX);
+    bursts::confirmation(&mut tx, fleet.organisation, monitor, range, 50).await.unwrap().bursts
 }
 
 /// The answer with this index, started so many milliseconds after the question.
@@ -280,6 +281,39 @@ async fn regions_that_answer_at_once_settle_it() {
         let incidents = fleet.incidents().await;
         assert_eq!(incidents.len(), 6);
         assert!(incidents.iter().all(|incident| incident.state == IncidentState::Open));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_that_ask_at_once_keep_within_the_caps_together() {
+    on_both(async |store| {
+        let mut fleet = fleet(store, 4).await;
+        let stop = CancellationToken::new();
+        for round in 0..5 {
+            let target = format!("https://host-{round}.example.com/");
+            let mut monitors = Vec::new();
+            for index in 0..8 {
+                monitors.push(fleet.monitor_of(&format!("m{round}-{index}"), &target).await);
+            }
+            let mut sending = tokio::task::JoinSet::new();
+            for probe in 0..4 {
+                let (replica, running) = ingest(fleet.shared.clone(), stop.clone());
+                tokio::spawn(running);
+                // Of monitors of its own: nothing but the caps is shared.
+                let own = &monitors[2 * probe..2 * probe + 2];
+                let slot = fleet.slot + round;
+                let rows = own.iter().map(|id| row(*id, slot, Outcome::Fail)).collect();
+                let batch = fleet.batch(probe, rows);
+                let (envelope, source) =
+                    (fleet.seal(probe, &batch), fleet.probes[probe].source.clone());
+                sending.spawn(async move { replica.submit(&source, &envelope).await.unwrap() });
+            }
+            sending.join_all().await;
+            let all = (round + 1) * i64::from(PER_HOST);
+            assert_eq!(fleet.count(BURSTS).await, all, "round {round}");
+        }
+        stop.cancel();
     })
     .await;
 }

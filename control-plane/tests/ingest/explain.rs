@@ -3,10 +3,13 @@
 use crate::app::App;
 use crate::back_ends::on_both;
 use crate::backtest::{story, tick};
+use crate::bursts;
 use crate::fleet::{Fleet, row};
 use hyperverge_control_core::explain::asked;
 use hyperverge_control_core::history::{Asked, Replay};
+use hyperverge_control_plane::api::Timestamp;
 use hyperverge_control_plane::auth::Role;
+use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::history::{self, Depth};
 use hyperverge_control_plane::store::incidents;
 use hyperverge_protocol::wire::Outcome;
@@ -153,6 +156,94 @@ async fn what_is_rebuilt_is_what_was_decided() {
             }
         }
         assert!(compared > 8, "only {compared} decisions");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn confirmation_is_told_of_an_incident_and_of_any_time() {
+    on_both(async |store| {
+        let mut fleet = bursts::fleet(store, 3).await;
+        let monitor = fleet.monitor("shop").await;
+        all_see(&mut fleet, monitor, 2, Outcome::Ok).await;
+        let slot = fleet.slot;
+        fleet.report(0, vec![row(monitor, slot, Outcome::Fail)]).await;
+        tick(&fleet).await;
+        fleet.report(1, vec![row(monitor, slot, Outcome::Fail)]).await;
+        let (app, token) = reader(&fleet).await;
+        let tells = |told: &Value| {
+            let burst = &told["bursts"][0];
+            assert_eq!((&burst["region"], &burst["failures"]), (&"region-0".into(), &2.into()));
+            assert_eq!(burst["orders"].as_array().unwrap().len(), 3);
+            let kept = told["not_asked"].as_array().unwrap();
+            assert_eq!(kept.len(), 1, "{kept:?}");
+            assert_eq!(
+                (&kept[0]["region"], &kept[0]["reason"]),
+                (&"region-1".into(), &"active".into())
+            );
+            assert_eq!(kept[0]["why"], "its last burst was still under way");
+        };
+        tells(&get(&app, &token, &format!("monitors/{monitor}/explain")).await);
+        fleet.report(0, vec![row(monitor, slot + 1, Outcome::Fail)]).await;
+        let id = fleet.incidents().await[0].id;
+        tells(&get(&app, &token, &format!("incidents/{id}/explain")).await);
+        fleet.execute("UPDATE bursts SET asked_at = asked_at - 700000").await;
+        fleet.execute("UPDATE bursts_kept_back SET kept_at = kept_at - 700000").await;
+        let later = get(&app, &token, &format!("monitors/{monitor}/explain")).await;
+        assert_eq!(
+            (&later["bursts"], &later["not_asked"]),
+            (&serde_json::json!([]), &serde_json::json!([]))
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_time_whose_results_are_gone_is_not_made_up() {
+    on_both(async |store| {
+        let mut fleet = Fleet::new(store, 3).await;
+        let monitor = fleet.monitor("shop").await;
+        all_see(&mut fleet, monitor, 3, Outcome::Ok).await;
+        let (app, token) = reader(&fleet).await;
+        let now = fleet.shared.store.now().await.unwrap();
+        let ago = serde_json::to_value(Timestamp(now - 40 * 86_400_000)).unwrap();
+        let path = format!("monitors/{monitor}/explain?at={}", ago.as_str().unwrap());
+        let told = get(&app, &token, &path).await;
+        let said = "No page: no incident of shop was open then; how it stood is not known any more, \
+            since its results are gone.";
+        assert_eq!(told["summary"], said);
+        assert_eq!((&told["source"], &told["vote"]), (&"forgotten".into(), &Value::Null));
+        assert_eq!(told["seats"], serde_json::json!([]));
+        assert_eq!(told["rebuilt_from"], serde_json::json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_long_timeline_shows_its_beginning_and_its_end() {
+    on_both(async |store| {
+        let mut fleet = Fleet::new(store, 1).await;
+        let monitor = fleet.monitor("shop").await;
+        all_see(&mut fleet, monitor, 2, Outcome::Ok).await;
+        all_see(&mut fleet, monitor, 2, Outcome::Fail).await;
+        let id = fleet.incidents().await[0].id;
+        let mut tx = fleet.shared.store.begin().await.unwrap();
+        const LINE: &str = "INSERT INTO incident_events (organisation_id, incident_id, number, at,
+                kind, verdict, scope, summary, evidence)
+            SELECT organisation_id, id, $2, opened_at + $2, 'comment', 'down', 'global', 'x', '{}'
+            FROM incidents WHERE id = $1";
+        for number in 2i64..=250 {
+            tx.execute(LINE, params![id, number]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        all_see(&mut fleet, monitor, 1, Outcome::Ok).await;
+        let (app, token) = reader(&fleet).await;
+        let told = get(&app, &token, &format!("incidents/{id}/explain")).await;
+        let decisions = told["decisions"].as_array().unwrap();
+        let numbers: Vec<_> = decisions.iter().map(|one| one["number"].as_i64().unwrap()).collect();
+        assert_eq!((numbers[0], numbers[1], numbers.last()), (1, 52, Some(&250)));
+        let said = told["left_out"][0].as_str().unwrap();
+        assert!(said.starts_with("decisions 2 to 51: GET /api/v1/incidents/"), "{said}");
     })
     .await;
 }

@@ -64,12 +64,24 @@ impl Fleet {
     }
 
     async fn enrol(&mut self, index: u8) {
-        let (region, key) = (clock::new_id(), SigningKey::from_bytes(&[index + 1; 32]));
-        let public_key = key.verifying_key();
-        let agent_id = Fingerprint::of(&public_key).to_string();
+        let region = clock::new_id();
         let mut tx = self.shared.store.begin().await.unwrap();
         let name = format!("region-{index}");
         regions::insert(&mut tx, self.organisation, region, &name, 1).await.unwrap();
+        tx.commit().await.unwrap();
+        self.enrol_in(region, index).await;
+    }
+
+    /// One more agent in the region of `probe`.
+    pub(crate) async fn enrol_beside(&mut self, probe: usize, index: u8) {
+        self.enrol_in(self.probes[probe].source.region_id, index).await;
+    }
+
+    async fn enrol_in(&mut self, region: Uuid, index: u8) {
+        let key = SigningKey::from_bytes(&[index + 1; 32]);
+        let public_key = key.verifying_key();
+        let agent_id = Fingerprint::of(&public_key).to_string();
+        let mut tx = self.shared.store.begin().await.unwrap();
         let new = NewAgent {
             organisation_id: self.organisation,
             id: &agent_id,

@@ -15,3 +15,4 @@ mod explain;
 mod fleet;
 mod numbers;
 mod trouble;
+mod vantage_faults;

@@ -120,3 +120,21 @@ async fn a_goodbye_ends_a_session_and_a_stop_ends_all() {
     assert_eq!(stays.closed().await, (0, "the control plane is stopping".into()));
     soon("the gateway's end", site.running).await.unwrap();
 }
+
+/// While no gateway gives signs, nobody is late.
+#[tokio::test]
+async fn a_gateway_says_that_it_is_there_with_or_without_agents() {
+    let site = Site::start().await;
+    let replica = site.beside().await;
+    let there = "SELECT COUNT(*) AS n FROM gateways";
+    eventually("both give signs", async || site.number(there).await == Some(2)).await;
+    site.execute("UPDATE gateways SET since = 7").await;
+    let newest = "SELECT MIN(heard_at) AS n FROM gateways";
+    let first = site.number(newest).await;
+    eventually("and go on", async || site.number(newest).await > first).await;
+    let kept = "SELECT COUNT(*) AS n FROM gateways WHERE since = 7";
+    assert_eq!(site.number(kept).await, Some(2), "without a pause");
+    site.execute("UPDATE gateways SET heard_at = heard_at - 20000").await;
+    eventually("a pause begins anew", async || site.number(kept).await == Some(0)).await;
+    drop(replica);
+}

@@ -9,7 +9,8 @@ use hyperverge_control_core::notification::NoticeKind;
 use hyperverge_control_plane::clock::new_id;
 use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::incidents::{self, Filter, Incident};
-use hyperverge_control_plane::store::{Store, Tx, intents, monitors, states};
+use hyperverge_control_plane::store::intents::{self, Intent};
+use hyperverge_control_plane::store::{Store, Tx, monitors, states};
 use hyperverge_control_plane::verdicts::{self, Turned};
 use uuid::Uuid;
 
@@ -39,7 +40,12 @@ async fn heal(tx: &mut Tx, fleet: &SmallFleet, monitor: Uuid) {
 }
 
 async fn evaluate(tx: &mut Tx, fleet: &SmallFleet, monitor: Uuid, now: i64) -> Turned {
-    verdicts::evaluate(tx, fleet.organisation_id, vec![monitor], WAIT_MS, now).await.unwrap()
+    evaluate_all(tx, fleet, &[monitor], now).await
+}
+
+async fn evaluate_all(tx: &mut Tx, fleet: &SmallFleet, monitors: &[Uuid], now: i64) -> Turned {
+    let (organisation, monitors) = (fleet.organisation_id, monitors.to_vec());
+    verdicts::evaluate(tx, organisation, monitors, WAIT_MS, now).await.unwrap()
 }
 
 async fn only(tx: &mut Tx, fleet: &SmallFleet) -> Incident {
@@ -82,7 +88,7 @@ async fn quiet_then_wide_then_over() {
         assert_eq!((wide.id, wide.verdict, wide.scope), (quiet.id, Verdict::Down, Scope::Global));
         assert_eq!((wide.started_at, wide.last_event, wide.regions.len()), (40_000, 2, 3));
         assert_eq!(wide.regions[1].since_ms, Some(45_000));
-        let waiting = intents::unsettled(&mut tx, organisation, wide.id).await.unwrap();
+        let waiting = waiting(&mut tx, &fleet).await;
         assert_eq!((waiting[0].due_at, waiting[0].quiet), (57_000, true));
         assert_eq!((waiting[1].kind, waiting[1].due_at), (NoticeKind::Opened, 58_000));
         let state = states::lock(&mut tx, organisation, vec![monitor]).await.unwrap().remove(0);
@@ -101,12 +107,10 @@ async fn quiet_then_wide_then_over() {
         assert_eq!((over.state, over.resolved_at), (IncidentState::Resolved, Some(55_000)));
         assert_eq!((over.verdict, over.scope), (Verdict::Down, Scope::Global), "its worst");
         assert_eq!(over.acknowledged_by, Some(somebody));
-        let kinds: Vec<_> = intents::unsettled(&mut tx, organisation, over.id).await.unwrap();
-        assert_eq!(
-            kinds.iter().map(|intent| intent.kind).collect::<Vec<_>>(),
-            [NoticeKind::Opened, NoticeKind::Opened, NoticeKind::Resolved],
-            "quietly, then loudly"
-        );
+        let told = self::waiting(&mut tx, &fleet).await;
+        let told: Vec<_> = told.iter().map(|intent| (intent.kind, intent.quiet)).collect();
+        let (resolved, opened) = (NoticeKind::Resolved, NoticeKind::Opened);
+        assert_eq!(told, [(resolved, false), (opened, true), (opened, false)]);
         let timeline = incidents::timeline(&mut tx, organisation, over.id, 0, 9).await.unwrap();
         let told: Vec<_> = timeline.iter().map(|e| (e.number, e.kind.as_str())).collect();
         assert_eq!(told, [(1, "opened"), (2, "widened"), (3, "acknowledged"), (4, "resolved")]);
@@ -163,6 +167,59 @@ async fn silence_opens_and_resolves_nothing() {
         assert_eq!((turned.verdicts, turned.intents), (1, 0));
         let open = only(&mut tx, &fleet).await;
         assert_eq!((open.state, open.verdict), (IncidentState::Open, Verdict::Down));
+    })
+    .await;
+}
+
+/// What waits to be told, the first due first.
+async fn waiting(tx: &mut Tx, fleet: &SmallFleet) -> Vec<Intent> {
+    let waiting = intents::waiting(tx, fleet.organisation_id, 9).await.unwrap();
+    waiting.into_iter().map(|one| one.intent).collect()
+}
+
+/// One upstream, many monitors: what opens, goes on and is over in one transaction.
+#[tokio::test]
+async fn many_change_at_once_each_in_its_own_way() {
+    on_both(async |store| {
+        let (fleet, mut tx, first) = begin(&store).await;
+        let organisation = fleet.organisation_id;
+        let mut all = vec![first];
+        for _ in 1..4 {
+            all.push(assigned_monitor(&mut tx, &fleet, 1).await);
+        }
+        for monitor in &all[..3] {
+            fail(&mut tx, &fleet, *monitor, 0, 40_000).await;
+        }
+        fail(&mut tx, &fleet, all[2], 1, 41_000).await;
+        let turned = evaluate_all(&mut tx, &fleet, &all, 52_000).await;
+        assert_eq!((turned.opened.len(), turned.intents, turned.verdicts), (3, 3, 4));
+        heal(&mut tx, &fleet, all[0]).await;
+        fail(&mut tx, &fleet, all[1], 1, 45_000).await;
+        fail(&mut tx, &fleet, all[3], 2, 46_000).await;
+        evaluate_all(&mut tx, &fleet, &all, 53_000).await;
+        let incidents = incidents::page(&mut tx, organisation, &Filter::default(), None, 9).await;
+        let mut stand: Vec<_> = incidents
+            .unwrap()
+            .into_iter()
+            .map(|one| {
+                let place = all.iter().position(|id| id.to_string() == one.subject_id).unwrap();
+                (place, one.verdict, one.last_event, one.resolved_at, one.started_at)
+            })
+            .collect();
+        stand.sort_unstable_by_key(|one| one.0);
+        assert_eq!(
+            stand,
+            [
+                (0, Verdict::Up, 2, Some(53_000), 40_000),
+                (1, Verdict::Down, 2, None, 40_000),
+                (2, Verdict::Down, 1, None, 41_000),
+                (3, Verdict::Up, 1, None, 46_000),
+            ]
+        );
+        let kinds = waiting(&mut tx, &fleet).await;
+        assert_eq!(kinds.iter().filter(|one| !one.quiet).count(), 2, "one widened, one began so");
+        let rows = states::rows(&mut tx, organisation, all).await.unwrap();
+        assert_eq!(rows.len(), 5);
     })
     .await;
 }

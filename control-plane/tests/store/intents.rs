@@ -34,8 +34,9 @@ async fn an_intent_waits_until_due_and_is_settled_once() {
         assert!(!intents::any_due(&mut tx, organisation_id, 499).await.unwrap());
         assert!(intents::any_due(&mut tx, organisation_id, 500).await.unwrap());
         assert!(!intents::any_due(&mut tx, clock::new_id(), 500).await.unwrap());
-        let waiting = intents::unsettled(&mut tx, organisation_id, opened.incident_id).await;
-        assert_eq!(waiting.unwrap(), [opened.clone(), widened.clone()]);
+        let waiting = intents::waiting(&mut tx, organisation_id, 10).await.unwrap();
+        let waiting: Vec<Intent> = waiting.into_iter().map(|one| one.intent).collect();
+        assert_eq!(waiting, [opened.clone(), widened.clone()]);
 
         let held = |event_number, due_at| Postponed {
             incident_id: opened.incident_id,

@@ -70,8 +70,8 @@ async fn an_order_is_signed_once_and_an_old_one_never() {
         let mut tx = fixture.shared.store.read().await.unwrap();
         let range = (0, i64::MAX);
         let (organisation, monitor) = (fixture.organisation, old.monitor_id);
-        let over = bursts::of_monitor(&mut tx, organisation, monitor, range, 9).await.unwrap();
-        assert_eq!(over[0].outcome.as_deref(), Some("expired"));
+        let over = bursts::confirmation(&mut tx, organisation, monitor, range, 9).await.unwrap();
+        assert_eq!(over.bursts[0].outcome.as_deref(), Some("expired"));
     })
     .await;
 }

@@ -5,8 +5,9 @@ use crate::back_ends::on_both;
 use crate::fixture::Fixture;
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
-use hyperverge_control_plane::store::Value;
-use hyperverge_control_plane::tasks::liveness::{Listening, round};
+use hyperverge_control_plane::store::leases;
+use hyperverge_control_plane::store::{Value, gateways};
+use hyperverge_control_plane::tasks::liveness::{Cursor, everywhere, round};
 use hyperverge_control_plane::tasks::planner;
 
 impl Fixture {
@@ -20,6 +21,18 @@ impl Fixture {
         let mut tx = self.shared.store.read().await.unwrap();
         let row = tx.fetch_optional(sql, params![]).await.unwrap();
         row.and_then(|row| row.get::<Option<String>>("answer").unwrap())
+    }
+
+    /// A gateway was there from `first` ms ago to `newest` ms ago.
+    pub(crate) async fn listened(&self, first: i64, newest: i64) {
+        let run = clock::new_id();
+        let mut tx = self.shared.store.begin().await.unwrap();
+        let now = tx.now().await.unwrap();
+        let (first, newest) = (now - first, now - newest);
+        for at in (first..newest).step_by(10_000).chain([newest]) {
+            gateways::hear(&mut tx, run, at).await.unwrap();
+        }
+        tx.commit().await.unwrap();
     }
 
     /// Moves what the agent last said into the past.
@@ -49,12 +62,13 @@ async fn silence_is_ours_for_a_minute_and_unknown_after() {
         fixture.run("UPDATE agents SET complete_through = $1", params![now]).await;
         fixture.age_heartbeat(65_000).await;
 
-        let mut fresh = Listening::default();
-        round(&fixture.shared, holder, &mut fresh).await.unwrap();
+        let mut patient = Cursor::default();
+        fixture.listened(0, 0).await;
+        round(&fixture.shared, holder, &mut patient).await.unwrap();
         assert_eq!(fixture.text(LOST).await, None, "we began to listen just now");
 
-        // The grace is over: another process listened before, so to say.
-        let mut patient = Listening::through(now - 61_000, now);
+        // The grace is over: another gateway listened before, so to say.
+        fixture.listened(61_000, 0).await;
         round(&fixture.shared, holder, &mut patient).await.unwrap();
         assert_eq!(fixture.text(LOST).await.as_deref(), Some(fixture.agent.as_str()));
         let summary = fixture.text(REGION_INCIDENT).await.unwrap();
@@ -73,6 +87,87 @@ async fn silence_is_ours_for_a_minute_and_unknown_after() {
         assert_eq!(fixture.text(LOST).await, None);
         assert_eq!(fixture.text(REGION_INCIDENT).await, None);
         assert_eq!(fixture.text(VERDICT).await.as_deref(), Some("up"));
+    })
+    .await;
+}
+
+/// With the roles in processes of their own the scheduler goes on while no gateway is there.
+#[tokio::test]
+async fn nobody_is_late_while_no_gateway_is_there_to_hear() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let (holder, mut cursor) = (clock::new_id(), Cursor::default());
+        let mut lost = async |why: &str| {
+            round(&fixture.shared, holder, &mut cursor).await.unwrap();
+            let region = fixture.text(REGION_INCIDENT).await;
+            assert_eq!(region.is_some(), fixture.text(LOST).await.is_some(), "{why}");
+            region.is_some()
+        };
+        fixture.age_heartbeat(90_000).await;
+        assert!(!lost("no gateway was ever there").await);
+        fixture.listened(500_000, 89_000).await;
+        assert!(!lost("the only one went before the agent").await);
+        fixture.listened(3_000, 0).await;
+        assert!(!lost("another came after a gap").await);
+        fixture.listened(95_000, 2_000).await;
+        assert!(lost("one was there all along").await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_round_that_outlasts_its_lease_goes_on() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        fixture.listened(61_000, 0).await;
+        fixture.age_heartbeat(65_000).await;
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        let (holder, nil) = (clock::new_id(), uuid::Uuid::nil());
+        let over = leases::acquire(&mut tx, nil, "liveness", holder, 0).await.unwrap().unwrap();
+        tx.commit().await.unwrap();
+        let everyone = vec![fixture.organisation];
+        let mut cursor = Cursor::default();
+        everywhere(&fixture.shared, over.clone(), everyone.clone(), &mut cursor).await.unwrap();
+        assert_eq!(fixture.text(LOST).await.as_deref(), Some(fixture.agent.as_str()));
+
+        // But not when somebody else took it meanwhile.
+        fixture.age_heartbeat(-65_000).await;
+        fixture.run("UPDATE leases SET held_until = 1", params![]).await;
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        let other = leases::acquire(&mut tx, nil, "liveness", clock::new_id(), 60_000).await;
+        assert!(other.unwrap().is_some());
+        tx.commit().await.unwrap();
+        everywhere(&fixture.shared, over, everyone, &mut cursor).await.unwrap();
+        assert!(fixture.text(LOST).await.is_some(), "it is the other's to find it");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_silent_region_with_an_incident_already_is_not_counted_again() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        fixture.listened(61_000, 0).await;
+        fixture.age_heartbeat(65_000).await;
+        let (holder, mut cursor) = (clock::new_id(), Cursor::default());
+        let opened = || {
+            let created = &fixture.shared.metrics.incidents_created_total;
+            created.with_label_values(&["regional"]).get()
+        };
+        round(&fixture.shared, holder, &mut cursor).await.unwrap();
+        assert_eq!(opened(), 1);
+        // The same region at fault as a whole, and silent then.
+        fixture.run("UPDATE incidents SET cause = 'discredited'", params![]).await;
+        let fence = "SELECT CAST(COUNT(*) AS TEXT) AS answer FROM incident_events";
+        let before = fixture.text(fence).await;
+        for _ in 0..3 {
+            round(&fixture.shared, holder, &mut cursor).await.unwrap();
+        }
+        assert_eq!((opened(), fixture.text(fence).await), (1, before));
+        // Once that is over, its silence is one.
+        fixture.run("UPDATE incidents SET resolved_at = 1", params![]).await;
+        round(&fixture.shared, holder, &mut cursor).await.unwrap();
+        assert_eq!(opened(), 2);
     })
     .await;
 }

@@ -18,4 +18,5 @@ mod quiet;
 mod replay;
 mod retention;
 mod scene;
+mod told;
 mod vantage;

@@ -5,9 +5,10 @@ use crate::fixture::Fixture;
 use hyperverge_control_core::notification::hold::{Matchers, Silence, Window};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
-use hyperverge_control_plane::store::bursts::{self, NewBurst};
+use hyperverge_control_plane::store::bursts::{self, NewBurst, NewKept};
 use hyperverge_control_plane::store::maintenance_windows::{self, StoredWindow};
 use hyperverge_control_plane::store::silences::{self, StoredSilence, Which};
+use hyperverge_control_plane::store::{agents, gateways};
 use hyperverge_control_plane::tasks::retention;
 
 const DAY_MS: i64 = 86_400_000;
@@ -106,6 +107,43 @@ async fn bursts_go_with_the_results_that_answered_them() {
         let mut tx = fixture.shared.store.read().await.unwrap();
         for sql in ["SELECT 1 AS n FROM bursts", "SELECT 1 AS n FROM burst_orders"] {
             assert_eq!(tx.fetch_all(sql, params![]).await.unwrap().len(), 1, "{sql}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_explains_results_goes_with_them() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        let now = tx.now().await.unwrap();
+        let organisation = fixture.organisation;
+        for age in [31, 29] {
+            let at = now - age * DAY_MS;
+            let agents = vec![format!("agent {age}")];
+            let lost =
+                "INSERT INTO discredits (organisation_id, agent_id, lost_at) VALUES ($1, $2, $3)";
+            tx.execute(lost, params![organisation, &agents[0], at - 1]).await.unwrap();
+            agents::regain_trust(&mut tx, organisation, agents, at).await.unwrap();
+            let (monitor_id, region_id) = (clock::new_id(), clock::new_id());
+            let kept = [NewKept { monitor_id, region_id, reason: "rested" }];
+            bursts::keep_back(&mut tx, organisation, &kept, at).await.unwrap();
+            gateways::hear(&mut tx, clock::new_id(), at).await.unwrap();
+        }
+        let lost =
+            "INSERT INTO discredits (organisation_id, agent_id, lost_at) VALUES ($1, 'it', 1)";
+        tx.execute(lost, params![organisation]).await.unwrap();
+        gateways::hear(&mut tx, clock::new_id(), now).await.unwrap();
+        tx.commit().await.unwrap();
+        retention::round(&fixture.shared, clock::new_id()).await.unwrap();
+        let mut tx = fixture.shared.store.read().await.unwrap();
+        for (sql, left) in [
+            ("SELECT 1 AS n FROM discredits", 2),
+            ("SELECT 1 AS n FROM bursts_kept_back", 1),
+            ("SELECT 1 AS n FROM gateways", 1),
+        ] {
+            assert_eq!(tx.fetch_all(sql, params![]).await.unwrap().len(), left, "{sql}");
         }
     })
     .await;

@@ -112,6 +112,35 @@ impl Kept {
     }
 }
 
+/// Why nothing is asked where everything speaks for it: no agent that could be asked is
+/// there, or none knows bursts.
+pub const NOBODY_TO_ASK: &str = "nobody_to_ask";
+
+/// Whether a word for why nothing is asked says more than the policy and the vote do.
+pub fn is_worth_keeping(reason: &str) -> bool {
+    let plain = [Kept::NotWanted, Kept::AlreadyDown, Kept::NothingToAsk];
+    plain.iter().all(|kept| kept.as_str() != reason)
+}
+
+/// What such a word means, in a clause.
+pub fn why_not_asked(reason: &str) -> String {
+    let seconds = REST_MS / 1_000;
+    match reason {
+        "active" => "its last burst was still under way".to_owned(),
+        "rested" => format!("its last burst was asked less than {seconds} s before"),
+        "discredited" => "the agent that failed had no vote to confirm".to_owned(),
+        "origin_cap" => {
+            format!("failures of the same agent had asked for {PER_ORIGIN} bursts within a minute")
+        }
+        "host_cap" => format!("{PER_HOST} bursts had been asked against its host within a minute"),
+        "organisation_cap" => {
+            format!("{PER_ORGANISATION} bursts had been asked in all within a minute")
+        }
+        NOBODY_TO_ASK => "no agent was there that could be asked".to_owned(),
+        other => other.replace('_', " "),
+    }
+}
+
 /// Decides at `now`, for a monitor of which a region's streak of failures began.
 pub fn ask(input: &Input, now: i64) -> Decision {
     match kept(input, now) {
@@ -182,6 +211,19 @@ mod tests {
         assert_eq!(asked, Decision::Ask { failures: 2, expires_at: 44_000 });
         // With one failure enough the first region is down already; the others are still asked.
         assert!(matches!(ask(&input(&[Down, Up, Up]), 0), Decision::Ask { .. }));
+    }
+
+    #[test]
+    fn each_reason_is_said_in_its_own_words() {
+        let kept = [Kept::Discredited, Kept::Active, Kept::Rested, Kept::OriginCap, Kept::HostCap];
+        let words = kept.iter().chain([&Kept::OrganisationCap]).map(|kept| kept.as_str());
+        let all: Vec<&str> = words.chain([NOBODY_TO_ASK]).collect();
+        assert!(all.iter().all(|word| is_worth_keeping(word)));
+        let said: std::collections::BTreeSet<String> =
+            all.iter().map(|word| why_not_asked(word)).collect();
+        assert_eq!(said.len(), all.len());
+        assert!(all.iter().all(|word| why_not_asked(word) != word.replace('_', " ")), "{said:?}");
+        assert!(!is_worth_keeping(Kept::NotWanted.as_str()), "the policy says it");
     }
 
     #[test]

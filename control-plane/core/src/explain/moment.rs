@@ -10,6 +10,7 @@ pub struct At<'a> {
     pub name: &'a str,
     /// `None` while it was disabled or deleted, or before it was there.
     pub spec: Option<&'a MonitorSpec>,
+    /// `None`: nothing is stored of that time any more.
     pub evaluation: Option<&'a Evaluation>,
     /// With the streaks, where they are known.
     pub seats: &'a [Seat],
@@ -25,6 +26,9 @@ pub enum Told<'a> {
     Paged { at: &'a str },
     /// One was open, and a notice waited until then or longer, with why.
     Waits { why: &'a str },
+    /// One was open, and by that time only routes that name what is below the quorum, or
+    /// about us, were told of it.
+    Quietly { at: &'a str },
     /// One was open, and nobody was told of it, with why.
     Nobody { why: &'a str },
 }
@@ -32,9 +36,10 @@ pub enum Told<'a> {
 /// One sentence, for people.
 pub fn why_at(at: &At<'_>) -> String {
     let name = at.name;
-    let (Some(spec), Some(evaluation)) = (at.spec, at.evaluation) else {
+    let Some(spec) = at.spec else {
         return format!("No page: {name} was not watched then.");
     };
+    let Some(evaluation) = at.evaluation else { return forgotten(name, at.told) };
     let arithmetic = evaluation.arithmetic();
     match at.told {
         Told::Paged { at } => {
@@ -46,10 +51,28 @@ pub fn why_at(at: &At<'_>) -> String {
         Told::Nobody { why } if evaluation.verdict == Verdict::Down => {
             format!("No page: {name} was {} and nobody was told: {why}.", state(evaluation))
         }
+        Told::Quietly { at: when } => format!(
+            "No page: {}; at {when} the routes that name such incidents had been told.",
+            no_page(name, spec, evaluation, at.seats)
+        ),
         Told::Nobody { .. } | Told::NoIncident => {
             format!("No page: {}.", no_page(name, spec, evaluation, at.seats))
         }
     }
+}
+
+/// Incidents are kept; what regions saw is not.
+fn forgotten(name: &str, told: Told<'_>) -> String {
+    let known = match told {
+        Told::NoIncident => format!("No page: no incident of {name} was open then"),
+        Told::Paged { at } => format!("People had been told of {name} at {at}"),
+        Told::Waits { why } => format!("No page yet: the notice about {name} waited: {why}"),
+        Told::Quietly { at } => {
+            format!("No page: only routes that name such incidents were told of {name}, at {at}")
+        }
+        Told::Nobody { why } => format!("No page: nobody was told of {name}: {why}"),
+    };
+    format!("{known}; how it stood is not known any more, since its results are gone.")
 }
 
 fn state(evaluation: &Evaluation) -> &'static str {

@@ -14,7 +14,7 @@ pub struct Night<'a> {
     pub arithmetic: Option<String>,
     /// The notices of its beginning, and where each stands.
     pub notices: &'a [NoticeStands<'a>],
-    /// Why nobody was told, where that is known.
+    /// Why nobody was told, or nobody but routes that name what is quiet, where that is known.
     pub nobody: Option<&'a str>,
 }
 
@@ -29,6 +29,8 @@ pub struct NoticeStands<'a> {
     pub last_error: Option<&'a str>,
     /// It told of another incident, by name, whose group this one belongs to.
     pub through: Option<&'a str>,
+    /// It went only to routes that name what is below the quorum, or about us.
+    pub quiet: bool,
 }
 
 /// What it is, since when, how it was decided and who knows.
@@ -59,6 +61,7 @@ fn told(night: &Night<'_>) -> String {
     let one = |notice: &NoticeStands<'_>| {
         let channel = notice.channel;
         let with = notice.through.map(|lead| format!(" with {lead}")).unwrap_or_default();
+        let with = if notice.quiet { format!(" quietly{with}") } else { with };
         match notice.state {
             DeliveryState::Delivered => {
                 let took = notice.settled_at.unwrap_or(notice.made_at) - night.started_at;
@@ -82,5 +85,9 @@ fn told(night: &Night<'_>) -> String {
             }
         }
     };
-    night.notices.iter().map(one).collect::<Vec<_>>().join(", ")
+    let mut said = night.notices.iter().map(one).collect::<Vec<_>>().join(", ");
+    if let Some(why) = night.nobody.filter(|_| night.notices.iter().all(|notice| notice.quiet)) {
+        said.push_str(&format!("; nobody was paged ({why})"));
+    }
+    said
 }

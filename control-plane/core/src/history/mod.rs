@@ -128,6 +128,13 @@ pub struct Discredit {
     pub until: Option<i64>,
 }
 
+impl Discredit {
+    /// Whether it ended after `since` and by `now`.
+    fn ended(&self, since: i64, now: i64) -> bool {
+        self.until.is_some_and(|until| since < until && until <= now)
+    }
+}
+
 impl History {
     /// The specification in force at `now`; `None` before the first and after the end.
     pub fn in_force(&self, now: i64) -> Option<&Revision> {

@@ -2,8 +2,8 @@
 
 use super::{Arrival, History, Mark, Revision, Through};
 use crate::correlation::{
-    Evaluation, Held, Newest, Seat, StateRow, Step, Thresholds, Track, Verdict, evaluate,
-    seat_names, view,
+    Evaluation, Held, Newest, RegionState, Seat, StateRow, Step, Thresholds, Track, Verdict,
+    evaluate, seat_names, view,
 };
 use crate::incident::Ending;
 use hyperverge_protocol::monitor::MonitorSpec;
@@ -77,7 +77,7 @@ impl<'a> Replay<'a> {
 
     /// Goes to `now`, which is not after [`Self::next_moment`].
     pub fn go(&mut self, now: i64) {
-        let before = self.in_force();
+        let (before, since) = (self.in_force(), self.now);
         self.now = now;
         self.ending = None;
         let mut turned = false;
@@ -89,6 +89,7 @@ impl<'a> Replay<'a> {
             if self.ending.is_some() {
                 self.rows.clear();
             }
+            self.doubt(since);
             self.take_seats();
         }
         self.eventful |= turned || self.wakes_at.is_some_and(|at| at <= now);
@@ -161,6 +162,20 @@ impl<'a> Replay<'a> {
             // The rule names its own regions all along.
             (Asked::By(_), Some(Ending::Rescoped)) => None,
             (_, ending) => ending,
+        }
+    }
+
+    /// What an agent saw while it had no vote counts no more once it votes again.
+    fn doubt(&mut self, since: i64) {
+        let (history, now) = (self.history, self.now);
+        for discredit in history.discredits.iter().filter(|one| one.ended(since, now)) {
+            for (region_id, row) in &mut self.rows {
+                let holder = history.tenure(*region_id, now).map(|tenure| &tenure.agent_id);
+                let says = row.state != RegionState::Up || row.failures > 0;
+                if holder == Some(&discredit.agent_id) && says {
+                    *row = row.clone().doubted();
+                }
+            }
         }
     }
 

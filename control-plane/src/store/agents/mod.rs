@@ -14,8 +14,8 @@ pub use lanes::{
     Batch, LaneMark, LockedLane, advance_lane, find_batch, insert_batch, lanes, lock_lane,
 };
 pub use presence::{
-    Heartbeat, Hello, Standing, accept_set, begin_session, heartbeat, heartbeats, mark_found,
-    mark_lost, raise_complete_through, set_discredited, standings,
+    Heartbeat, Hello, Standing, accept_set, begin_session, heartbeat, heartbeats, lose_trust,
+    mark_found, mark_lost, raise_complete_through, regain_trust, standings,
 };
 
 /// Whether an agent may take part.

@@ -138,16 +138,36 @@ pub async fn heartbeats(
         .collect()
 }
 
-/// These agents lose their vote at `now`, or vote again.
-pub async fn set_discredited(
+/// These agents lose their vote at `now`.
+pub async fn lose_trust(
     tx: &mut Tx,
     organisation_id: Uuid,
     agent_ids: Vec<String>,
-    at: Option<i64>,
+    now: i64,
 ) -> Result<(), StoreError> {
-    let sql = crate::among!(tx, "UPDATE agents SET discredited_at = $2
+    let lost = crate::among!(tx, "UPDATE agents SET discredited_at = $2
         WHERE organisation_id = $1 AND id ", texts "$3", "");
-    tx.execute(sql, params![organisation_id, at, agent_ids]).await.map(drop)
+    let noted = crate::among!(tx, "INSERT INTO discredits (organisation_id, agent_id, lost_at)
+        SELECT organisation_id, id, discredited_at FROM agents
+        WHERE organisation_id = $1 AND discredited_at = $2 AND id ", texts "$3",
+        " ON CONFLICT DO NOTHING");
+    tx.execute(lost, params![organisation_id, now, agent_ids.clone()]).await?;
+    tx.execute(noted, params![organisation_id, now, agent_ids]).await.map(drop)
+}
+
+/// These agents vote again from `now` on.
+pub async fn regain_trust(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    agent_ids: Vec<String>,
+    now: i64,
+) -> Result<(), StoreError> {
+    let regained = crate::among!(tx, "UPDATE agents SET discredited_at = NULL
+        WHERE organisation_id = $1 AND id ", texts "$2", "");
+    let noted = crate::among!(tx, "UPDATE discredits SET regained_at = $2
+        WHERE organisation_id = $1 AND regained_at IS NULL AND agent_id ", texts "$3", "");
+    tx.execute(regained, params![organisation_id, agent_ids.clone()]).await?;
+    tx.execute(noted, params![organisation_id, now, agent_ids]).await.map(drop)
 }
 
 /// An agent that takes part, and whether it is believed.

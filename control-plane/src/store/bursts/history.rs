@@ -34,8 +34,68 @@ pub struct Order {
     pub answered_at: Option<i64>,
 }
 
-/// The bursts of a monitor that were asked in `from..=to`, the oldest first.
-pub async fn of_monitor(
+/// A streak of failures that began, and nothing was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptBack {
+    pub at: i64,
+    pub region: String,
+    pub reason: String,
+}
+
+/// What was asked at once to confirm failures, and what was not. Each the oldest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Confirmation {
+    pub bursts: Vec<Burst>,
+    pub kept: Vec<KeptBack>,
+    /// There are older ones within the time.
+    pub more: bool,
+}
+
+/// Of a monitor in `from..=to`, the newest `limit` of either.
+pub async fn confirmation(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_id: Uuid,
+    span: (i64, i64),
+    limit: i64,
+) -> Result<Confirmation, StoreError> {
+    let mut bursts = of_monitor(tx, organisation_id, monitor_id, span, limit + 1).await?;
+    let mut kept = kept_back(tx, organisation_id, monitor_id, span, limit + 1).await?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let more = bursts.len().max(kept.len()) > most;
+    bursts.truncate(most);
+    kept.truncate(most);
+    bursts.reverse();
+    kept.reverse();
+    Ok(Confirmation { bursts, kept, more })
+}
+
+async fn kept_back(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_id: Uuid,
+    (from, to): (i64, i64),
+    limit: i64,
+) -> Result<Vec<KeptBack>, StoreError> {
+    const SQL: &str = "SELECT k.kept_at, k.reason, r.name AS region FROM bursts_kept_back k
+        JOIN regions r ON r.organisation_id = k.organisation_id AND r.id = k.region_id
+        WHERE k.organisation_id = $1 AND k.monitor_id = $2 AND k.kept_at >= $3 AND k.kept_at <= $4
+        ORDER BY k.kept_at DESC, r.name DESC LIMIT $5";
+    let values = params![organisation_id, monitor_id, from, to, limit];
+    let rows = tx.fetch_all(SQL, values).await?;
+    rows.iter()
+        .map(|row| {
+            Ok(KeptBack {
+                at: row.get("kept_at")?,
+                region: row.get("region")?,
+                reason: row.get("reason")?,
+            })
+        })
+        .collect()
+}
+
+/// The newest first.
+async fn of_monitor(
     tx: &mut Tx,
     organisation_id: Uuid,
     monitor_id: Uuid,
@@ -45,7 +105,7 @@ pub async fn of_monitor(
     const BURSTS: &str = "SELECT b.*, r.name AS region FROM bursts b
         JOIN regions r ON r.organisation_id = b.organisation_id AND r.id = b.region_id
         WHERE b.organisation_id = $1 AND b.monitor_id = $2 AND b.asked_at >= $3 AND b.asked_at <= $4
-        ORDER BY b.asked_at, b.id LIMIT $5";
+        ORDER BY b.asked_at DESC, b.id DESC LIMIT $5";
     let values = params![organisation_id, monitor_id, from, to, limit];
     let rows = tx.fetch_all(BURSTS, values).await?;
     let mut bursts = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;

@@ -16,14 +16,15 @@ mod answers;
 mod history;
 mod orders;
 
-use super::{StoreError, Tx};
+use super::{StoreError, Tx, listed_id, rows_text};
 use crate::params;
 use hyperverge_control_core::correlation::burst::Last;
+use serde_json::json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 pub use answers::{Answer, Ordered, answer, any_expired, expire, ordered};
-pub use history::{Burst, Order, of_monitor};
+pub use history::{Burst, Confirmation, KeptBack, Order, confirmation};
 pub use orders::{OpenOrder, UnsignedOrder, open_orders, put_envelope, sent, unsigned};
 
 /// A burst that is asked for now.
@@ -177,6 +178,39 @@ pub async fn ask(
         tx.execute(ORDER, values).await?;
     }
     Ok(())
+}
+
+/// A streak of failures that began, and nothing is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewKept {
+    pub monitor_id: Uuid,
+    pub region_id: Uuid,
+    /// A word of `correlation::burst`.
+    pub reason: &'static str,
+}
+
+/// Writes down why nothing was asked.
+pub async fn keep_back(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    kept: &[NewKept],
+    now: i64,
+) -> Result<(), StoreError> {
+    if kept.is_empty() {
+        return Ok(());
+    }
+    let sql = crate::listed!(tx, "$3", [monitor_id uuid, region_id uuid, reason text],
+        "INSERT INTO bursts_kept_back (organisation_id, monitor_id, kept_at, region_id, reason)
+        SELECT $1, l.monitor_id, $2, l.region_id, l.reason FROM listed l
+        WHERE TRUE ON CONFLICT DO NOTHING");
+    let rows = kept.iter().map(|one| {
+        json!({
+            "monitor_id": listed_id(one.monitor_id),
+            "region_id": listed_id(one.region_id),
+            "reason": one.reason,
+        })
+    });
+    tx.execute(sql, params![organisation_id, now, rows_text(rows)]).await.map(drop)
 }
 
 /// Settles the burst of a monitor that waits for answers, if there is one: the

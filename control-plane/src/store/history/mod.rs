@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 pub use arrivals::{Span, arrivals, count, missed, undated};
 pub use checks::{Check, checks};
-pub use company::{Joined, Telling, subject_name, tellings, tells_the_beginning};
+pub use company::{Joined, Telling, joins, subject_name, tellings, tells_the_beginning};
 pub use past::{Depth, moment, read, run_up};
 pub use told::{StoredIntent, incident_at, intents, outages};
 
@@ -27,7 +27,7 @@ pub use told::{StoredIntent, incident_at, intents, outages};
 const REVISIONS: i64 = 1_000;
 /// Assignments of one monitor that are read at most, the newest ones.
 const TENURES: i64 = 10_000;
-/// Incidents about agents that are read at most.
+/// Times without a vote that are read at most, the newest ones.
 const DISCREDITS: i64 = 1_000;
 
 /// The specifications that were in force until `until`, in order. One that only a
@@ -60,26 +60,27 @@ pub async fn revisions(
     Ok(found)
 }
 
-/// When agents had lost their votes, at any time from `from` to `until`: while an
-/// incident about them was open.
+/// When these agents had no vote, at any time from `from` to `until`.
 pub async fn discredits(
     tx: &mut Tx,
     organisation_id: Uuid,
+    agent_ids: Vec<String>,
     from: i64,
     until: i64,
 ) -> Result<Vec<Discredit>, StoreError> {
-    const SQL: &str = "SELECT subject_id, opened_at, resolved_at FROM incidents
-        WHERE organisation_id = $1 AND subject_kind = 'agent' AND opened_at <= $3
-            AND (resolved_at IS NULL OR resolved_at >= $2)
-        ORDER BY opened_at LIMIT $4";
-    let values = params![organisation_id, from, until, DISCREDITS];
-    let rows = tx.fetch_all(SQL, values).await?;
+    let sql = crate::among!(tx, "SELECT agent_id, lost_at, regained_at FROM discredits
+        WHERE organisation_id = $1 AND lost_at <= $3
+            AND (regained_at IS NULL OR regained_at >= $2) AND agent_id ", texts "$4",
+        " ORDER BY lost_at DESC, agent_id LIMIT $5");
+    let values = params![organisation_id, from, until, agent_ids, DISCREDITS];
+    let rows = tx.fetch_all(sql, values).await?;
     rows.iter()
+        .rev()
         .map(|row| {
             Ok(Discredit {
-                agent_id: row.get("subject_id")?,
-                from: row.get("opened_at")?,
-                until: row.get("resolved_at")?,
+                agent_id: row.get("agent_id")?,
+                from: row.get("lost_at")?,
+                until: row.get("regained_at")?,
             })
         })
         .collect()

@@ -4,7 +4,7 @@ use super::{Span, arrivals, discredits, marks, missed, places, revisions, tenure
 use crate::store::{StoreError, Tx};
 use hyperverge_control_core::backtest::Read;
 use hyperverge_control_core::correlation::{Sight, Step, Thresholds};
-use hyperverge_control_core::history::History;
+use hyperverge_control_core::history::{History, Tenure};
 use hyperverge_protocol::monitor::MonitorSpec;
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -56,13 +56,15 @@ pub async fn read(tx: &mut Tx, span: Span, depth: Depth) -> Result<(History, Rea
     read.missed_ranges = missed.len() as u64;
     found.extend(missed);
     found.sort_by_key(|arrival| arrival.received_at);
+    let tenures = tenures(tx, organisation_id, monitor_id, from, until).await?;
+    let agents = agents_of(&tenures);
     let history = History {
         revisions: revisions(tx, organisation_id, monitor_id, until).await?,
         regions: places(tx, organisation_id).await?,
-        tenures: tenures(tx, organisation_id, monitor_id, from, until).await?,
+        tenures,
         arrivals: found,
         marks: Vec::new(),
-        discredits: discredits(tx, organisation_id, from, until).await?,
+        discredits: discredits(tx, organisation_id, agents, from, until).await?,
     };
     Ok((history, read))
 }
@@ -81,11 +83,16 @@ pub async fn moment(
     let from = at.saturating_sub(run_up);
     let span = Span { organisation_id, monitor_id, from, until: at };
     let (mut history, found) = read(tx, span, depth).await?;
-    let agents: BTreeSet<&String> = history.tenures.iter().map(|one| &one.agent_id).collect();
-    let agents = agents.into_iter().cloned().collect();
+    let agents = agents_of(&history.tenures);
     let since = from.max(at.saturating_sub(MARKS_MS));
     history.marks = marks(tx, organisation_id, agents, since, at).await?;
     Ok((span, history, found))
+}
+
+/// Who was to look, each agent once.
+fn agents_of(tenures: &[Tenure]) -> Vec<String> {
+    let agents: BTreeSet<&String> = tenures.iter().map(|one| &one.agent_id).collect();
+    agents.into_iter().cloned().collect()
 }
 
 fn is_of_burst(step: &Step) -> bool {

@@ -10,8 +10,10 @@ use hyperverge_control_core::incident::Input;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Lines of one timeline that are read.
-const EVENTS: i64 = 500;
+/// Decisions of one timeline that are read, the newest ones.
+const EVENTS: i64 = 200;
+/// What was to be told of one incident that is read.
+const INTENTS: i64 = 500;
 
 /// The incidents of the monitor that were open at any time of `span`, in order,
 /// at most `most` of them.
@@ -38,7 +40,10 @@ pub struct StoredIntent {
     pub kind: String,
     /// Only for routes that name such incidents.
     pub quiet: bool,
+    /// Moved while it is held.
     pub due_at: i64,
+    /// Why it was held last, in words.
+    pub hold_reason: Option<String>,
     pub created_at: i64,
     /// `None`: it waits.
     pub settled_at: Option<i64>,
@@ -54,7 +59,7 @@ pub async fn intents(
 ) -> Result<Vec<StoredIntent>, StoreError> {
     const SQL: &str = "SELECT * FROM page_intents WHERE organisation_id = $1 AND incident_id = $2
         ORDER BY event_number LIMIT $3";
-    let rows = tx.fetch_all(SQL, params![organisation_id, incident_id, EVENTS]).await?;
+    let rows = tx.fetch_all(SQL, params![organisation_id, incident_id, INTENTS]).await?;
     rows.iter()
         .map(|row| {
             Ok(StoredIntent {
@@ -62,6 +67,7 @@ pub async fn intents(
                 kind: row.get("kind")?,
                 quiet: row.get("quiet")?,
                 due_at: row.get("due_at")?,
+                hold_reason: row.get("hold_reason")?,
                 created_at: row.get("created_at")?,
                 settled_at: row.get("settled_at")?,
                 outcome: row.get("outcome")?,
@@ -92,10 +98,9 @@ async fn outage(
     span: Span,
 ) -> Result<Option<Outage>, StoreError> {
     let Some(incident) = incidents::get(tx, organisation_id, id).await? else { return Ok(None) };
-    let events = incidents::timeline(tx, organisation_id, id, 0, EVENTS).await?;
-    let events: Vec<Event> = events.into_iter().filter(|event| event.at <= span.until).collect();
+    let events = incidents::decisions(tx, organisation_id, id, span.until, EVENTS).await?;
     let resolved_at = incident.resolved_at.filter(|at| *at <= span.until);
-    let told = tellings(tx, organisation_id, id, resolved_at, &events).await?;
+    let told = tellings(tx, organisation_id, id, resolved_at, span.until).await?;
     let mut outage = Outage {
         opened_at: incident.opened_at,
         resolved_at,
@@ -122,11 +127,12 @@ async fn outage(
     Ok(Some(outage))
 }
 
-/// Each event's notice once, however many were told it, be it through the lead of its
-/// group.
+/// Each event's page once, however many were told it, be it through the lead of its
+/// group. What is quiet pages nobody.
 fn pages(events: &[Event], told: &[Telling], span: Span) -> Vec<Page> {
     let mut pages: Vec<(Key, Page)> = Vec::new();
-    for telling in told.iter().filter(|telling| (span.from..=span.until).contains(&telling.at)) {
+    let within = |telling: &&Telling| (span.from..=span.until).contains(&telling.at);
+    for telling in told.iter().filter(within).filter(|telling| !telling.quiet) {
         let notice = &telling.delivery.notice;
         let key = match telling.through {
             None => Key::Event(notice.event_number),

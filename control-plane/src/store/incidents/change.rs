@@ -1,14 +1,23 @@
-//! Reading the open incident of a subject, and writing what the planner decided.
+//! Reading the open incidents of subjects, and writing what the planner decided.
+//!
+//! An upstream that fails takes thousands of monitors with it, all of them in one
+//! transaction of ingest: whatever their number, they are read and written by a handful
+//! of statements.
 
 use super::{Incident, read};
 use crate::clock;
 use crate::params;
 use crate::store::intents::{self, Intent};
-use crate::store::{StoreError, Tx, json_text};
+use crate::store::{StoreError, Tx, json_text, listed_id, rows_text};
 use hyperverge_control_core::correlation::{RegionView, Scope};
 use hyperverge_control_core::incident::{Change, EventKind, Open, SubjectKind};
-use hyperverge_control_core::notification::{NoticeKind, NoticeRegion};
+use hyperverge_control_core::notification::NoticeRegion;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use uuid::Uuid;
+
+/// Changes of one statement.
+const CHANGES: usize = 500;
 
 /// What an incident is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,177 +27,293 @@ pub struct Subject {
     pub name: String,
 }
 
-/// The subject's open incident, locked until the commit, with what a change of it
-/// depends on.
+/// A change to the incident of a subject. `incident` is what [`open_of`] locked.
+#[derive(Debug)]
+pub struct NewChange {
+    pub subject: Subject,
+    pub incident: Option<Incident>,
+    pub change: Change,
+    pub evidence: Value,
+}
+
+/// As [`open_of_all`], of one subject.
 pub async fn open_of(
     tx: &mut Tx,
     organisation_id: Uuid,
     kind: SubjectKind,
     subject_id: &str,
 ) -> Result<Option<(Incident, Open)>, StoreError> {
-    const PLAIN: &str = "SELECT * FROM incidents WHERE organisation_id = $1
-        AND subject_kind = $2 AND subject_id = $3 AND resolved_at IS NULL";
-    const LOCKING: &str = "SELECT * FROM incidents WHERE organisation_id = $1
-        AND subject_kind = $2 AND subject_id = $3 AND resolved_at IS NULL FOR UPDATE";
-    let sql = tx.for_update(PLAIN, LOCKING);
-    let row = tx.fetch_optional(sql, params![organisation_id, kind.as_str(), subject_id]).await?;
-    let Some(incident) = row.as_ref().map(read).transpose()? else { return Ok(None) };
-    let open = facts(tx, organisation_id, &incident).await?;
-    Ok(Some((incident, open)))
+    let ids = vec![subject_id.to_owned()];
+    Ok(open_of_all(tx, organisation_id, kind, ids).await?.remove(subject_id))
 }
 
-async fn facts(
+/// The open incidents of these subjects, by subject, locked until the commit, with what a
+/// change of each depends on.
+pub async fn open_of_all(
     tx: &mut Tx,
     organisation_id: Uuid,
-    incident: &Incident,
-) -> Result<Open, StoreError> {
-    const EVENTS: &str = "SELECT scope, MAX(at) AS at, verdict FROM incident_events
-        WHERE organisation_id = $1 AND incident_id = $2 GROUP BY scope, verdict";
-    let rows = tx.fetch_all(EVENTS, params![organisation_id, incident.id]).await?;
-    let mut changed_at = incident.opened_at;
-    let mut widest_down: Option<Scope> = None;
+    kind: SubjectKind,
+    subject_ids: Vec<String>,
+) -> Result<BTreeMap<String, (Incident, Open)>, StoreError> {
+    let plain = crate::among!(tx, "SELECT * FROM incidents WHERE organisation_id = $1
+        AND subject_kind = $2 AND resolved_at IS NULL AND subject_id ", texts "$3",
+        " ORDER BY subject_id");
+    let locking = crate::among!(tx, "SELECT * FROM incidents WHERE organisation_id = $1
+        AND subject_kind = $2 AND resolved_at IS NULL AND subject_id ", texts "$3",
+        " ORDER BY subject_id FOR UPDATE");
+    let sql = tx.for_update(plain, locking);
+    let rows = tx.fetch_all(sql, params![organisation_id, kind.as_str(), subject_ids]).await?;
+    let mut found: BTreeMap<Uuid, (Incident, Open)> = BTreeMap::new();
     for row in &rows {
-        changed_at = changed_at.max(row.get("at")?);
-        if row.get::<String>("verdict")? == "down" {
-            widest_down = widest_down.max(Some(row.word("scope")?));
-        }
+        let incident = read(row)?;
+        let open = begun(&incident)?;
+        found.insert(incident.id, (incident, open));
     }
-    let waiting = intents::unsettled(tx, organisation_id, incident.id).await?;
-    let opening = |quiet| {
-        waiting.iter().any(|intent| intent.kind == NoticeKind::Opened && intent.quiet == quiet)
-    };
+    if !found.is_empty() {
+        past(tx, organisation_id, &mut found).await?;
+        waiting(tx, organisation_id, &mut found).await?;
+    }
+    Ok(found.into_values().map(|(one, open)| (one.subject_id.clone(), (one, open))).collect())
+}
+
+/// What the row alone says.
+fn begun(incident: &Incident) -> Result<Open, StoreError> {
     Ok(Open {
         verdict: incident.verdict,
         scope: incident.scope,
         cause: incident.cause.clone(),
         regions: incident.regions.iter().map(to_view).collect::<Result<_, _>>()?,
         started_at: incident.started_at,
-        changed_at,
+        changed_at: incident.opened_at,
         paged: incident.paged,
-        opening_waits: opening(false),
-        told_quietly: incident.told_quietly || opening(true),
-        widest_down,
+        opening_waits: false,
+        told_quietly: incident.told_quietly,
+        widest_down: None,
     })
 }
 
-/// Writes a change to the subject's incident: its row, its event with the
-/// evidence, and what it asks to be told. `incident` is what [`open_of`] locked.
-/// [`StoreError::Conflict`] when another transaction opened one meanwhile; the
-/// whole transaction is then tried again.
+/// What their timelines say.
+async fn past(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    found: &mut BTreeMap<Uuid, (Incident, Open)>,
+) -> Result<(), StoreError> {
+    let sql = crate::among!(tx, "SELECT incident_id, scope, verdict, MAX(at) AS at
+        FROM incident_events WHERE organisation_id = $1 AND incident_id ", uuids "$2",
+        " GROUP BY incident_id, scope, verdict");
+    let ids: Vec<Uuid> = found.keys().copied().collect();
+    for row in &tx.fetch_all(sql, params![organisation_id, ids]).await? {
+        let id: Uuid = row.get("incident_id")?;
+        let Some((_, open)) = found.get_mut(&id) else { continue };
+        open.changed_at = open.changed_at.max(row.get("at")?);
+        if row.get::<String>("verdict")? == "down" {
+            open.widest_down = open.widest_down.max(Some(row.word::<Scope>("scope")?));
+        }
+    }
+    Ok(())
+}
+
+/// What of them waits to be told.
+async fn waiting(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    found: &mut BTreeMap<Uuid, (Incident, Open)>,
+) -> Result<(), StoreError> {
+    let sql = crate::among!(tx, "SELECT DISTINCT incident_id, quiet FROM page_intents
+        WHERE organisation_id = $1 AND settled_at IS NULL AND kind = 'opened'
+            AND incident_id ", uuids "$2", "");
+    let ids: Vec<Uuid> = found.keys().copied().collect();
+    for row in &tx.fetch_all(sql, params![organisation_id, ids]).await? {
+        let id: Uuid = row.get("incident_id")?;
+        let Some((_, open)) = found.get_mut(&id) else { continue };
+        if row.get("quiet")? {
+            open.told_quietly = true;
+        } else {
+            open.opening_waits = true;
+        }
+    }
+    Ok(())
+}
+
+/// As [`record_all`], of one change; the incident's id.
 pub async fn record(
     tx: &mut Tx,
     organisation_id: Uuid,
     subject: &Subject,
     incident: Option<&Incident>,
     change: &Change,
-    evidence: &serde_json::Value,
+    evidence: &Value,
     now: i64,
 ) -> Result<Uuid, StoreError> {
-    let (incident_id, number) = match incident {
-        Some(incident) => {
-            update(tx, organisation_id, incident, change, now).await?;
-            (incident.id, incident.last_event + 1)
-        }
-        None => (insert(tx, organisation_id, subject, change, now).await?, 1),
+    let change = NewChange {
+        subject: subject.clone(),
+        incident: incident.cloned(),
+        change: change.clone(),
+        evidence: evidence.clone(),
     };
-    insert_event(tx, organisation_id, incident_id, number, change, evidence, now).await?;
-    if let Some(asked) = change.intent {
-        let intent = Intent {
+    let numbered = Numbered::new(&change);
+    write(tx, organisation_id, std::slice::from_ref(&numbered), now).await?;
+    Ok(numbered.id)
+}
+
+/// Writes changes of different subjects' incidents: the rows, an event of each with its
+/// evidence, and what each asks to be told.
+/// [`StoreError::Conflict`] when another transaction opened one meanwhile; the
+/// whole transaction is then tried again.
+pub async fn record_all(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    changes: &[NewChange],
+    now: i64,
+) -> Result<(), StoreError> {
+    let numbered: Vec<Numbered<'_>> = changes.iter().map(Numbered::new).collect();
+    for some in numbered.chunks(CHANGES) {
+        write(tx, organisation_id, some, now).await?;
+    }
+    Ok(())
+}
+
+async fn write(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    changes: &[Numbered<'_>],
+    now: i64,
+) -> Result<(), StoreError> {
+    insert(tx, organisation_id, changes, now).await?;
+    update(tx, organisation_id, changes, now).await?;
+    insert_events(tx, organisation_id, changes, now).await?;
+    let intents: Vec<Intent> =
+        changes.iter().filter_map(|one| one.intent(organisation_id, now)).collect();
+    intents::insert_all(tx, organisation_id, &intents).await.map(drop)
+}
+
+/// A change, with the incident and the number of its event.
+struct Numbered<'a> {
+    id: Uuid,
+    number: i64,
+    of: &'a NewChange,
+}
+
+impl<'a> Numbered<'a> {
+    fn new(of: &'a NewChange) -> Self {
+        match &of.incident {
+            Some(known) => Self { id: known.id, number: known.last_event + 1, of },
+            None => Self { id: clock::new_id(), number: 1, of },
+        }
+    }
+
+    fn intent(&self, organisation_id: Uuid, now: i64) -> Option<Intent> {
+        self.of.change.intent.map(|asked| Intent {
             organisation_id,
-            incident_id,
-            event_number: number,
+            incident_id: self.id,
+            event_number: self.number,
             kind: asked.kind,
             quiet: asked.quiet,
             due_at: asked.due_at,
             created_at: now,
-        };
-        intents::insert(tx, &intent).await?;
+        })
     }
-    Ok(incident_id)
+
+    /// What of an incident's row a change sets.
+    fn columns(&self) -> Result<Value, StoreError> {
+        let change = &self.of.change;
+        Ok(json!({
+            "id": listed_id(self.id),
+            "verdict": change.verdict.as_str(),
+            "scope": change.scope.as_str(),
+            "severity": change.severity.as_str(),
+            "cause": &change.cause,
+            "summary": &change.summary,
+            "regions": regions_text(&change.regions)?,
+        }))
+    }
 }
 
 async fn insert(
     tx: &mut Tx,
     organisation_id: Uuid,
-    subject: &Subject,
-    change: &Change,
+    changes: &[Numbered<'_>],
     now: i64,
-) -> Result<Uuid, StoreError> {
-    const SQL: &str = "INSERT INTO incidents (organisation_id, id, subject_kind, subject_id,
-            subject_name, state, verdict, scope, severity, cause, summary, regions, started_at,
-            opened_at, last_event, paged)
-        VALUES ($1, $2, $3, $4, $5, 'open', $6, $7, $8, $9, $10, $11, $12, $13, 1, FALSE)";
-    let id = clock::new_id();
-    let values = params![
-        organisation_id,
-        id,
-        subject.kind.as_str(),
-        &subject.id,
-        &subject.name,
-        change.verdict.as_str(),
-        change.scope.as_str(),
-        change.severity.as_str(),
-        change.cause.clone(),
-        &change.summary,
-        regions_text(&change.regions)?,
-        change.started_at,
-        now
-    ];
-    tx.execute(SQL, values).await?;
-    Ok(id)
+) -> Result<(), StoreError> {
+    let sql = crate::listed!(tx, "$3",
+        [id uuid, subject_kind text, subject_id text, subject_name text, verdict text, scope text,
+         severity text, cause text, summary text, regions text, started_at bigint],
+        "INSERT INTO incidents (organisation_id, id, subject_kind, subject_id, subject_name, state,
+            verdict, scope, severity, cause, summary, regions, started_at, opened_at, last_event,
+            paged)
+        SELECT $1, l.id, l.subject_kind, l.subject_id, l.subject_name, 'open', l.verdict, l.scope,
+            l.severity, l.cause, l.summary, l.regions, l.started_at, $2, 1, FALSE FROM listed l");
+    let mut rows = Vec::new();
+    for one in changes.iter().filter(|one| one.of.incident.is_none()) {
+        let mut row = one.columns()?;
+        let subject = &one.of.subject;
+        row["subject_kind"] = subject.kind.as_str().into();
+        row["subject_id"] = subject.id.as_str().into();
+        row["subject_name"] = subject.name.as_str().into();
+        row["started_at"] = one.of.change.started_at.into();
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let values = params![organisation_id, now, rows_text(rows.into_iter())];
+    tx.execute(sql, values).await.map(drop)
 }
 
 async fn update(
     tx: &mut Tx,
     organisation_id: Uuid,
-    incident: &Incident,
-    change: &Change,
+    changes: &[Numbered<'_>],
     now: i64,
 ) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE incidents SET verdict = $3, scope = $4, severity = $5, cause = $6,
-            summary = $7, regions = $8, resolved_at = $9, last_event = last_event + 1,
-            state = CASE WHEN $9 IS NULL THEN state ELSE 'resolved' END
-        WHERE organisation_id = $1 AND id = $2";
-    let over = change.kind == EventKind::Resolved;
-    let values = params![
-        organisation_id,
-        incident.id,
-        change.verdict.as_str(),
-        change.scope.as_str(),
-        change.severity.as_str(),
-        change.cause.clone(),
-        &change.summary,
-        regions_text(&change.regions)?,
-        over.then_some(now)
-    ];
-    tx.execute(SQL, values).await.map(drop)
+    let sql = crate::listed!(tx, "$2",
+        [id uuid, verdict text, scope text, severity text, cause text, summary text, regions text,
+         resolved_at bigint],
+        "UPDATE incidents SET verdict = l.verdict, scope = l.scope, severity = l.severity,
+            cause = l.cause, summary = l.summary, regions = l.regions,
+            resolved_at = l.resolved_at, last_event = last_event + 1,
+            state = CASE WHEN l.resolved_at IS NULL THEN state ELSE 'resolved' END
+        FROM listed l WHERE incidents.organisation_id = $1 AND incidents.id = l.id");
+    let mut rows = Vec::new();
+    for one in changes.iter().filter(|one| one.of.incident.is_some()) {
+        let mut row = one.columns()?;
+        let over = one.of.change.kind == EventKind::Resolved;
+        row["resolved_at"] = over.then_some(now).into();
+        rows.push(row);
+    }
+    if rows.is_empty() {
+        return Ok(());
+    }
+    tx.execute(sql, params![organisation_id, rows_text(rows.into_iter())]).await.map(drop)
 }
 
-async fn insert_event(
+async fn insert_events(
     tx: &mut Tx,
     organisation_id: Uuid,
-    incident_id: Uuid,
-    number: i64,
-    change: &Change,
-    evidence: &serde_json::Value,
+    changes: &[Numbered<'_>],
     now: i64,
 ) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO incident_events (organisation_id, incident_id, number, at, kind,
-            verdict, scope, summary, evidence)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
-    let evidence = serde_json::json!({ "input": evidence, "reasons": change.reasons });
-    let values = params![
-        organisation_id,
-        incident_id,
-        number,
-        now,
-        change.kind.as_str(),
-        change.verdict.as_str(),
-        change.scope.as_str(),
-        &change.summary,
-        evidence.to_string()
-    ];
-    tx.execute(SQL, values).await.map(drop)
+    let sql = crate::listed!(tx, "$3",
+        [incident_id uuid, number bigint, kind text, verdict text, scope text, summary text,
+         evidence text],
+        "INSERT INTO incident_events (organisation_id, incident_id, number, at, kind, verdict,
+            scope, summary, evidence)
+        SELECT $1, l.incident_id, l.number, $2, l.kind, l.verdict, l.scope, l.summary, l.evidence
+        FROM listed l");
+    let rows = changes.iter().map(|one| {
+        let change = &one.of.change;
+        let evidence = json!({ "input": one.of.evidence, "reasons": change.reasons });
+        json!({
+            "incident_id": listed_id(one.id),
+            "number": one.number,
+            "kind": change.kind.as_str(),
+            "verdict": change.verdict.as_str(),
+            "scope": change.scope.as_str(),
+            "summary": &change.summary,
+            "evidence": evidence.to_string(),
+        })
+    });
+    tx.execute(sql, params![organisation_id, now, rows_text(rows)]).await.map(drop)
 }
 
 fn regions_text(regions: &[RegionView]) -> Result<String, StoreError> {

@@ -14,7 +14,7 @@ use hyperverge_control_core::notification::NoticeRegion;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-pub use change::{Subject, open_of, record};
+pub use change::{NewChange, Subject, open_of, open_of_all, record, record_all};
 
 /// An incident as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,19 +177,49 @@ pub async fn timeline(
     const SQL: &str = "SELECT * FROM incident_events
         WHERE organisation_id = $1 AND incident_id = $2 AND number > $3 ORDER BY number LIMIT $4";
     let rows = tx.fetch_all(SQL, params![organisation_id, id, after, limit]).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(Event {
-                number: row.get("number")?,
-                at: row.get("at")?,
-                kind: row.get("kind")?,
-                verdict: row.word("verdict")?,
-                scope: row.word("scope")?,
-                summary: row.get("summary")?,
-                evidence: row.json("evidence")?,
-            })
-        })
-        .collect()
+    rows.iter().map(read_event).collect()
+}
+
+/// The newest events of an incident's timeline by `until`, in order.
+pub async fn newest(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<Event>, StoreError> {
+    const SQL: &str = "SELECT * FROM incident_events
+        WHERE organisation_id = $1 AND incident_id = $2 AND at <= $3 ORDER BY number DESC LIMIT $4";
+    let rows = tx.fetch_all(SQL, params![organisation_id, id, until, limit]).await?;
+    rows.iter().rev().map(read_event).collect()
+}
+
+/// As [`newest`], of what was decided of the incident itself, not of whom to tell.
+pub async fn decisions(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+    until: i64,
+    limit: i64,
+) -> Result<Vec<Event>, StoreError> {
+    const SQL: &str = "SELECT * FROM incident_events
+        WHERE organisation_id = $1 AND incident_id = $2 AND at <= $3
+            AND kind IN ('opened', 'widened', 'narrowed', 'changed', 'resolved')
+        ORDER BY number DESC LIMIT $4";
+    let rows = tx.fetch_all(SQL, params![organisation_id, id, until, limit]).await?;
+    rows.iter().rev().map(read_event).collect()
+}
+
+fn read_event(row: &Row) -> Result<Event, StoreError> {
+    Ok(Event {
+        number: row.get("number")?,
+        at: row.get("at")?,
+        kind: row.get("kind")?,
+        verdict: row.word("verdict")?,
+        scope: row.word("scope")?,
+        summary: row.get("summary")?,
+        evidence: row.json("evidence")?,
+    })
 }
 
 /// Notes that `user_id` takes care of it; false when it is resolved, acknowledged
@@ -217,19 +247,6 @@ pub async fn acknowledge(
     let summary = format!("{who} takes care of it");
     tx.execute(EVENT, params![organisation_id, id, now, summary, evidence]).await?;
     Ok(true)
-}
-
-/// The subjects of `kind` that have an open incident of this cause.
-pub async fn open_subjects(
-    tx: &mut Tx,
-    organisation_id: Uuid,
-    kind: SubjectKind,
-    cause: &str,
-) -> Result<Vec<String>, StoreError> {
-    const SQL: &str = "SELECT subject_id FROM incidents WHERE organisation_id = $1
-        AND subject_kind = $2 AND cause = $3 AND resolved_at IS NULL";
-    let rows = tx.fetch_all(SQL, params![organisation_id, kind.as_str(), cause]).await?;
-    rows.iter().map(|row| row.get("subject_id")).collect()
 }
 
 /// The open incidents of monitors that are down by their quorum, the newest first.

@@ -6,10 +6,11 @@
 mod overview;
 mod seats;
 
-use super::{Row, StoreError, Tx, json_text};
+use super::{Row, StoreError, Tx, json_text, listed_id, rows_text};
 use crate::params;
 use hyperverge_control_core::correlation::{BurstMark, Scope, StateRow, Verdict};
 use hyperverge_control_core::incident::flap::Turn;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use uuid::Uuid;
@@ -17,6 +18,16 @@ use uuid::Uuid;
 pub(in crate::store) use overview::phases;
 pub use overview::{MonitorRegions, RegionItem, monitor_regions, overview};
 pub use seats::{Watched, watched};
+
+/// Rows that one statement writes.
+const ROWS: usize = 1_000;
+
+/// A region's seat of a monitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub monitor_id: Uuid,
+    pub region_id: Uuid,
+}
 
 /// A monitor's verdict as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,20 +79,38 @@ pub async fn set_verdict(
     organisation_id: Uuid,
     state: &MonitorState,
 ) -> Result<(), StoreError> {
-    const SQL: &str = "UPDATE monitor_states
-        SET generation = $3, verdict = $4, scope = $5, since = $6, turns = $7, hold_until = $8
-        WHERE organisation_id = $1 AND monitor_id = $2";
-    let values = params![
-        organisation_id,
-        state.monitor_id,
-        state.generation,
-        state.verdict.as_str(),
-        state.scope.map(Scope::as_str),
-        state.since,
-        json_text("turns", &state.turns)?,
-        state.hold_until
-    ];
-    tx.execute(SQL, values).await.map(drop)
+    set_verdicts(tx, organisation_id, std::slice::from_ref(state)).await
+}
+
+/// Writes locked monitors' new verdicts.
+pub async fn set_verdicts(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    states: &[MonitorState],
+) -> Result<(), StoreError> {
+    let sql = crate::listed!(tx, "$2",
+        [monitor_id uuid, generation bigint, verdict text, scope text, since bigint, turns text,
+         hold_until bigint],
+        "UPDATE monitor_states SET generation = l.generation, verdict = l.verdict,
+            scope = l.scope, since = l.since, turns = l.turns, hold_until = l.hold_until
+        FROM listed l WHERE monitor_states.organisation_id = $1
+            AND monitor_states.monitor_id = l.monitor_id");
+    for some in states.chunks(ROWS) {
+        let mut rows = Vec::with_capacity(some.len());
+        for state in some {
+            rows.push(json!({
+                "monitor_id": listed_id(state.monitor_id),
+                "generation": state.generation,
+                "verdict": state.verdict.as_str(),
+                "scope": state.scope.map(Scope::as_str),
+                "since": state.since,
+                "turns": json_text("turns", &state.turns)?,
+                "hold_until": state.hold_until,
+            }));
+        }
+        tx.execute(sql, params![organisation_id, rows_text(rows.into_iter())]).await?;
+    }
+    Ok(())
 }
 
 /// Of these monitors, those that steady success of `region_id` may still change:
@@ -159,10 +188,28 @@ pub async fn put_row(
     region_id: Uuid,
     row: &StateRow,
 ) -> Result<(), StoreError> {
-    const SQL: &str = "INSERT INTO region_states (organisation_id, monitor_id, region_id, revision,
+    let place = Place { monitor_id, region_id };
+    put_rows(tx, organisation_id, &[(place, row.clone())]).await
+}
+
+/// Writes the rows of regions that are not steadily up, each place once.
+pub async fn put_rows(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    rows: &[(Place, StateRow)],
+) -> Result<(), StoreError> {
+    let sql = crate::listed!(tx, "$2",
+        [monitor_id uuid, region_id uuid, revision bigint, state text, since bigint,
+         failures bigint, successes bigint, streak_began bigint, newest_slot bigint,
+         newest_at bigint, burst_id uuid, burst_index bigint, observed_at bigint, reason text,
+         message text],
+        "INSERT INTO region_states (organisation_id, monitor_id, region_id, revision,
             state, since, failures, successes, streak_began, newest_slot, newest_at, burst_id,
             burst_index, observed_at, reason, message)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        SELECT $1, l.monitor_id, l.region_id, l.revision, l.state, l.since, l.failures,
+            l.successes, l.streak_began, l.newest_slot, l.newest_at, l.burst_id, l.burst_index,
+            l.observed_at, l.reason, l.message
+        FROM listed l WHERE TRUE
         ON CONFLICT (organisation_id, monitor_id, region_id) DO UPDATE SET
             revision = excluded.revision, state = excluded.state, since = excluded.since,
             failures = excluded.failures, successes = excluded.successes,
@@ -170,26 +217,30 @@ pub async fn put_row(
             newest_at = excluded.newest_at, burst_id = excluded.burst_id,
             burst_index = excluded.burst_index,
             observed_at = excluded.observed_at, reason = excluded.reason,
-            message = excluded.message";
-    let values = params![
-        organisation_id,
-        monitor_id,
-        region_id,
-        row.revision,
-        row.state.as_str(),
-        row.since.unwrap_or(0),
-        row.failures,
-        row.successes,
-        row.streak_began,
-        row.newest_slot,
-        row.newest_at,
-        row.burst.map(|mark| mark.id),
-        row.burst.map(|mark| mark.index),
-        row.observed_at,
-        row.reason.clone(),
-        row.message.clone()
-    ];
-    tx.execute(SQL, values).await.map(drop)
+            message = excluded.message");
+    for some in rows.chunks(ROWS) {
+        let rows = some.iter().map(|(place, row)| {
+            json!({
+                "monitor_id": listed_id(place.monitor_id),
+                "region_id": listed_id(place.region_id),
+                "revision": row.revision,
+                "state": row.state.as_str(),
+                "since": row.since.unwrap_or(0),
+                "failures": row.failures,
+                "successes": row.successes,
+                "streak_began": row.streak_began,
+                "newest_slot": row.newest_slot,
+                "newest_at": row.newest_at,
+                "burst_id": row.burst.map(|mark| listed_id(mark.id)),
+                "burst_index": row.burst.map(|mark| mark.index),
+                "observed_at": row.observed_at,
+                "reason": &row.reason,
+                "message": &row.message,
+            })
+        });
+        tx.execute(sql, params![organisation_id, rows_text(rows)]).await?;
+    }
+    Ok(())
 }
 
 /// Removes the row of a region that is steadily up, or not known any more.
@@ -199,9 +250,30 @@ pub async fn delete_row(
     monitor_id: Uuid,
     region_id: Uuid,
 ) -> Result<bool, StoreError> {
-    const SQL: &str = "DELETE FROM region_states
-        WHERE organisation_id = $1 AND monitor_id = $2 AND region_id = $3";
-    Ok(tx.execute(SQL, params![organisation_id, monitor_id, region_id]).await? == 1)
+    let place = Place { monitor_id, region_id };
+    Ok(delete_rows_at(tx, organisation_id, &[place]).await? == 1)
+}
+
+/// As [`delete_row`], of any number of places; how many rows there were.
+pub async fn delete_rows_at(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    places: &[Place],
+) -> Result<u64, StoreError> {
+    let sql = crate::listed!(tx, "$2", [monitor_id uuid, region_id uuid],
+        "DELETE FROM region_states WHERE organisation_id = $1
+            AND (monitor_id, region_id) IN (SELECT l.monitor_id, l.region_id FROM listed l)");
+    let mut deleted = 0;
+    for some in places.chunks(ROWS) {
+        let rows = some.iter().map(|place| {
+            json!({
+                "monitor_id": listed_id(place.monitor_id),
+                "region_id": listed_id(place.region_id),
+            })
+        });
+        deleted += tx.execute(sql, params![organisation_id, rows_text(rows)]).await?;
+    }
+    Ok(deleted)
 }
 
 /// Removes every region's row of a monitor: its old votes are over.

@@ -137,10 +137,10 @@ pub(super) async fn mark(
 ) -> Result<(), StoreError> {
     let Plan { lose, regain, .. } = &compared.plan;
     if !lose.is_empty() {
-        agents::set_discredited(tx, organisation_id, lose.clone(), Some(now)).await?;
+        agents::lose_trust(tx, organisation_id, lose.clone(), now).await?;
     }
     if !regain.is_empty() {
-        agents::set_discredited(tx, organisation_id, regain.clone(), None).await?;
+        agents::regain_trust(tx, organisation_id, regain.clone(), now).await?;
     }
     Ok(())
 }

@@ -23,23 +23,24 @@ pub(super) async fn round(
     listening_since: i64,
 ) -> Result<(), StoreError> {
     let mut tx = shared.store.read().await?;
-    let input = input(&mut tx, organisation_id, listening_since).await?;
+    let known = Known::read(&mut tx, organisation_id, listening_since).await?;
     let now = tx.now().await?;
     drop(tx);
-    if plan(&input, settings, now).is_empty() {
+    if known.plan(settings, now).is_empty() {
         return Ok(());
     }
     // Something changes: decide again where it can be written.
     let Some(mut tx) = guarded(shared, lease).await? else { return Ok(()) };
-    let input = self::input(&mut tx, organisation_id, listening_since).await?;
+    let known = Known::read(&mut tx, organisation_id, listening_since).await?;
     let fleet = assignments::fleet(&mut tx, organisation_id).await?;
     let now = tx.now().await?;
-    let plan = plan(&input, settings, now);
+    let plan = known.plan(settings, now);
     let wait = shared.settings.correlator.group_wait_ms();
+    let input = known.input;
     let decided = Decided { organisation_id, input, settings, fleet, now };
-    write(&mut tx, &decided, &plan, wait).await?;
+    let opened = write(&mut tx, &decided, &plan, wait).await?;
     tx.commit().await?;
-    for region in &plan.silent {
+    for region in opened {
         tracing::warn!(region = %region.region_id, agents = region.agents, "a region is silent");
         shared.metrics.incidents_created_total.with_label_values(&["regional"]).inc();
     }
@@ -50,25 +51,46 @@ pub(super) async fn round(
     Ok(())
 }
 
-async fn input(
-    tx: &mut Tx,
-    organisation_id: Uuid,
-    listening_since: i64,
-) -> Result<Input, StoreError> {
-    let agents = agents::heartbeats(tx, organisation_id, AgentState::Enrolled).await?;
-    let kind = SubjectKind::Region;
-    let silent = incidents::open_subjects(tx, organisation_id, kind, SILENT).await?;
-    let silent: BTreeSet<Uuid> = silent.iter().filter_map(|id| id.parse().ok()).collect();
-    let agents = agents
-        .into_iter()
-        .map(|agent| Agent {
-            id: agent.id,
-            region_id: agent.region_id,
-            last_heartbeat_at: agent.last_heartbeat_at,
-            lost_at: agent.lost_at,
-        })
-        .collect();
-    Ok(Input { agents, silent, listening_since })
+/// What is known of the fleet.
+struct Known {
+    input: Input,
+    /// Regions with an open incident of another cause: a subject has one at a time.
+    otherwise: BTreeSet<Uuid>,
+}
+
+impl Known {
+    async fn read(
+        tx: &mut Tx,
+        organisation_id: Uuid,
+        listening_since: i64,
+    ) -> Result<Self, StoreError> {
+        let agents = agents::heartbeats(tx, organisation_id, AgentState::Enrolled).await?;
+        let (mut silent, mut otherwise) = (BTreeSet::new(), BTreeSet::new());
+        for (kind, id, cause) in incidents::open_about_us(tx, organisation_id).await? {
+            let Ok(id) = id.parse() else { continue };
+            match (kind, cause.as_deref()) {
+                (SubjectKind::Region, Some(SILENT)) => silent.insert(id),
+                (SubjectKind::Region, _) => otherwise.insert(id),
+                _ => false,
+            };
+        }
+        let agents = agents
+            .into_iter()
+            .map(|agent| Agent {
+                id: agent.id,
+                region_id: agent.region_id,
+                last_heartbeat_at: agent.last_heartbeat_at,
+                lost_at: agent.lost_at,
+            })
+            .collect();
+        Ok(Self { input: Input { agents, silent, listening_since }, otherwise })
+    }
+
+    fn plan(&self, settings: Settings, now: i64) -> Plan {
+        let mut plan = plan(&self.input, settings, now);
+        plan.silent.retain(|region| !self.otherwise.contains(&region.region_id));
+        plan
+    }
 }
 
 /// What a round decides on.
@@ -80,12 +102,13 @@ struct Decided {
     now: i64,
 }
 
-async fn write(
+/// Carries the plan out; the regions whose incident was opened.
+async fn write<'p>(
     tx: &mut Tx,
     decided: &Decided,
-    plan: &Plan,
+    plan: &'p Plan,
     group_wait_ms: i64,
-) -> Result<(), StoreError> {
+) -> Result<Vec<&'p SilentRegion>, StoreError> {
     let Decided { organisation_id, now, .. } = *decided;
     for (agent, _) in &plan.lost {
         agents::mark_lost(tx, organisation_id, agent, now).await?;
@@ -93,13 +116,16 @@ async fn write(
     for agent in &plan.found {
         agents::mark_found(tx, organisation_id, agent).await?;
     }
+    let mut opened = Vec::new();
     for region in &plan.silent {
-        decided.open(tx, region, group_wait_ms).await?;
+        if decided.open(tx, region, group_wait_ms).await? {
+            opened.push(region);
+        }
     }
     for region_id in &plan.heard {
         decided.resolve(tx, *region_id).await?;
     }
-    Ok(())
+    Ok(opened)
 }
 
 impl Decided {
@@ -116,22 +142,22 @@ impl Decided {
         json!({ "liveness": input, "settings": settings, "left_out": left_out, word: then })
     }
 
+    /// Opens the region's incident; false where one was opened meanwhile.
     async fn open(
         &self,
         tx: &mut Tx,
         region: &SilentRegion,
         group_wait_ms: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let subject = self.subject(region.region_id);
         let (organisation_id, now) = (self.organisation_id, self.now);
-        // Its agents' own fault is an open incident already: one for one subject.
         if incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?.is_some() {
-            return Ok(());
+            return Ok(false);
         }
         let change = fall_silent(&subject.name, region, group_wait_ms, now);
         let evidence = self.evidence(region.region_id, "silent", &json!(region));
         incidents::record(tx, organisation_id, &subject, None, &change, &evidence, now).await?;
-        Ok(())
+        Ok(true)
     }
 
     async fn resolve(&self, tx: &mut Tx, region_id: Uuid) -> Result<(), StoreError> {

@@ -2,9 +2,10 @@
 //!
 //! [`fleet`] marks agents lost and found and keeps one incident for each silent
 //! region; [`stale`] evaluates the monitors whose verdict may turn because a
-//! vote grew old. Neither judges silence before we have listened for the grace:
-//! after a start, a pause of this process or an outage of the database it was
-//! ours, and nobody is late, silent or missed for it.
+//! vote grew old. Neither judges silence before some gateway has been listening for
+//! the grace: after a start, a pause or an outage of the database it was
+//! ours, and nobody is late, silent or missed for it. Gateways say each second that they
+//! are there; whether this process was is no matter.
 
 mod fleet;
 mod stale;
@@ -13,80 +14,77 @@ use super::reconcile;
 use crate::clock;
 use crate::shared::Shared;
 use crate::store::leases::{self, Lease};
-use crate::store::{StoreError, organisations};
-use hyperverge_control_core::liveness::Settings;
+use crate::store::{StoreError, gateways, organisations};
+use hyperverge_control_core::liveness::{Settings, listening_since};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+pub use stale::Cursor;
+
 const PERIOD: Duration = Duration::from_secs(1);
 const LEASE: &str = "liveness";
 const LEASE_MS: i64 = 15_000;
-/// A longer pause between two rounds means that nobody listened.
-const PAUSE_MS: i64 = 15_000;
-
-/// Since when this process has been there to hear.
-#[derive(Debug, Default)]
-pub struct Listening {
-    /// Time of the first and of the newest round without a pause between.
-    span: Option<(i64, i64)>,
-    cursor: stale::Cursor,
-}
-
-impl Listening {
-    /// As if rounds had gone on without a pause from `first` to `newest` (ms).
-    pub fn through(first: i64, newest: i64) -> Self {
-        Self { span: Some((first, newest)), cursor: stale::Cursor::new() }
-    }
-
-    /// Notes a round at `now` and says since when there was no pause.
-    fn since(&mut self, now: i64) -> i64 {
-        let since = match self.span {
-            Some((since, last)) if now - last <= PAUSE_MS && now >= last => since,
-            _ => now,
-        };
-        self.span = Some((since, now));
-        since
-    }
-}
-
 /// Runs until stopped.
 pub async fn run(shared: Arc<Shared>, stop: CancellationToken) {
     let holder = clock::new_id();
-    let listening = Mutex::new(Listening::default());
+    let cursor = Mutex::new(Cursor::default());
     let nobody = Notify::new();
     reconcile("liveness", &shared, &nobody, PERIOD, stop, || async {
-        round(&shared, holder, &mut *listening.lock().await).await
+        round(&shared, holder, &mut *cursor.lock().await).await
     })
     .await;
 }
 
 /// One round over every organisation, if this process holds the lease.
-pub async fn round(
-    shared: &Shared,
-    holder: Uuid,
-    listening: &mut Listening,
-) -> Result<(), StoreError> {
+pub async fn round(shared: &Shared, holder: Uuid, cursor: &mut Cursor) -> Result<(), StoreError> {
     let mut tx = shared.store.begin().await?;
     let lease = leases::acquire(&mut tx, Uuid::nil(), LEASE, holder, LEASE_MS).await?;
-    let now = tx.now().await?;
     let everyone = organisations::ids(&mut tx).await?;
     tx.commit().await?;
-    let since = listening.since(now);
-    let Some(lease) = lease else { return Ok(()) };
+    match lease {
+        Some(lease) => everywhere(shared, lease, everyone, cursor).await,
+        None => Ok(()),
+    }
+}
+
+/// Goes through the organisations. However long that takes, the lease is renewed on the
+/// way, so that the last come to their turn like the first.
+pub async fn everywhere(
+    shared: &Shared,
+    mut lease: Lease,
+    everyone: Vec<Uuid>,
+    cursor: &mut Cursor,
+) -> Result<(), StoreError> {
     let settings = settings(shared);
     // What fails for one organisation holds up no other; the first failure is the round's.
     let mut failed = Ok(());
     for organisation_id in everyone {
+        let mut tx = shared.store.read().await?;
+        let now = tx.now().await?;
+        let since = listening_since(&gateways::listeners(&mut tx).await?, now);
+        drop(tx);
+        if lease.held_until - now < LEASE_MS / 2 {
+            match renewed(shared, &lease).await? {
+                Some(longer) => lease = longer,
+                None => return failed,
+            }
+        }
         failed = failed.and(fleet::round(shared, &lease, organisation_id, settings, since).await);
         if settings.may_judge(since, now) {
-            let cursor = &mut listening.cursor;
             failed = failed.and(stale::round(shared, &lease, organisation_id, cursor).await);
         }
     }
     failed
+}
+
+async fn renewed(shared: &Shared, lease: &Lease) -> Result<Option<Lease>, StoreError> {
+    let mut tx = shared.store.begin().await?;
+    let longer = leases::acquire(&mut tx, Uuid::nil(), LEASE, lease.holder, LEASE_MS).await?;
+    tx.commit().await?;
+    Ok(longer)
 }
 
 fn settings(shared: &Shared) -> Settings {
@@ -98,19 +96,4 @@ fn settings(shared: &Shared) -> Settings {
 async fn guarded(shared: &Shared, lease: &Lease) -> Result<Option<crate::store::Tx>, StoreError> {
     let mut tx = shared.store.begin().await?;
     Ok(leases::guard(&mut tx, lease).await?.then_some(tx))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pause_begins_the_listening_anew() {
-        let mut listening = Listening::default();
-        assert_eq!(listening.since(1_000), 1_000);
-        assert_eq!(listening.since(2_000), 1_000);
-        assert_eq!(listening.since(2_000 + PAUSE_MS), 1_000);
-        assert_eq!(listening.since(3_001 + 2 * PAUSE_MS), 3_001 + 2 * PAUSE_MS, "paused");
-        assert_eq!(listening.since(500), 500, "the database's clock was set back");
-    }
 }

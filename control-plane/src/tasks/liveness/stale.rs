@@ -20,7 +20,7 @@ const PAGE: i64 = 250;
 const PAGES: usize = 4;
 
 /// Where each organisation's next round goes on.
-pub(super) type Cursor = BTreeMap<Uuid, Uuid>;
+pub type Cursor = BTreeMap<Uuid, Uuid>;
 
 /// One round over an organisation.
 pub(super) async fn round(

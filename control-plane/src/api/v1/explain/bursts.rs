@@ -1,7 +1,8 @@
-//! Bursts: what was asked to confirm a failure, and what was answered.
+//! Bursts: what was asked to confirm a failure and what was answered, or why nothing was.
 
 use crate::api::Timestamp;
-use crate::store::bursts::{Burst, Order};
+use crate::store::bursts::{Burst, KeptBack, Order};
+use hyperverge_control_core::correlation::burst::why_not_asked;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -61,5 +62,26 @@ impl From<Order> for OrderView {
             failures: order.failures,
             successes: order.successes,
         }
+    }
+}
+
+/// A streak of failures that began, and nothing was asked.
+#[derive(Serialize, utoipa::ToSchema)]
+#[schema(as = ExplainedNotAsked)]
+pub(super) struct NotAskedView {
+    at: Timestamp,
+    /// Where it began.
+    region: String,
+    /// A word: `active`, `rested`, `discredited`, `origin_cap`, `host_cap`,
+    /// `organisation_cap` or `nobody_to_ask`.
+    reason: String,
+    /// The same in a clause.
+    why: String,
+}
+
+impl From<KeptBack> for NotAskedView {
+    fn from(kept: KeptBack) -> Self {
+        let why = why_not_asked(&kept.reason);
+        Self { at: Timestamp(kept.at), region: kept.region, reason: kept.reason, why }
     }
 }

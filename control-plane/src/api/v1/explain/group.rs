@@ -8,7 +8,7 @@ use crate::limits::GROUP_MEMBERS_IN_LIST;
 use crate::store::Tx;
 use crate::store::groups;
 use crate::store::history::{self, Joined};
-use crate::store::incidents::{self, Event, Incident};
+use crate::store::incidents::{self, Incident};
 use hyperverge_control_core::explain::{Role, in_company};
 use serde::Serialize;
 use uuid::Uuid;
@@ -58,27 +58,31 @@ struct LeadView {
     name: String,
 }
 
-/// The group of an incident with these events, if it had one by `at`.
+/// The group that the incident had at `at`, if it had one by then.
 pub(super) async fn group(
     tx: &mut Tx,
     organisation: Uuid,
     incident: &Incident,
-    events: &[Event],
     at: i64,
 ) -> Result<Option<GroupView>, Problem> {
-    let joined = events.iter().rev().find_map(Joined::by);
-    let joined = joined.filter(|joined| Some(joined.group) == incident.group_id);
-    let Some(id) = incident.group_id else { return Ok(None) };
-    let Some(group) = groups::get(tx, organisation, id).await? else { return Ok(None) };
-    let lead = group.lead_incident_id;
-    let (role, joined_at) = match &joined {
-        _ if group.opened_at > at => return Ok(None),
-        _ if lead == incident.id => (Role::Lead, group.opened_at),
-        Some(joined) if joined.held => (Role::Listed, joined.at),
-        Some(joined) => (Role::Member, joined.at),
-        // It had not come into the group yet.
-        None => return Ok(None),
+    let joined = history::joins(tx, organisation, incident.id, at).await?.pop();
+    let led = groups::led_by(tx, organisation, incident.id).await?;
+    let led = led.filter(|led| led.opened_at <= at);
+    let (group, role, joined_at) = match (led, joined) {
+        (Some(led), joined) if joined.as_ref().is_none_or(|other| other.at <= led.opened_at) => {
+            let since = led.opened_at;
+            (led, Role::Lead, since)
+        }
+        (_, Some(joined)) if stays(&joined, incident, at) => {
+            let Some(group) = groups::get(tx, organisation, joined.group).await? else {
+                return Ok(None);
+            };
+            let role = if joined.held { Role::Listed } else { Role::Member };
+            (group, role, joined.at)
+        }
+        _ => return Ok(None),
     };
+    let (id, lead) = (group.id, group.lead_incident_id);
     let size = groups::sizes(tx, organisation, vec![id]).await?.remove(&id).unwrap_or_default();
     let members = incidents::of_groups(tx, organisation, vec![id], GROUP_MEMBERS_IN_LIST).await?;
     let name = history::subject_name(tx, organisation, lead).await?.unwrap_or_default();
@@ -98,4 +102,11 @@ pub(super) async fn group(
         members: members.into_iter().map(MemberView::from).collect(),
         cause: group.cause.into(),
     }))
+}
+
+/// Whether it was in the group it came into last. Now that is stored; before, who was only
+/// listed had left once something was decided of its own notice.
+fn stays(joined: &Joined, incident: &Incident, at: i64) -> bool {
+    let left = at == i64::MAX || joined.held && joined.moved_on;
+    incident.group_id == Some(joined.group) || !left
 }

@@ -1,16 +1,16 @@
 //! `GET /incidents/{id}/explain`.
 
-use super::bursts::BurstView;
+use super::bursts::{BurstView, NotAskedView};
 use super::group::{GroupView, group};
 use super::views::{CheckView, DeliveryView, EvaluationView, IntentView};
 use crate::api::v1::incidents::{IncidentView, view};
 use crate::api::{Api, Problem, Timestamp, input::Id};
 use crate::auth::Viewer;
-use crate::store::bursts::{self, Burst};
+use crate::store::bursts::{self, Confirmation};
 use crate::store::channels::{self, Channel};
 use crate::store::history::{self, Check, Span, StoredIntent, Telling, tells_the_beginning};
 use crate::store::incidents::{self, Event, Incident};
-use crate::store::{StoreError, Tx};
+use crate::store::{StoreError, Tx, deliveries};
 use axum::Json;
 use axum::extract::State;
 use hyperverge_control_core::correlation::{Evaluation, RegionState};
@@ -22,8 +22,9 @@ use serde::Serialize;
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
-/// Decisions that are shown; a longer timeline is read through its own path.
-const EVENTS: i64 = 200;
+/// Decisions that are shown besides the first, the newest ones; a longer timeline is read
+/// through its own path.
+const EVENTS: i64 = 199;
 /// Bursts that are shown.
 const BURSTS: i64 = 20;
 /// The burst of a failure is asked when that arrives; clocks differ by less than this, ms.
@@ -40,12 +41,16 @@ pub(super) struct IncidentExplanationView {
     /// One sentence for a person woken at night.
     summary: String,
     incident: IncidentView,
-    /// Every decision of its timeline, in order; the first 200.
+    /// The decisions of its timeline, in order: the first, and the newest 199.
     decisions: Vec<DecisionView>,
+    /// What of it is not shown here because there is too much, in sentences.
+    left_out: Vec<String>,
     /// The checks of the regions that hurt, around its beginning and its end.
     checks: Vec<CheckView>,
     /// What was asked at once of every region to confirm it, and the answers.
     bursts: Vec<BurstView>,
+    /// When a streak of failures began and nothing was asked at once, and why.
+    not_asked: Vec<NotAskedView>,
     /// What was to be told, and what became of it.
     intents: Vec<IntentView>,
     /// The incidents it shares a cause with, and which of them carried the page.
@@ -99,21 +104,23 @@ pub(super) async fn explain(
     let incident = incidents::get(&mut tx, organisation, id)
         .await?
         .ok_or_else(|| Problem::not_found("incident"))?;
-    let events = incidents::timeline(&mut tx, organisation, id, 0, EVENTS).await?;
+    let events = events_of(&mut tx, organisation, id).await?;
     let intents = history::intents(&mut tx, organisation, id).await?;
     let over = incident.resolved_at;
-    let told = history::tellings(&mut tx, organisation, id, over, &events).await?;
+    let told = history::tellings(&mut tx, organisation, id, over, i64::MAX).await?;
     let channels = channels_of(&mut tx, organisation, &told).await?;
-    let group = group(&mut tx, organisation, &incident, &events, i64::MAX).await?;
+    let group = group(&mut tx, organisation, &incident, i64::MAX).await?;
     let checks = checks(&mut tx, organisation, &incident, &events).await?;
-    let bursts = bursts_of(&mut tx, organisation, &incident).await?;
+    let confirmation = confirmation_of(&mut tx, organisation, &incident).await?;
     let shown = view(&mut tx, organisation, incident.clone()).await?;
     drop(tx);
     Ok(Json(IncidentExplanationView {
+        left_out: left_out(&incident, &events, &told, &confirmation),
         summary: summary(&incident, &events, &intents, (&told, &channels), group.as_ref()),
         decisions: events.into_iter().map(|event| decision(event, &incident)).collect(),
         checks: checks.into_iter().map(CheckView::from).collect(),
-        bursts: bursts.into_iter().map(BurstView::from).collect(),
+        bursts: confirmation.bursts.into_iter().map(BurstView::from).collect(),
+        not_asked: confirmation.kept.into_iter().map(NotAskedView::from).collect(),
         intents: intents.into_iter().map(IntentView::from).collect(),
         group,
         deliveries: told.into_iter().map(|one| DeliveryView::new(one, &channels)).collect(),
@@ -177,16 +184,54 @@ fn monitor_of(incident: &Incident) -> Option<Uuid> {
     incident.subject_id.parse().ok().filter(|_| is_monitor)
 }
 
-/// The bursts from the first failure until it was over, or the first of them.
-async fn bursts_of(
+/// The first decision, and the newest ones.
+async fn events_of(
+    tx: &mut Tx,
+    organisation: Uuid,
+    incident: Uuid,
+) -> Result<Vec<Event>, StoreError> {
+    let newest = incidents::newest(tx, organisation, incident, i64::MAX, EVENTS).await?;
+    let mut events = match newest.first() {
+        Some(event) if event.number > 1 => {
+            incidents::timeline(tx, organisation, incident, 0, 1).await?
+        }
+        _ => Vec::new(),
+    };
+    events.extend(newest);
+    Ok(events)
+}
+
+/// What was asked at once, and what was not, from the first failure until it was over.
+async fn confirmation_of(
     tx: &mut Tx,
     organisation: Uuid,
     incident: &Incident,
-) -> Result<Vec<Burst>, StoreError> {
-    let Some(monitor_id) = monitor_of(incident) else { return Ok(Vec::new()) };
+) -> Result<Confirmation, StoreError> {
+    let Some(monitor_id) = monitor_of(incident) else { return Ok(Confirmation::default()) };
     let from = incident.started_at.min(incident.opened_at).saturating_sub(BURSTS_BEFORE_MS);
     let until = incident.resolved_at.unwrap_or(i64::MAX);
-    bursts::of_monitor(tx, organisation, monitor_id, (from, until), BURSTS).await
+    bursts::confirmation(tx, organisation, monitor_id, (from, until), BURSTS).await
+}
+
+/// What there is too much of.
+fn left_out(
+    incident: &Incident,
+    events: &[Event],
+    told: &[Telling],
+    confirmation: &Confirmation,
+) -> Vec<String> {
+    let mut said = Vec::new();
+    if let Some(next) = events.get(1).filter(|event| event.number > 2) {
+        let (last, id) = (next.number - 1, incident.id);
+        said.push(format!("decisions 2 to {last}: GET /api/v1/incidents/{id}/timeline has them"));
+    }
+    if told.len() >= usize::try_from(deliveries::OF_INCIDENT).unwrap_or(usize::MAX) {
+        said.push(format!("deliveries after the first {}", deliveries::OF_INCIDENT));
+    }
+    if confirmation.more {
+        said.push(format!("bursts, and failures that asked for none, before the newest {BURSTS}"));
+    }
+    said
 }
 
 /// What the regions that hurt saw around the beginning and the end, in order.
@@ -243,7 +288,7 @@ fn summary(
     let notices: Vec<NoticeStands<'_>> = told
         .iter()
         .filter(|telling| tells_the_beginning(&telling.delivery.notice))
-        .map(|Telling { delivery, through, .. }| {
+        .map(|Telling { delivery, through, quiet, .. }| {
             let channel = channels.iter().find(|channel| channel.id == delivery.channel_id);
             NoticeStands {
                 channel: channel.map_or("a channel that is gone", |channel| &channel.name),
@@ -252,17 +297,23 @@ fn summary(
                 settled_at: delivery.settled_at,
                 last_error: delivery.last_error.as_deref(),
                 through: through.and_then(|_| group.map(GroupView::lead)),
+                quiet: *quiet,
             }
         })
         .collect();
     let worst = events.iter().filter_map(evaluation).max_by_key(|vote| (vote.down, vote.degraded));
-    let settled = intents.iter().rev().find_map(|intent| intent.outcome.as_deref());
-    let held = events.iter().rev().find(|event| event.kind == "held");
-    let nobody = match (settled, held) {
-        (Some(outcome), _) => Some(outcome),
-        (None, Some(held)) => Some(held.summary.as_str()),
-        (None, None) if intents.is_empty() => Some("it asked for no notice"),
-        (None, None) => Some("its notice waits"),
+    let loud: Vec<&StoredIntent> = intents.iter().filter(|intent| !intent.quiet).collect();
+    let waits = loud.iter().find(|intent| intent.settled_at.is_none());
+    let settled =
+        |intents: &[&StoredIntent]| intents.iter().rev().find_map(|intent| intent.outcome.clone());
+    let all: Vec<&StoredIntent> = intents.iter().collect();
+    let nobody = match waits {
+        Some(intent) => {
+            Some(intent.hold_reason.clone().unwrap_or_else(|| "its notice waits".to_owned()))
+        }
+        None if loud.is_empty() && !notices.is_empty() => None,
+        None if intents.is_empty() => Some("it asked for no notice".to_owned()),
+        None => settled(&loud).or_else(|| settled(&all)),
     };
     at_night(&Night {
         summary: &incident.summary,
@@ -271,6 +322,6 @@ fn summary(
         resolved_at: incident.resolved_at,
         arithmetic: worst.map(|vote| vote.arithmetic()),
         notices: &notices,
-        nobody,
+        nobody: nobody.as_deref(),
     })
 }

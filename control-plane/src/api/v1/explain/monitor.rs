@@ -1,6 +1,7 @@
 //! `GET /monitors/{id}/explain`: how a monitor stood at a time, and why there was
 //! a page then, or none.
 
+use super::bursts::{BurstView, NotAskedView};
 use super::group::GroupView;
 use super::told::{Then, then};
 use super::views::{CheckView, DeliveryView, EvaluationView, IntentView};
@@ -9,7 +10,7 @@ use crate::api::{Api, Problem, Timestamp, input::Id, input::Params, timestamp};
 use crate::auth::Viewer;
 use crate::limits::{EXPLAIN_MISSED, EXPLAIN_RESULTS};
 use crate::store::history::{self, Check, Depth, Span};
-use crate::store::{StoreError, Tx, maintenance_windows, monitors, silences};
+use crate::store::{StoreError, Tx, bursts, maintenance_windows, monitors, silences};
 use axum::Json;
 use axum::extract::State;
 use hyperverge_control_core::backtest::Read;
@@ -26,6 +27,10 @@ use uuid::Uuid;
 
 /// Checks shown of each region.
 const CHECKS: i64 = 5;
+/// Bursts that are shown, and how long before the time they were asked at most, ms.
+const BURSTS: i64 = 20;
+/// See [`BURSTS`].
+const BURSTS_MS: i64 = 600_000;
 /// What is read to rebuild a moment.
 const DEPTH: Depth = Depth { results: EXPLAIN_RESULTS, ranges: EXPLAIN_MISSED, messages: true };
 
@@ -47,7 +52,8 @@ pub(super) struct MomentExplanationView {
     summary: String,
     at: Timestamp,
     /// `stored`: what a decision was made on, the newest by then of the incident
-    /// that was open. `rebuilt`: from results and who was to look.
+    /// that was open. `rebuilt`: from results and who was to look. `forgotten`: no decision
+    /// was made then, and the results are gone.
     source: &'static str,
     /// When the stored decision was made.
     decided_at: Option<Timestamp>,
@@ -56,7 +62,7 @@ pub(super) struct MomentExplanationView {
     /// What cannot be known of that time, in sentences.
     unknown: Vec<String>,
     monitor: MomentMonitorView,
-    /// Null while the monitor was disabled, deleted or not there yet.
+    /// Null while the monitor was disabled, deleted or not there yet, and where it is forgotten.
     vote: Option<EvaluationView>,
     /// Who held each seat, how far that was known, and its streak; rebuilt.
     seats: Vec<SeatView>,
@@ -65,6 +71,11 @@ pub(super) struct MomentExplanationView {
     hold: Option<HoldView>,
     /// The newest checks that had arrived by then, of each region.
     checks: Vec<CheckView>,
+    /// What had been asked at once of every region to confirm a failure, in the ten minutes
+    /// before, with the answers as they are now.
+    bursts: Vec<BurstView>,
+    /// When a streak of failures began in that time and nothing was asked, and why.
+    not_asked: Vec<NotAskedView>,
     /// The incident that was open, as it is now.
     incident: Option<IncidentView>,
     /// The incidents it shared a cause with by then, as they are now, and which of them
@@ -139,33 +150,44 @@ pub(super) async fn explain(
     let then = then(&mut tx, span).await?;
     let mut replay = Replay::new(&history, Asked::AsThen);
     replay.go_through(at);
-    let rebuilt = replay.evaluation();
+    let days = api.shared.settings.retention.results_days;
+    let forgotten = now - at > i64::from(days) * 86_400_000;
+    let rebuilt = replay.evaluation().filter(|_| !forgotten);
     let stored = then.decided.as_ref().map(|(_, evaluation)| evaluation);
     let evaluation = stored.or(rebuilt.as_ref());
     let checks = checks(&mut tx, span, replay.seats()).await?;
+    let asked = (at.saturating_sub(BURSTS_MS), at);
+    let confirmation =
+        bursts::confirmation(&mut tx, organisation_id, monitor_id, asked, BURSTS).await?;
     let incident = match then.incident.clone() {
         Some(incident) => Some(view(&mut tx, organisation_id, incident).await?),
         None => None,
     };
     let hold = hold(&mut tx, organisation_id, &replay, evaluation, at).await?;
     drop(tx);
-    let unknown = unknown(&api, &read, at, now);
-    let rebuilt_from = match stored {
-        Some(_) => Vec::new(),
-        None => rebuilt_from(&history, &read, span),
+    let unknown = unknown(&read, forgotten.then_some(days));
+    let rebuilt_from = match rebuilt {
+        Some(_) if stored.is_none() => rebuilt_from(&history, &read, span),
+        _ => Vec::new(),
     };
     Ok(Json(MomentExplanationView {
         summary: summary(&history, &replay, evaluation, &then, at),
         at: Timestamp(at),
-        source: if stored.is_some() { "stored" } else { "rebuilt" },
+        source: match (stored, forgotten) {
+            (Some(_), _) => "stored",
+            (None, false) => "rebuilt",
+            (None, true) => "forgotten",
+        },
         decided_at: then.decided.as_ref().map(|(at, _)| Timestamp(*at)),
         rebuilt_from,
         unknown,
         monitor: monitor(monitor_id, &history, at),
         vote: evaluation.map(EvaluationView::from),
-        seats: seats(&replay),
+        seats: if forgotten { Vec::new() } else { seats(&replay) },
         hold,
         checks: checks.into_iter().map(CheckView::from).collect(),
+        bursts: confirmation.bursts.into_iter().map(BurstView::from).collect(),
+        not_asked: confirmation.kept.into_iter().map(NotAskedView::from).collect(),
         intents: then.intents.into_iter().map(IntentView::from).collect(),
         deliveries: then
             .deliveries
@@ -281,10 +303,9 @@ fn rebuilt_from(history: &History, read: &Read, span: Span) -> Vec<String> {
     said
 }
 
-fn unknown(api: &Api, read: &Read, at: i64, now: i64) -> Vec<String> {
+fn unknown(read: &Read, forgotten_after: Option<u32>) -> Vec<String> {
     let mut said = vec!["Whether the control plane was listening then is not stored.".to_owned()];
-    let days = api.shared.settings.retention.results_days;
-    if now - at > i64::from(days) * 86_400_000 {
+    if let Some(days) = forgotten_after {
         said.push(format!("Results are kept for {days} days; those of that time are gone."));
     }
     if read.results as usize >= EXPLAIN_RESULTS {

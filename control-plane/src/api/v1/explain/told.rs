@@ -10,9 +10,10 @@ use crate::store::incidents::{self, Event, Incident};
 use hyperverge_control_core::correlation::Evaluation;
 use hyperverge_control_core::explain::{Told, asked};
 use hyperverge_control_core::notification::utc;
+use hyperverge_control_core::paging::Plan;
 
-/// Lines of a timeline that are read.
-const EVENTS: i64 = 500;
+/// Lines of a timeline that are read, the newest by the time.
+const EVENTS: i64 = 200;
 
 /// The incident that was open, with what had happened to it.
 #[derive(Default)]
@@ -34,6 +35,7 @@ enum Was {
     NoIncident,
     Paged(String),
     Waits(String),
+    Quietly(String),
     Nobody(String),
 }
 
@@ -43,6 +45,7 @@ impl Then {
             Was::NoIncident => Told::NoIncident,
             Was::Paged(at) => Told::Paged { at },
             Was::Waits(why) => Told::Waits { why },
+            Was::Quietly(at) => Told::Quietly { at },
             Was::Nobody(why) => Told::Nobody { why },
         }
     }
@@ -54,16 +57,15 @@ pub(super) async fn then(tx: &mut Tx, span: Span) -> Result<Then, Problem> {
     let found = history::incident_at(tx, organisation_id, monitor_id, at).await?;
     let Some(id) = found else { return Ok(Then::default()) };
     let incident = incidents::get(tx, organisation_id, id).await?;
-    let mut events = incidents::timeline(tx, organisation_id, id, 0, EVENTS).await?;
-    events.retain(|event| event.at <= at);
+    let events = incidents::newest(tx, organisation_id, id, at, EVENTS).await?;
     let mut intents = history::intents(tx, organisation_id, id).await?;
     intents.retain(|intent| intent.created_at <= at);
     let over = incident.as_ref().and_then(|incident| incident.resolved_at);
-    let mut told = history::tellings(tx, organisation_id, id, over, &events).await?;
+    let mut told = history::tellings(tx, organisation_id, id, over, at).await?;
     told.retain(|telling| telling.at <= at);
     let known = channels_of(tx, organisation_id, &told).await?;
     let group = match &incident {
-        Some(incident) => group(tx, organisation_id, incident, &events, at).await?,
+        Some(incident) => group(tx, organisation_id, incident, at).await?,
         None => None,
     };
     let was = was_told(&events, &intents, (&told, group.as_ref()), at);
@@ -80,29 +82,56 @@ fn was_told(
     (told, group): (&[Telling], Option<&GroupView>),
     at: i64,
 ) -> Was {
-    let mut began = told.iter().filter(|one| tells_the_beginning(&one.delivery.notice));
-    if let Some(first) = began.next() {
-        let lead = first.through.and_then(|_| group.map(GroupView::lead));
+    let began = || told.iter().filter(|one| tells_the_beginning(&one.delivery.notice));
+    let when = |one: &Telling| {
+        let lead = one.through.and_then(|_| group.map(GroupView::lead));
         let with = lead.map(|lead| format!(" with {lead}, which leads its group"));
-        return Was::Paged(format!("{}{}", utc(first.at), with.unwrap_or_default()));
+        format!("{}{}", utc(one.at), with.unwrap_or_default())
+    };
+    if let Some(first) = began().find(|one| !one.quiet) {
+        return Was::Paged(when(first));
     }
     // What is quiet pages nobody, whether it waits or not.
     let mut loud = intents.iter().filter(|intent| !intent.quiet);
-    let waits = loud.find(|intent| intent.settled_at.is_none_or(|settled| settled > at));
-    let held = events.iter().rev().find(|event| event.kind == "held");
-    match (waits, held) {
-        (Some(_), Some(held)) => Was::Waits(held.summary.clone()),
-        (Some(intent), None) if intent.due_at > at => Was::Waits(format!(
-            "others of the same cause are waited for until {}",
-            utc(intent.due_at)
-        )),
-        (Some(_), None) => Was::Waits("it was due and not sent yet".to_owned()),
-        (None, _) => Was::Nobody(why_nobody(events, intents)),
+    if let Some(waits) = loud.find(|intent| intent.settled_at.is_none_or(|settled| settled > at)) {
+        return Was::Waits(why_it_waits(waits, events, at));
+    }
+    match began().next() {
+        Some(first) => Was::Quietly(when(first)),
+        None => Was::Nobody(why_nobody(events, intents, at)),
     }
 }
 
-fn why_nobody(events: &[Event], intents: &[StoredIntent]) -> String {
-    let outcome = intents.iter().rev().find_map(|intent| intent.outcome.clone());
+/// Why this notice, and no other of the incident, had not been sent by `at`.
+fn why_it_waits(intent: &StoredIntent, events: &[Event], at: i64) -> String {
+    let held = events.iter().rev().find_map(|event| held_by(event, intent.event_number));
+    match (held, &intent.hold_reason) {
+        (Some(why), _) => why,
+        (None, None) if intent.due_at > at => {
+            format!("others of the same cause are waited for until {}", utc(intent.due_at))
+        }
+        // It was held later than that.
+        (None, Some(_)) if intent.due_at > at => "others of the same cause are waited for".into(),
+        (None, _) => "it was due and not sent yet".into(),
+    }
+}
+
+/// Why `event` says that the notice of the event `number` is held.
+fn held_by(event: &Event, number: i64) -> Option<String> {
+    if event.kind != "held" {
+        return None;
+    }
+    let plan: Plan = serde_json::from_value(event.evidence.get("plan")?.clone()).ok()?;
+    plan.holds.into_iter().find(|hold| hold.events.contains(&number)).map(|hold| hold.why)
+}
+
+fn why_nobody(events: &[Event], intents: &[StoredIntent], at: i64) -> String {
+    let settled = || {
+        let by_then = |intent: &&StoredIntent| intent.settled_at.is_some_and(|when| when <= at);
+        intents.iter().rev().filter(by_then)
+    };
+    let loud = settled().find(|intent| !intent.quiet).or_else(|| settled().next());
+    let outcome = loud.and_then(|intent| intent.outcome.clone());
     let reasons = events.iter().rev().find_map(|event| {
         let reasons: Vec<String> =
             serde_json::from_value(event.evidence.get("reasons")?.clone()).ok()?;

@@ -79,6 +79,8 @@ pub(super) struct IntentView {
     /// Below the quorum, or about us: only for routes that name such incidents.
     quiet: bool,
     due_at: Timestamp,
+    /// Why it was held last, in words.
+    held: Option<String>,
     /// Null while it waits.
     settled_at: Option<Timestamp>,
     /// What became of it, in words.
@@ -95,6 +97,8 @@ pub(super) struct DeliveryView {
     /// Of the timeline of the incident that carried it.
     event: i64,
     kind: &'static str,
+    /// Below the quorum, or about us: only routes that name such incidents were told.
+    quiet: bool,
     channel_id: Uuid,
     /// Null when the channel is gone.
     channel: Option<String>,
@@ -168,6 +172,7 @@ impl From<StoredIntent> for IntentView {
             kind: intent.kind,
             quiet: intent.quiet,
             due_at: Timestamp(intent.due_at),
+            held: intent.hold_reason,
             settled_at: intent.settled_at.map(Timestamp),
             outcome: intent.outcome,
         }
@@ -176,13 +181,14 @@ impl From<StoredIntent> for IntentView {
 
 impl DeliveryView {
     pub(super) fn new(telling: Telling, channels: &[Channel]) -> Self {
-        let Telling { delivery, through, .. } = telling;
+        let Telling { delivery, through, quiet, .. } = telling;
         let channel = channels.iter().find(|channel| channel.id == delivery.channel_id);
         Self {
             id: delivery.id,
             through,
             event: delivery.notice.event_number,
             kind: delivery.notice.kind.as_str(),
+            quiet,
             channel_id: delivery.channel_id,
             channel: channel.map(|channel| channel.name.clone()),
             recipient: delivery.recipient,
