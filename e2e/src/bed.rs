@@ -83,7 +83,7 @@ impl Bed {
             Layout::Split => prepare_split(&mut place, &receiver.smtp(), &mut gateways)?,
             Layout::Twins => prepare_twins(&mut place, &receiver.smtp(), &mut gateways)?,
         };
-        let client = client(&control_plane)?;
+        let client = client_of(&control_plane)?;
         let target = Target::start().await?;
         let (receiver, folder, agents) = (Some(receiver), Some(folder), Vec::new());
         let mut bed =
@@ -94,7 +94,7 @@ impl Bed {
         bed.control_plane.start().await?;
         bed.client.register().await.context("registering the owner")?;
         let twin = match setup.layout {
-            Layout::Twins => Some(client(&bed.gateways[0])?),
+            Layout::Twins => Some(client_of(&bed.gateways[0])?),
             Layout::One | Layout::Split => None,
         };
         for (turn, region) in setup.regions.into_iter().enumerate() {
@@ -212,7 +212,7 @@ fn place(setup: &Setup, folder: &Path) -> Result<Place> {
     Ok(place)
 }
 
-fn client(control_plane: &ControlPlane) -> Result<Client> {
+fn client_of(control_plane: &ControlPlane) -> Result<Client> {
     let login = Login { email: EMAIL.to_owned(), password: PASSWORD.to_owned() };
     Ok(Client::new(&control_plane.url(), login)?)
 }
