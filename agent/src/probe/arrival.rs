@@ -121,7 +121,7 @@ impl Arrivals {
     }
 
     /// One `recvmsg(2)`.
-    pub fn receive(&mut self, socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Arrival> {
+    pub fn receive(&self, socket: &impl AsRawFd, buffer: &mut [u8]) -> io::Result<Arrival> {
         let mut slices = [IoSliceMut::new(buffer)];
         let mut control = Control([0; _]);
         let message = recvmsg::<SockaddrStorage>(

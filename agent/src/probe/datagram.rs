@@ -33,7 +33,7 @@ impl DatagramSocket {
     /// Waits for a datagram; what does not fit into `buffer` is cut off. Loses
     /// nothing when it is dropped while waiting.
     pub async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Arrival> {
-        let (socket, arrivals) = (&self.socket, &mut self.arrivals);
+        let (socket, arrivals) = (&self.socket, &self.arrivals);
         // What ICMP says about a datagram of ours comes as an error, and wakes nobody
         // who waits for datagrams alone.
         let wanted = Interest::READABLE | Interest::ERROR;

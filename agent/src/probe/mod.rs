@@ -25,6 +25,7 @@ mod handshake;
 pub mod http;
 pub mod icmp;
 pub mod limits;
+pub mod lookup;
 pub mod own_servers;
 pub mod quic;
 pub mod resolve;

@@ -6,13 +6,12 @@
 //! read anew when it was changed; see [`super::own_servers`].
 
 use super::failure::Failure;
+use super::lookup::{Provider, Resolver};
 use super::own_servers::{self, LastAnswer, RESOLV_CONF, Watched};
 use crate::clock;
 use futures_util::future::{BoxFuture, join};
-use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup_ip::LookupIp;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RecordType};
@@ -49,9 +48,9 @@ pub struct SystemResolver {
 
 /// One for each choice of family: hickory has that in its configuration.
 struct Resolvers {
-    any: TokioResolver,
-    ipv4: TokioResolver,
-    ipv6: TokioResolver,
+    any: Resolver,
+    ipv4: Resolver,
+    ipv6: Resolver,
 }
 
 impl std::fmt::Debug for SystemResolver {
@@ -85,8 +84,8 @@ impl Resolvers {
 
     fn new(config: &ResolverConfig, options: &ResolverOpts) -> Result<Self, NetError> {
         let of = |strategy| {
-            let provider = TokioRuntimeProvider::default();
-            let mut builder = TokioResolver::builder_with_config(config.clone(), provider);
+            let provider = Provider::default();
+            let mut builder = Resolver::builder_with_config(config.clone(), provider);
             *builder.options_mut() = options.clone();
             builder.options_mut().cache_size = 0;
             builder.options_mut().ip_strategy = strategy;
@@ -164,7 +163,7 @@ impl Resolve for SystemResolver {
 }
 
 /// Whether the servers answer a question that needs nobody else's: who serves the root.
-async fn answers_at_all(resolver: &TokioResolver) -> bool {
+async fn answers_at_all(resolver: &Resolver) -> bool {
     let asked = resolver.lookup(Name::root(), RecordType::NS).await;
     matches!(asked, Ok(_) | Err(NetError::Dns(_)))
 }

@@ -9,7 +9,7 @@ use super::ProbeContext;
 use super::deadline::{Deadline, Phase};
 use super::dial::{add, since};
 use super::failure::Failure;
-use super::own_servers;
+use super::{lookup, own_servers};
 use crate::clock;
 use hyperverge_protocol::egress::{AddressRule, Destination};
 use hyperverge_protocol::monitor::{Family, NetworkOptions};
@@ -61,11 +61,16 @@ impl Route {
             Destination::Addresses(addresses) => ("the target", Cow::from(addresses)),
             Destination::Name(name) => {
                 let began = clock::monotonic();
-                let looking = context.0.resolver.resolve(name, self.family);
+                let looking = lookup::timed(context.0.resolver.resolve(name, self.family));
                 let looked_up = deadline.within(Phase::Resolve, looking).await;
                 let took = since(began);
-                add(&mut seen.phases.resolve, took);
-                let looked_up = looked_up.map_err(|struck| {
+                // The name servers' time only, where it is known; a failure's is all of it.
+                let theirs = match &looked_up {
+                    Ok((Ok(_), theirs)) => theirs.map(|theirs| theirs.min(took)),
+                    _ => None,
+                };
+                add(&mut seen.phases.resolve, theirs.unwrap_or(took));
+                let looked_up = looked_up.map(|(found, _)| found).map_err(|struck| {
                     let took_ms = i64::try_from(took.as_millis()).unwrap_or(i64::MAX);
                     match context.0.resolver.is_silent(clock::boot_ms() - took_ms) {
                         true => own_servers::silent(),

@@ -158,7 +158,7 @@ impl Wire {
 
     /// Reads once, if the socket is thought to be readable.
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (stream, arrivals) = (&self.stream, &mut self.arrivals);
+        let (stream, arrivals) = (&self.stream, &self.arrivals);
         let mut short = None;
         let tried = stream.try_io(Interest::READABLE, || {
             let arrival = arrivals.receive(stream, buffer)?;

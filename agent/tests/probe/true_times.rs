@@ -7,10 +7,15 @@
 
 use crate::serving::{Names, check_id, context_with, ended, failed, loopback, monitor};
 use crate::tls::Authority;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::proto::op::{Message, MessageType};
+use hickory_resolver::proto::rr::rdata::A;
+use hickory_resolver::proto::rr::{RData, Record};
 use hyperverge_agent::clock::monotonic;
 use hyperverge_agent::probe::arrival::{Arrivals, ask_for_stamps};
 use hyperverge_agent::probe::datagram::DatagramSocket;
 use hyperverge_agent::probe::deadline::{Deadline, Phase};
+use hyperverge_agent::probe::resolve::SystemResolver;
 use hyperverge_agent::probe::{Prepared, ProbeContext, ProbeSettings};
 use hyperverge_protocol::duration::Span;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
@@ -81,7 +86,7 @@ fn plain(mut stream: TcpStream, delays: Times) -> Times {
 }
 
 fn secured(mut stream: TcpStream, delays: Times, config: Arc<ServerConfig>) -> Times {
-    let mut arrivals = Arrivals::new();
+    let arrivals = Arrivals::new();
     let mut session = ServerConnection::new(config).expect("a session");
     let mut bytes = [0; 16 * 1024];
     let mut feed = |session: &mut ServerConnection, stream: &TcpStream| {
@@ -214,6 +219,56 @@ async fn a_busy_agent_times_https_truly() {
     assert!(within(&errors.tls, DELAYS.tls), "tls: {errors:?}");
     assert!(within(&errors.processing, DELAYS.processing), "processing: {errors:?}");
     assert!(within(&errors.transfer, DELAYS.transfer), "transfer: {errors:?}");
+}
+
+/// A name server on a thread of its own, that answers each question after `after`.
+/// How long each took is sent to the receiver.
+fn late_name_server(after: Duration) -> (SocketAddr, mpsc::Receiver<Duration>) {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+    ask_for_stamps(&socket);
+    let address = socket.local_addr().expect("bound");
+    let (sender, took) = mpsc::channel();
+    std::thread::spawn(move || {
+        let (arrivals, mut question) = (Arrivals::new(), [0; 512]);
+        while let Ok(asked) = arrivals.receive(&socket, &mut question) {
+            let mut answer = Message::from_vec(&question[..asked.bytes]).expect("a question");
+            answer.metadata.message_type = MessageType::Response;
+            let name = answer.queries[0].name().clone();
+            answer.add_answer(Record::from_rdata(name, 60, RData::A(A::new(127, 0, 0, 1))));
+            let bytes = answer.to_vec().expect("an answer");
+            delay(after);
+            let answered = monotonic();
+            socket.send_to(&bytes, asked.from.expect("a sender")).expect("sent");
+            if sender.send(answered - asked.at).is_err() {
+                return;
+            }
+        }
+    });
+    (address, took)
+}
+
+#[tokio::test]
+async fn a_busy_agent_times_lookups_truly() {
+    const DELAY: Duration = Duration::from_millis(43);
+    let (names, took) = late_name_server(DELAY);
+    let (address, _made) = target(Times::default(), None);
+    let mut by = ConnectionConfig::udp();
+    by.port = names.port();
+    let server = NameServerConfig::new(names.ip(), true, vec![by]);
+    let resolver = SystemResolver::with_config(ResolverConfig::from_name_servers(vec![server]));
+    let context = context_with(ProbeSettings { resolver: Some(Arc::new(resolver)), ..loopback() });
+    let url = format!("http://late.test:{}/", address.port());
+    let check = Prepared::new(&context, &monitor(&url, json!({ "network": { "family": "ipv4" } })));
+    let busy = tokio::spawn(be_busy());
+    let mut errors = Vec::new();
+    for _ in 0..CHECKS {
+        let seen = check.run(&context, &check_id()).await;
+        ended(&seen, Outcome::Ok, None);
+        let truth = took.recv().expect("the name server is there");
+        errors.push(ms(seen.phases.resolve.expect("looked up")) - ms(truth));
+    }
+    busy.abort();
+    assert!(within(&errors, DELAY), "{errors:?}");
 }
 
 /// Checks with a timeout of a second while the agent is as good as stopped; the

@@ -34,6 +34,7 @@ use packet::Version;
 use round::{Round, Summary};
 pub(super) use shared::Sockets;
 use socket::Flavour;
+use std::borrow::Cow;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
@@ -110,11 +111,15 @@ impl IcmpProbe {
         context: &ProbeContext,
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
-    ) -> Result<Vec<IpAddr>, Failure> {
+    ) -> Result<Cow<'_, [IpAddr]>, Failure> {
         let found = self.route.addresses(context, &self.destination, deadline, seen).await?;
+        // As a literal, which most targets are, is anyway.
+        if let [IpAddr::V4(_)] = *found {
+            return Ok(found);
+        }
         let mut addresses: Vec<IpAddr> = found.iter().map(IpAddr::to_canonical).collect();
         addresses.sort_by_key(IpAddr::is_ipv4);
-        Ok(addresses)
+        Ok(addresses.into())
     }
 
     /// Sends the first request to the first address that this host can send to.

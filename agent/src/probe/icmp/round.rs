@@ -135,20 +135,15 @@ impl Round {
     /// The facts so far, the mean round trip, and the last error message.
     pub(super) fn summary(&self) -> Summary {
         let tally = lock(&self.heard.tally);
-        let trips: Vec<Duration> = tally.answers.iter().filter_map(Option::as_ref).fold(
-            Vec::with_capacity(self.sent.len()),
-            |mut trips, answer| {
-                if let Answer::Reply(took) = answer {
-                    trips.push(*took);
-                }
-                trips
-            },
-        );
+        let trips = tally.answers.iter().filter_map(|answer| match answer {
+            Some(Answer::Reply(took)) => Some(*took),
+            _ => None,
+        });
         let fault = tally.answers.iter().rev().find_map(|answer| match answer {
             Some(Answer::Fault(fault, by)) => Some((*fault, *by)),
             _ => None,
         });
-        Summary { facts: facts(self.sent.len(), &trips), mean: mean(&trips), fault }
+        Summary { facts: facts(self.sent.len(), trips.clone()), mean: mean(trips), fault }
     }
 }
 
@@ -160,22 +155,23 @@ pub(super) struct Summary {
     pub(super) fault: Option<(Fault, Option<IpAddr>)>,
 }
 
-fn facts(sent: usize, trips: &[Duration]) -> IcmpFacts {
+/// Of round trips in the order of their requests. Most checks have a single one.
+fn facts(sent: usize, trips: impl Iterator<Item = Duration> + Clone) -> IcmpFacts {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    let steps: Vec<Duration> = trips.windows(2).map(|pair| pair[0].abs_diff(pair[1])).collect();
+    let steps = trips.clone().zip(trips.clone().skip(1)).map(|(one, next)| one.abs_diff(next));
     IcmpFacts {
         sent: count(sent),
-        received: count(trips.len()),
-        min_us: trips.iter().min().copied().map(micros),
-        mean_us: mean(trips).map(micros),
-        max_us: trips.iter().max().copied().map(micros),
-        jitter_us: mean(&steps).map(micros),
+        received: count(trips.clone().count()),
+        min_us: trips.clone().min().map(micros),
+        mean_us: mean(trips.clone()).map(micros),
+        max_us: trips.max().map(micros),
+        jitter_us: mean(steps).map(micros),
     }
 }
 
-fn mean(all: &[Duration]) -> Option<Duration> {
-    let count = u32::try_from(all.len()).ok()?;
-    all.iter().sum::<Duration>().checked_div(count)
+fn mean(all: impl Iterator<Item = Duration> + Clone) -> Option<Duration> {
+    let count = u32::try_from(all.clone().count()).ok()?;
+    all.sum::<Duration>().checked_div(count)
 }
 
 fn micros(duration: Duration) -> u64 {
@@ -189,13 +185,13 @@ mod tests {
     #[test]
     fn facts_are_those_of_the_replies_in_the_order_of_their_requests() {
         let ms = Duration::from_millis;
-        let facts = facts(5, &[ms(10), ms(30), ms(20)]);
+        let facts = facts(5, [ms(10), ms(30), ms(20)].into_iter());
         assert_eq!((facts.sent, facts.received, facts.loss_percent()), (5, 3, 40));
         assert_eq!((facts.min_us, facts.max_us), (Some(10_000), Some(30_000)));
         assert_eq!((facts.mean_us, facts.jitter_us), (Some(20_000), Some(15_000)));
-        let single = super::facts(1, &[ms(7)]);
+        let single = super::facts(1, [ms(7)].into_iter());
         assert_eq!((single.mean_us, single.jitter_us), (Some(7_000), None));
-        assert_eq!(super::facts(2, &[]).mean_us, None);
+        assert_eq!(super::facts(2, [].into_iter()).mean_us, None);
     }
 
     #[test]
