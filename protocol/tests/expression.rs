@@ -398,7 +398,15 @@ fn an_answer_cannot_make_an_expression_run_on() {
     given_up("response.json().l.all(a, !response.json().t.matches('[ab]{20}c'))", &long);
     given_up("response.json().l.map(a, response.json().t + response.json().t) == []", &long);
     given_up("response.json().l.all(a, response.json().t == response.json().t)", &long);
+    let key = "ab".repeat(100_000);
+    let zeros = "0,".repeat(1_000);
+    let keys = format!(r#"{{"l": [{zeros}0], "k": "{key}", "m": {{"{key}": 1, "{key}c": 2}}}}"#);
+    given_up("response.json().l.all(a, response.json().k in response.json().m)", &keys);
+    given_up("response.json().l.all(a, response.json().m[response.json().k] == 1)", &keys);
+    given_up("response.json().l.all(a, response.json().m == response.json().m)", &keys);
     // What is long without being costly is judged.
+    let once = "response.json().m[response.json().k] == 1";
+    assert_eq!(judged_with(once, keys.as_bytes()), Ok(()));
     assert_eq!(judged_with("response.json().l.all(a, a == 0)", many.as_bytes()), Ok(()));
     assert_eq!(judged_with("size(response.json().l) == 20001", many.as_bytes()), Ok(()));
 }

@@ -80,7 +80,11 @@ impl Route {
                 (name.as_str(), Cow::from(looked_up??))
             }
         };
-        context.0.egress.judge_all(&all).map_err(|rule| refused(destination, &rule))?;
+        let looked_up = match destination {
+            Destination::Name(name) if self.addresses.is_empty() => Some(name.as_str()),
+            _ => None,
+        };
+        context.0.egress.judge_all(&all).map_err(|rule| refused(looked_up, &rule))?;
         let kept = self.of_family(all);
         if kept.is_empty() {
             let family = match self.family {
@@ -105,15 +109,15 @@ impl Route {
 
 /// What a name of this host's network stands for is this host's affair, and its
 /// operators': whoever made the monitor is not told.
-fn refused(destination: &Destination, rule: &AddressRule) -> Failure {
-    let message = match destination {
-        Destination::Name(name) => {
+fn refused(looked_up: Option<&str>, rule: &AddressRule) -> Failure {
+    let message = match looked_up {
+        Some(name) => {
             tracing::debug!(name, %rule, "a check is refused by the egress policy");
             format!(
                 "{name} resolves to an address that this agent's host does not allow ([egress])"
             )
         }
-        Destination::Addresses(_) => rule.to_string(),
+        None => rule.to_string(),
     };
     Failure::policy(Reason::PolicyAddress, message)
 }

@@ -118,7 +118,9 @@ fn enclose(beasts: &[&Beast]) -> (Daemon, Vec<SocketAddr>) {
         };
         file("pem", &beast.chain);
         file("key", &beast.key);
-        let address = address();
+        // None is taken before nginx starts, so the same one may be handed out twice.
+        let free = std::iter::repeat_with(address).find(|free| !addresses.contains(free));
+        let address = free.expect("a free port");
         addresses.push(address);
         servers += &format!(
             "server {{ listen {address} ssl; ssl_certificate {at}.pem; ssl_certificate_key {at}.key;

@@ -3,8 +3,8 @@
 use crate::name_server::{NameServer, answer, framed};
 use crate::serving::{Names, check_id, context_with, ended, failed, loopback};
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::rdata::TXT;
-use hickory_resolver::proto::rr::{RData, Record};
+use hickory_resolver::proto::rr::rdata::{CNAME, TXT};
+use hickory_resolver::proto::rr::{Name, RData, Record};
 use hyperverge_agent::probe::dns::NameServers;
 use hyperverge_agent::probe::{self, ProbeSettings};
 use hyperverge_protocol::monitor::MonitorSpec;
@@ -380,4 +380,23 @@ async fn an_address_is_asked_about_by_its_name_in_arpa() {
     let seen = check(monitor).await;
     ended(&seen, Outcome::Ok, None);
     assert_eq!(facts(&seen).answers, ["host.7.2.0.192.in-addr.arpa."]);
+}
+
+#[tokio::test]
+async fn aliases_that_lead_in_a_ring_lead_to_no_answer() {
+    let ring = |asked: &[u8]| {
+        vec![answer(asked, |message| {
+            let own = message.queries[0].name().clone();
+            let name = |n: usize| match n % 8 {
+                0 => own.clone(),
+                n => Name::from_ascii(format!("alias{n}.test.")).expect("a name"),
+            };
+            let alias = |n| Record::from_rdata(name(n), 300, RData::CNAME(CNAME(name(n + 1))));
+            message.answers = (0..8).map(alias).collect();
+        })]
+    };
+    let server = NameServer::udp(ring).await;
+    let seen = check(asking(server.address, "udp")).await;
+    failed(&seen, Reason::DnsAnswer);
+    assert_eq!(facts(&seen).answers, Vec::<String>::new());
 }

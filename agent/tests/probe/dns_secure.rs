@@ -9,8 +9,8 @@ use hickory_resolver::proto::rr::{RData, Record};
 use hyperverge_agent::probe::{self, ProbeSettings};
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
-use quinn::Endpoint;
 use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, TransportConfig};
 use rustls::ServerConfig;
 use rustls_pki_types::PrivateKeyDer;
 use serde_json::json;
@@ -179,6 +179,10 @@ async fn over_https(authority: &Authority, manner: Manner) -> Server {
 
 /// A server over QUIC; it ends with its endpoint.
 fn over_quic(authority: &Authority, manner: Manner) -> Endpoint {
+    over_quic_with(authority, manner, TransportConfig::default())
+}
+
+fn over_quic_with(authority: &Authority, manner: Manner, transport: TransportConfig) -> Endpoint {
     let (certificate, key) = authority.issue(params(&[HOST]));
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -190,7 +194,8 @@ fn over_quic(authority: &Authority, manner: Manner) -> Endpoint {
         .expect("a server");
     config.alpn_protocols = vec![b"doq".to_vec()];
     let config = QuicServerConfig::try_from(config).expect("QUIC");
-    let config = quinn::ServerConfig::with_crypto(Arc::new(config));
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(config));
+    config.transport_config(Arc::new(transport));
     let endpoint = Endpoint::server(config, "127.0.0.1:0".parse().expect("an address"));
     let endpoint = endpoint.expect("an endpoint");
     let accepting = endpoint.clone();
@@ -281,6 +286,23 @@ async fn every_manner_has_its_reason_over_quic() {
         let address = server.local_addr().expect("its address");
         let seen = check_trusting(&authority, address, "quic", Some(manner)).await;
         ended_so(&seen, "quic", manner, reason);
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_is_no_reset() {
+    let authority = Authority::new();
+    for (manner, reason) in
+        [(Manner::Hangs, Reason::DnsTimeout), (Manner::HangsWithin, Reason::TimeoutTransfer)]
+    {
+        // Both sides give a connection up when either would.
+        let mut transport = TransportConfig::default();
+        let idle = std::time::Duration::from_millis(300).try_into().expect("an idle timeout");
+        transport.max_idle_timeout(Some(idle));
+        let server = over_quic_with(&authority, manner, transport);
+        let address = server.local_addr().expect("its address");
+        let patient = Some(Manner::Good);
+        failed(&check_trusting(&authority, address, "quic", patient).await, reason);
     }
 }
 

@@ -49,6 +49,7 @@ async fn addresses_stand_in_for_looking_the_name_up() {
     for refused in ["10.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1"] {
         let seen = check(&target, at(refused)).await;
         ended(&seen, Outcome::Policy, Some(Reason::PolicyAddress));
+        assert!(seen.message.contains(" is not a public address"), "{}", seen.message);
     }
 }
 

@@ -175,11 +175,12 @@ impl Found {
             // `name="value"`: pieces between quotes are values by turns.
             let mut before = "";
             for (at, piece) in tag.split(['"', '\'']).enumerate() {
-                if at % 2 == 1 && tells(before.trim_end_matches('=')) {
+                if at % 2 == 1 && tells(before) {
                     self.text(piece);
                     self.text(&unescaped(piece));
                 }
-                before = piece.split_whitespace().last().unwrap_or("");
+                let name = piece.trim_end().trim_end_matches('=');
+                before = name.split_whitespace().last().unwrap_or("");
             }
         }
     }

@@ -49,6 +49,9 @@ impl From<ReadError> for Broken {
 impl Broken {
     fn failure(&self, shown: &str, reason: Reason, when: &str) -> Failure {
         match self {
+            Self::Silent if reason == Reason::ResetTransfer => {
+                Failure::target(Reason::TimeoutTransfer, format!("{shown} fell silent {when}"))
+            }
             Self::Silent => unanswered(shown),
             Self::Ended => Failure::target(reason, format!("{shown} ended the stream {when}")),
         }
