@@ -92,13 +92,15 @@ fn was_told(
         return Was::Paged(when(first));
     }
     // What is quiet pages nobody, whether it waits or not.
-    let mut loud = intents.iter().filter(|intent| !intent.quiet);
-    if let Some(waits) = loud.find(|intent| intent.settled_at.is_none_or(|settled| settled > at)) {
+    let loud = || intents.iter().filter(|intent| !intent.quiet);
+    let by_then = |intent: &StoredIntent| intent.settled_at.is_some_and(|when| when <= at);
+    if let Some(waits) = loud().find(|intent| !by_then(intent)) {
         return Was::Waits(why_it_waits(waits, events, at));
     }
     match began().next() {
-        Some(first) => Was::Quietly(when(first)),
-        None => Was::Nobody(why_nobody(events, intents, at)),
+        // There was no page to be sent.
+        Some(first) if loud().next().is_none() => Was::Quietly(when(first)),
+        _ => Was::Nobody(why_nobody(events, intents, at)),
     }
 }
 
