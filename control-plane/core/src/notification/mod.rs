@@ -23,7 +23,6 @@ mod lane;
 mod message;
 mod notice;
 mod reasons;
-mod settle;
 
 pub use attempt::{AfterAttempt, AttemptResult, Next, after_attempt};
 pub use channel::{ChannelConfig, ChannelKind, EmailConfig, UnknownChannelKind, WebhookConfig};
@@ -33,4 +32,3 @@ pub(crate) use message::clean;
 pub use message::{Circumstances, Fact, Message, Standing, compose, elapsed, utc};
 pub use notice::{Notice, NoticeGroup, NoticeKind, NoticeRegion, NoticeSubject, UnknownNoticeKind};
 pub use reasons::in_words;
-pub use settle::{QUORUM_ENDED, Settlement, ToSend, Waiting, settle};
