@@ -126,11 +126,8 @@ async fn correlate(
         turns: state.turns.clone(),
         hold_until: state.hold_until,
     };
-    let Plan { change, hold_until, turn } = plan(&input, now);
-    state.hold_until = hold_until;
-    if let Some(turn) = turn {
-        state.turns = flap::turned(&state.turns, turn);
-    }
+    let Plan { change, hold_until, turns } = plan(&input, now);
+    (state.hold_until, state.turns) = (hold_until, turns);
     let Some(change) = change else { return Ok(Turned::default()) };
     let subject = Subject { kind: SubjectKind::Monitor, id: subject_id, name };
     let evidence = serde_json::to_value(&input)

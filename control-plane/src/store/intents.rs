@@ -4,6 +4,7 @@
 //! What is held keeps waiting: its time is moved.
 
 use super::{Row, StoreError, Tx, listed_id, rows_text};
+use crate::limits::INTENT_WAIT_MS;
 use crate::params;
 use hyperverge_control_core::notification::NoticeKind;
 use serde_json::json;
@@ -76,7 +77,7 @@ pub async fn organisations_with_work(
     limit: i64,
 ) -> Result<Vec<Uuid>, StoreError> {
     const SQL: &str = "SELECT organisation_id FROM page_intents
-                WHERE settled_at IS NULL AND due_at <= $1
+                WHERE settled_at IS NULL AND (due_at <= $1 OR due_at > $4)
             UNION SELECT organisation_id FROM agents WHERE discredited_at IS NOT NULL
             UNION SELECT organisation_id FROM region_states WHERE failures > 0
                 GROUP BY organisation_id HAVING COUNT(*) >= $2
@@ -85,7 +86,8 @@ pub async fn organisations_with_work(
                     WHERE i.organisation_id = g.organisation_id AND i.group_id = g.id
                         AND i.resolved_at IS NULL)
         ORDER BY organisation_id LIMIT $3";
-    let rows = tx.fetch_all(SQL, params![now, failing, limit]).await?;
+    let longest = now.saturating_add(INTENT_WAIT_MS);
+    let rows = tx.fetch_all(SQL, params![now, failing, limit, longest]).await?;
     rows.iter().map(|row| row.get("organisation_id")).collect()
 }
 
@@ -99,16 +101,16 @@ pub async fn waiting(
         WHERE organisation_id = $1 AND settled_at IS NULL
         ORDER BY due_at, incident_id, event_number LIMIT $2";
     let rows = tx.fetch_all(SQL, params![organisation_id, limit]).await?;
-    rows.iter()
-        .map(|row| Ok(Waiting { intent: read(row)?, hold_reason: row.get("hold_reason")? }))
-        .collect()
+    rows.iter().map(read_waiting).collect()
 }
 
 /// Whether anything of the organisation is due at `now`.
 pub async fn any_due(tx: &mut Tx, organisation_id: Uuid, now: i64) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT 1 AS n FROM page_intents
-        WHERE organisation_id = $1 AND settled_at IS NULL AND due_at <= $2 LIMIT 1";
-    Ok(tx.fetch_optional(SQL, params![organisation_id, now]).await?.is_some())
+        WHERE organisation_id = $1 AND settled_at IS NULL AND (due_at <= $2 OR due_at > $3)
+        LIMIT 1";
+    let longest = now.saturating_add(INTENT_WAIT_MS);
+    Ok(tx.fetch_optional(SQL, params![organisation_id, now, longest]).await?.is_some())
 }
 
 /// The incident's intents that wait, due or not, in the order of their events.
@@ -116,12 +118,12 @@ pub async fn unsettled(
     tx: &mut Tx,
     organisation_id: Uuid,
     incident_id: Uuid,
-) -> Result<Vec<Intent>, StoreError> {
+) -> Result<Vec<Waiting>, StoreError> {
     const SQL: &str = "SELECT * FROM page_intents
         WHERE organisation_id = $1 AND incident_id = $2 AND settled_at IS NULL
         ORDER BY event_number LIMIT 100";
     let rows = tx.fetch_all(SQL, params![organisation_id, incident_id]).await?;
-    rows.iter().map(read).collect()
+    rows.iter().map(read_waiting).collect()
 }
 
 /// The event under which the incident's beginning is told, with a quorum or quietly.
@@ -179,6 +181,10 @@ pub async fn postpone(
         })
     });
     tx.execute(sql, params![organisation_id, rows_text(rows)]).await.map(drop)
+}
+
+fn read_waiting(row: &Row) -> Result<Waiting, StoreError> {
+    Ok(Waiting { intent: read(row)?, hold_reason: row.get("hold_reason")? })
 }
 
 fn read(row: &Row) -> Result<Intent, StoreError> {

@@ -70,7 +70,7 @@ async fn one_region_is_quiet_all_regions_page_once_and_recovery_resolves() {
         let mut tx = fleet.shared.store.read().await.unwrap();
         let waiting = intents::unsettled(&mut tx, fleet.organisation, quiet.id).await.unwrap();
         drop(tx);
-        let asked: Vec<_> = waiting.iter().map(|i| (i.kind, i.quiet)).collect();
+        let asked: Vec<_> = waiting.iter().map(|i| (i.intent.kind, i.intent.quiet)).collect();
         let (quietly, loudly) = ((NoticeKind::Opened, true), (NoticeKind::Opened, false));
         assert_eq!(asked, [quietly, loudly], "first for routes that name it, then for people");
 

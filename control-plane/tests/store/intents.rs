@@ -34,8 +34,12 @@ async fn an_intent_waits_until_due_and_is_settled_once() {
         assert!(!intents::any_due(&mut tx, organisation_id, 499).await.unwrap());
         assert!(intents::any_due(&mut tx, organisation_id, 500).await.unwrap());
         assert!(!intents::any_due(&mut tx, clock::new_id(), 500).await.unwrap());
+        let hour_before = 500 - 3_600_000;
+        assert!(intents::any_due(&mut tx, organisation_id, hour_before).await.unwrap());
+        assert_eq!(busy(&mut tx, hour_before).await, [organisation_id], "the clock was set back");
         let waiting = intents::unsettled(&mut tx, organisation_id, opened.incident_id).await;
-        assert_eq!(waiting.unwrap(), [opened.clone(), widened.clone()]);
+        let waiting: Vec<_> = waiting.unwrap().into_iter().map(|one| one.intent).collect();
+        assert_eq!(waiting, [opened.clone(), widened.clone()]);
 
         let held = |event_number, due_at| Postponed {
             incident_id: opened.incident_id,

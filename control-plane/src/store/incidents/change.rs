@@ -5,7 +5,7 @@ use crate::clock;
 use crate::params;
 use crate::store::intents::{self, Intent};
 use crate::store::{StoreError, Tx, json_text};
-use hyperverge_control_core::correlation::{RegionView, Scope};
+use hyperverge_control_core::correlation::{RegionView, Scope, Verdict};
 use hyperverge_control_core::incident::{Change, EventKind, Open, SubjectKind};
 use hyperverge_control_core::notification::{NoticeKind, NoticeRegion};
 use uuid::Uuid;
@@ -53,22 +53,56 @@ async fn facts(
             widest_down = widest_down.max(Some(row.word("scope")?));
         }
     }
-    let waiting = intents::unsettled(tx, organisation_id, incident.id).await?;
-    let opening = |quiet| {
-        waiting.iter().any(|intent| intent.kind == NoticeKind::Opened && intent.quiet == quiet)
+    let told = match incident.paged && incident.verdict == Verdict::Down {
+        true => told(tx, organisation_id, incident.id).await?,
+        false => None,
     };
+    let waiting = intents::unsettled(tx, organisation_id, incident.id).await?;
+    let of = |kind, quiet| {
+        waiting
+            .iter()
+            .filter(move |waiting| (waiting.intent.kind, waiting.intent.quiet) == (kind, quiet))
+    };
+    let opening = |quiet| of(NoticeKind::Opened, quiet);
     Ok(Open {
         verdict: incident.verdict,
         scope: incident.scope,
         cause: incident.cause.clone(),
         regions: incident.regions.iter().map(to_view).collect::<Result<_, _>>()?,
         started_at: incident.started_at,
+        opened_at: incident.opened_at,
         changed_at,
         paged: incident.paged,
-        opening_waits: opening(false),
-        told_quietly: incident.told_quietly || opening(true),
+        opening_waits: opening(false).next().is_some(),
+        opening_held: opening(false).any(|waiting| waiting.hold_reason.is_some()),
+        widening_waits: of(NoticeKind::Widened, false).next().is_some(),
+        told,
+        flaps: incident.flaps,
+        told_quietly: incident.told_quietly || opening(true).next().is_some(),
         widest_down,
     })
+}
+
+/// The widest scope that the incident's own notices told since it was last below the
+/// quorum; where there are none, that with which it came into a group.
+async fn told(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    incident_id: Uuid,
+) -> Result<Option<Scope>, StoreError> {
+    const SQL: &str = "SELECT DISTINCT kind, scope FROM incident_events
+        WHERE organisation_id = $1 AND incident_id = $2 AND kind IN ('paged', 'grouped')
+            AND number > (SELECT COALESCE(MAX(number), 0) FROM incident_events
+                WHERE organisation_id = $1 AND incident_id = $2 AND verdict <> 'down')";
+    let rows = tx.fetch_all(SQL, params![organisation_id, incident_id]).await?;
+    let (mut paged, mut grouped) = (None, None);
+    for row in &rows {
+        let scope: Scope = row.word("scope")?;
+        let own = row.get::<String>("kind")? == "paged";
+        let widest = if own { &mut paged } else { &mut grouped };
+        *widest = (*widest).max(Some(scope));
+    }
+    Ok(paged.or(grouped))
 }
 
 /// Writes a change to the subject's incident: its row, its event with the
@@ -147,7 +181,8 @@ async fn update(
 ) -> Result<(), StoreError> {
     const SQL: &str = "UPDATE incidents SET verdict = $3, scope = $4, severity = $5, cause = $6,
             summary = $7, regions = $8, resolved_at = $9, last_event = last_event + 1,
-            state = CASE WHEN $9 IS NULL THEN state ELSE 'resolved' END
+            state = CASE WHEN $9 IS NULL THEN state ELSE 'resolved' END, started_at = $10,
+            flaps = flaps OR $11
         WHERE organisation_id = $1 AND id = $2";
     let over = change.kind == EventKind::Resolved;
     let values = params![
@@ -159,7 +194,9 @@ async fn update(
         change.cause.clone(),
         &change.summary,
         regions_text(&change.regions)?,
-        over.then_some(now)
+        over.then_some(now),
+        change.started_at,
+        change.kind == EventKind::Held
     ];
     tx.execute(SQL, values).await.map(drop)
 }
