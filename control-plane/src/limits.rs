@@ -157,6 +157,9 @@ pub const EXPLAIN_MISSED: i64 = 5_000;
 pub const CORRELATED_ORGANISATIONS: i64 = 1_000;
 /// Waiting intents, incidents and open groups of an organisation that are judged together.
 pub const CORRELATED_INTENTS: i64 = 20_000;
+/// How long what is to be told may wait from one look to the next, ms; the group wait is at
+/// most 10 min. What seems to wait longer was dated before the clock was set back.
+pub const INTENT_WAIT_MS: i64 = 660_000;
 /// See [`CORRELATED_INTENTS`].
 pub const CORRELATED_INCIDENTS: i64 = 10_000;
 /// See [`CORRELATED_INTENTS`].

@@ -137,11 +137,8 @@ fn correlate(
         turns: state.turns.clone(),
         hold_until: state.hold_until,
     };
-    let Plan { change, hold_until, turn } = plan(&input, now);
-    state.hold_until = hold_until;
-    if let Some(turn) = turn {
-        state.turns = flap::turned(&state.turns, turn);
-    }
+    let Plan { change, hold_until, turns } = plan(&input, now);
+    (state.hold_until, state.turns) = (hold_until, turns);
     let Some(change) = change else { return Ok(None) };
     let id = monitor.monitor_id.to_string();
     let subject = Subject { kind: SubjectKind::Monitor, id, name };

@@ -396,7 +396,7 @@ CREATE TABLE incidents (
     summary         TEXT NOT NULL,             -- one sentence for people
     regions         TEXT NOT NULL,             -- JSON: per region state, since, reason
     group_id        UUID,
-    started_at      BIGINT NOT NULL,           -- when the target began to hurt
+    started_at      BIGINT NOT NULL,           -- when the target began to hurt, by the quorum once there was one
     opened_at       BIGINT NOT NULL,           -- when we knew
     resolved_at     BIGINT,
     acknowledged_at BIGINT,
@@ -404,6 +404,7 @@ CREATE TABLE incidents (
     last_event      BIGINT NOT NULL,           -- number of the newest event
     paged           BOOLEAN NOT NULL,          -- whether an opening notice was put in the outbox
     told_quietly    BOOLEAN NOT NULL DEFAULT FALSE, -- whether routes were told of it below the quorum
+    flaps           BOOLEAN NOT NULL DEFAULT FALSE, -- whether its resolution was held once
     PRIMARY KEY (organisation_id, id)
 );
 CREATE UNIQUE INDEX incidents_one_open ON incidents (organisation_id, subject_kind, subject_id) WHERE resolved_at IS NULL;

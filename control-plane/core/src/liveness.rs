@@ -61,6 +61,12 @@ pub struct Agent {
 }
 
 impl Input {
+    /// Whether the region has an agent that was ever heard.
+    pub fn counts_on(&self, region_id: Uuid) -> bool {
+        let mut agents = self.agents.iter().filter(|agent| agent.region_id == region_id);
+        agents.any(|agent| agent.last_heartbeat_at.is_some())
+    }
+
     /// The part that concerns a region, of at most `limit` agents, those heard last
     /// first, and how many it leaves out.
     pub fn about(&self, region_id: Uuid, limit: usize) -> (Self, usize) {
@@ -139,7 +145,10 @@ pub fn plan(input: &Input, settings: Settings, now: i64) -> Plan {
     for agent in &input.agents {
         let Some(heard) = agent.last_heartbeat_at else { continue };
         let late = now - heard > settings.patience_ms();
-        let lost = if judging { late } else { late && agent.lost_at.is_some() };
+        let lost = match agent.lost_at {
+            None => judging && late,
+            Some(lost_at) => late || !heard_since(lost_at, heard, settings, now),
+        };
         match (agent.lost_at, lost) {
             (None, true) => plan.lost.push((agent.id.clone(), now - heard)),
             (Some(_), false) => plan.found.push(agent.id.clone()),
@@ -149,20 +158,30 @@ pub fn plan(input: &Input, settings: Settings, now: i64) -> Plan {
     }
     for (region_id, agents) in &regions {
         let quiet = |heard: &i64| now - heard > settings.silence_ms;
-        let silent = agents.iter().all(|(heard, lost)| *lost && quiet(heard));
-        match (input.silent.contains(region_id), silent) {
+        let lost = agents.iter().all(|(_, lost)| *lost);
+        match (input.silent.contains(region_id), lost) {
             // What was lost before we went away may have come back since.
-            (false, true) if judging => plan.silent.push(SilentRegion {
-                region_id: *region_id,
-                agents: u32::try_from(agents.len()).unwrap_or(u32::MAX),
-                last_heard_at: agents.iter().map(|(heard, _)| *heard).max().unwrap_or(now),
-            }),
+            (false, true) if judging && agents.iter().all(|(heard, _)| quiet(heard)) => {
+                plan.silent.push(SilentRegion {
+                    region_id: *region_id,
+                    agents: u32::try_from(agents.len()).unwrap_or(u32::MAX),
+                    last_heard_at: agents.iter().map(|(heard, _)| *heard).max().unwrap_or(now),
+                })
+            }
             (true, false) => plan.heard.push(*region_id),
             _ => {}
         }
     }
+    // Nobody is left to be heard.
     plan.heard.extend(input.silent.iter().filter(|region| !regions.contains_key(region)));
     plan
+}
+
+/// Whether an agent that was lost at `lost_at` was heard after that. What is later than
+/// now, by more than we wait for anybody, was dated before the clock was set back.
+fn heard_since(lost_at: i64, heard: i64, settings: Settings, now: i64) -> bool {
+    let set_back = lost_at - now > settings.patience_ms();
+    heard > lost_at || (set_back && heard <= now)
 }
 
 #[cfg(test)]
@@ -229,6 +248,18 @@ mod tests {
         let back = now - 3_600_000;
         assert_eq!(since(&[(500_000, now)], back), back);
         assert_eq!(since(&[(500_000, now), (back, back)], back), back);
+    }
+
+    #[test]
+    fn a_clock_set_back_finds_nobody() {
+        // Lost at 200 s, the clock then set back by 10 s, or by an hour.
+        let lost = agent("a", 165_000, Some(200_000));
+        assert!(at(vec![lost], true, 0, 190_000).is_empty());
+        let hour = 3_600_000;
+        let dated = |heard| agent("a", heard, Some(hour + 200_000));
+        assert!(at(vec![dated(hour + 120_000)], true, 0, 201_000).is_empty());
+        let heard = at(vec![dated(200_500)], true, 0, 201_000);
+        assert_eq!((heard.found.len(), heard.heard.len()), (1, 1), "heard by the new time");
     }
 
     #[test]

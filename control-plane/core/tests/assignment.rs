@@ -21,6 +21,7 @@ fn agent(n: u128, region: u128, health: Health, able: bool) -> Agent {
         health,
         capabilities,
         complete_through: None,
+        discredited: false,
     }
 }
 
@@ -116,6 +117,25 @@ fn a_hand_over_goes_on_where_the_last_agent_ends() {
         agent.health = Health::Healthy;
     }
     assert!(plan(&input, 1_600_000).is_empty(), "it stays where it went");
+}
+
+#[test]
+fn what_an_agent_at_fault_saw_is_not_handed_over() {
+    for health in [Health::Silent, Health::Barred] {
+        let mut input = three_regions();
+        let first = plan(&input, 1_000_000);
+        apply(&mut input, &first);
+        let before = first.assigns[0].agent_id.clone();
+        for agent in &mut input.agents {
+            agent.complete_through = Some(1_400_000);
+            if agent.id == before {
+                (agent.health, agent.discredited) = (health, true);
+            }
+        }
+        let second = plan(&input, 1_500_000);
+        assert!(second.ends[0].doubted);
+        assert_eq!(second.assigns[0].predecessor_through, None, "{health:?}");
+    }
 }
 
 #[test]

@@ -272,8 +272,58 @@ fn verdicts_scopes_and_when_they_began() {
     }
     let began = [region(D, Some(30)), region(D, Some(10)), region(D, Some(20))];
     assert_eq!(evaluate(began.to_vec(), Quorum::Majority).since, Some(20));
+    let dark = [U, U, O, D].map(|state| region(state, (state != O).then_some(10)));
+    let mut dark = dark.to_vec();
+    (dark[0].since, dark[1].since) = (Some(30), Some(20));
+    assert_eq!(evaluate(dark, Quorum::Majority).since, Some(30), "two silent and one down of 3");
     let back = [region(D, Some(5)), region(O, Some(70)), region(O, None)];
     assert_eq!(evaluate(back.to_vec(), Quorum::Majority).since, Some(70));
+}
+
+#[test]
+fn what_each_quorum_needs() {
+    use RegionState::{Down as D, Unknown as U, Up as O};
+    for (quorum, needed) in [
+        (Quorum::Any, 1),
+        (Quorum::Majority, 3),
+        (Quorum::All, 4),
+        (Quorum::Count(2), 2),
+        (Quorum::Count(0), 1),
+        (Quorum::Count(9), 4),
+    ] {
+        for down in 0..=4u32 {
+            let state = |index: u32| region(if index < down { D } else { O }, None);
+            let told = evaluate((0..4).map(state).collect(), quorum);
+            let verdict = if down >= needed { Verdict::Down } else { Verdict::Up };
+            assert_eq!((told.needed, told.verdict), (needed, verdict), "{quorum:?}, {down} down");
+            // A seat that casts no vote may be down, and counts for nothing until then.
+            let mut dark: Vec<RegionView> = (0..4).map(state).collect();
+            dark[3].state = U;
+            let votes = down.min(3);
+            let told = evaluate(dark, quorum);
+            let verdict = match (votes >= needed, votes + 1 >= needed) {
+                (true, _) => Verdict::Down,
+                (false, true) => Verdict::Unknown,
+                (false, false) => Verdict::Up,
+            };
+            assert_eq!((told.down, told.verdict), (votes, verdict), "{quorum:?}, {down} down");
+        }
+    }
+}
+
+#[test]
+fn what_casts_no_vote_does_not_say_why_a_region_is_down() {
+    use Outcome::{Fail, Policy};
+    let newest = Newest { slot: 99, started_at: 99 * STEP_MS };
+    let mut track = Track::new(1, POLICY, None, Some(newest));
+    for (slot, outcome) in (100..).zip([Fail, Fail, Policy]) {
+        track.step(&sight(slot, outcome), slot * STEP_MS);
+    }
+    let now = 102 * STEP_MS;
+    let mut seat = seat(Some(now), track.into_row());
+    seat.held.as_mut().unwrap().first_slot = 90;
+    let seen = view(&seat, POLICY.stale_after_ms, now);
+    assert_eq!((seen.state, seen.reason, seen.message), (RegionState::Down, None, None));
 }
 
 fn any_state() -> impl Strategy<Value = RegionState> {

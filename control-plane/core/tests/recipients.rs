@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use hyperverge_control_core::correlation::Scope;
+use hyperverge_control_core::correlation::{Scope, Verdict};
 use hyperverge_control_core::incident::{Severity, SubjectKind};
 use hyperverge_control_core::notification::Labels;
 use hyperverge_control_core::notification::hold::{
@@ -29,6 +29,7 @@ fn down() -> Facts {
         name: "checkout".into(),
         labels: labels(&[("team", "payments"), ("env", "prod")]),
         severity: Severity::Critical,
+        verdict: Verdict::Down,
         scope: Scope::Global,
     }
 }
@@ -47,6 +48,25 @@ fn fields(problems: &[FieldProblem]) -> Vec<&str> {
 }
 
 #[test]
+fn what_is_only_degraded_goes_to_routes_that_name_its_scope() {
+    let slow = Facts { verdict: Verdict::Degraded, severity: Severity::Warning, ..down() };
+    assert!(slow.quiet());
+    for (matches, expected) in [
+        (json!({}), false),
+        (json!({"severity": ["warning"]}), false),
+        (json!({"scope": ["global"]}), true),
+        (json!({"scope": ["local"]}), false),
+    ] {
+        assert_eq!(takes(&matches, &slow), expected, "{matches}");
+    }
+    let catch_all = route(json!({ "name": "r", "match": {}, "channels": ["c"] }));
+    let told = recipients(&["own".to_owned()], std::slice::from_ref(&catch_all), &slow);
+    assert!(matches!(told, Recipients::Nobody { .. }), "{told:?}");
+    let why = catch_all.matches.mismatches(&slow)[0].to_string();
+    assert!(why.contains("degraded") && why.contains("global"), "{why}");
+}
+
+#[test]
 fn a_route_takes_what_it_names() {
     let local = Facts { scope: Scope::Local, severity: Severity::Warning, ..down() };
     let agent = Facts {
@@ -55,6 +75,7 @@ fn a_route_takes_what_it_names() {
         scope: Scope::Local,
         severity: Severity::Warning,
         name: "eu-1".into(),
+        verdict: Verdict::Unknown,
     };
     for (matches, facts, expected) in [
         (json!({}), &down(), true),
@@ -262,13 +283,15 @@ fn some_facts() -> impl Strategy<Value = Facts> {
         "[mn]",
         a_label_set(),
         prop::sample::select(&SEVERITIES[..]),
+        prop::sample::select(&[Verdict::Down, Verdict::Degraded][..]),
         prop::sample::select(&SCOPES[..]),
     );
-    parts.prop_map(|(subject, name, labels, severity, scope)| Facts {
+    parts.prop_map(|(subject, name, labels, severity, verdict, scope)| Facts {
         subject,
         name,
         labels,
         severity,
+        verdict,
         scope,
     })
 }

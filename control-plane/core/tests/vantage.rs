@@ -73,6 +73,72 @@ fn an_outage_of_which_others_have_old_looks_is_no_agents_fault() {
 }
 
 #[test]
+fn who_looked_before_it_failed_is_no_witness() {
+    // Three targets fail at once, and a comes first to each of them.
+    let mut outage = input(|_, _| false);
+    for (site, watch) in outage.watches.iter_mut().enumerate() {
+        for (agent, look) in watch.seats.iter_mut().enumerate() {
+            let fails = agent == 0 && site < 3;
+            look.at = NOW - if fails { 10_000 } else { 30_000 };
+            look.failing_since = fails.then_some(NOW - 10_000);
+        }
+    }
+    assert!(plan(&outage, NOW).is_empty());
+    // Once the others have looked there since and see it well, it is the agent's own fault.
+    let mut fault = outage.clone();
+    for watch in &mut fault.watches[..3] {
+        watch.seats[1].at = NOW - 9_000;
+    }
+    assert_eq!(plan(&fault, NOW).lose, ["a"]);
+    // Or they fail it too.
+    for watch in &mut outage.watches[..3] {
+        (watch.seats[1].at, watch.seats[1].failing_since) = (NOW - 9_000, Some(NOW - 9_000));
+    }
+    assert!(plan(&outage, NOW).is_empty());
+}
+
+#[test]
+fn who_is_at_fault_says_nothing_about_the_others() {
+    // a breaks; c has lost its vote before, and fails all it looks at.
+    let mut broken = input(|agent, site| agent == 2 || (agent == 0 && site < 3));
+    broken.agents[2].discredited_at = Some(NOW - 1_000);
+    broken.open.insert((SubjectKind::Agent, "c".to_owned()));
+    let mut many = broken.watches.clone();
+    // c is busier than b.
+    for (number, watch) in many.iter_mut().enumerate() {
+        watch.host = format!("www.other-{number}.example");
+        watch.seats.retain(|look| look.agent == "c");
+        watch.seats[0].at = NOW - 1_000;
+    }
+    broken.watches.extend(many);
+    assert_eq!(plan(&broken, NOW).lose, ["a"]);
+}
+
+#[test]
+fn trust_comes_back_to_who_watches_little_or_is_blocked_here_and_there() {
+    let lost = NOW - HOLD_MS;
+    let discredited = |mut input: Input| {
+        input.agents[0].discredited_at = Some(lost);
+        input.open.insert((SubjectKind::Agent, "a".to_owned()));
+        input
+    };
+    // Two of its ten targets are looked at by others, and it sees both well again.
+    let mut alone = discredited(input(|_, _| false));
+    for watch in &mut alone.watches[2..] {
+        watch.seats.truncate(1);
+    }
+    assert_eq!(plan(&alone, NOW).regain, ["a"]);
+    // Four of ten have been blocked for it since long before its fault.
+    let mut blocked = discredited(input(|agent, site| agent == 0 && site < 4));
+    for watch in &mut blocked.watches[..4] {
+        watch.seats[0].failing_since = Some(lost - 3_600_000);
+    }
+    assert_eq!(plan(&blocked, NOW).regain, ["a"]);
+    let recent = discredited(input(|agent, site| agent == 0 && site < 4));
+    assert!(plan(&recent, NOW).regain.is_empty(), "these came with the fault");
+}
+
+#[test]
 fn related_or_few_targets_are_no_fault_of_the_agent() {
     assert!(plan(&input(|agent, site| agent == 0 && site < 2), NOW).is_empty());
     let mut provider = input(|agent, site| agent == 0 && site < 6);

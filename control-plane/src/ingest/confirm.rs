@@ -25,11 +25,13 @@ use uuid::Uuid;
 /// Regions with their agents.
 type Regions = Vec<(Uuid, String)>;
 
-/// A streak of failures that began with a slot's own check.
+/// A streak of failures that a slot's own check began, or went on with soon after.
 #[derive(Debug, Clone)]
 pub(super) struct Began {
     pub(super) monitor_id: Uuid,
     pub(super) region_id: Uuid,
+    /// When its first failure started.
+    pub(super) at: i64,
     /// That saw it.
     pub(super) agent_id: String,
 }
@@ -112,30 +114,36 @@ pub(super) async fn ask(
     now: i64,
 ) -> Result<Confirmed, StoreError> {
     let mut confirmed = Confirmed::default();
-    // One burst asks every region, so the first of a monitor's regions speaks for all.
-    let mut first: BTreeMap<Uuid, &Began> = BTreeMap::new();
-    began.iter().rev().for_each(|began| {
-        first.insert(began.monitor_id, began);
-    });
-    if first.is_empty() {
+    // One burst asks every region, so the first of a monitor's regions that may ask speaks
+    // for all: its agent may be at fault, or have asked for too much already.
+    let mut by_monitor: BTreeMap<Uuid, Vec<&Began>> = BTreeMap::new();
+    for began in began {
+        by_monitor.entry(began.monitor_id).or_default().push(began);
+    }
+    if by_monitor.is_empty() {
         return Ok(confirmed);
     }
-    let ids: Vec<Uuid> = first.keys().copied().collect();
+    let ids: Vec<Uuid> = by_monitor.keys().copied().collect();
     organisations::lock(tx, organisation_id).await?;
     let mut kept = Vec::new();
     let mut known = Known::read(tx, organisation_id, &ids, now).await?;
     for monitor in states::watched(tx, organisation_id, &ids).await? {
-        let began = first.get(&monitor.monitor_id).filter(|_| monitor.spec.enabled);
-        let Some(began) = began else { continue };
-        match judge(&known, &monitor, began, now) {
-            Err(reason) => {
+        let began = by_monitor.get(&monitor.monitor_id).filter(|_| monitor.spec.enabled);
+        let judged = began.into_iter().flatten().map(|one| (one, judge(&known, &monitor, one, now)));
+        let mut refused = None;
+        let asks = judged
+            .map(|(one, judged)| judged.map_err(|why| refused = refused.or(Some((one, why)))))
+            .find_map(Result::ok);
+        match (asks, refused) {
+            (None, None) => {}
+            (None, Some((began, reason))) => {
                 confirmed.keep(reason);
                 if is_worth_keeping(reason) {
                     let (monitor_id, region_id) = (began.monitor_id, began.region_id);
                     kept.push(NewKept { monitor_id, region_id, reason });
                 }
             }
-            Ok((new, regions)) => {
+            (Some((new, regions)), _) => {
                 bursts::ask(tx, organisation_id, &new, &regions).await?;
                 known.recent.push((new.agent_id, new.host, 1));
                 confirmed.asked += 1;
@@ -167,6 +175,7 @@ fn judge(
         evaluation: verdicts::count(monitor, now),
         discredited: seat.and_then(|seat| seat.held.as_ref()).is_some_and(|held| held.discredited),
         last,
+        streak_began: began.at,
         recent: known.recent(&began.agent_id, &host),
     };
     let (failures, expires_at) = match decide(&input, now) {

@@ -10,7 +10,7 @@ use crate::store::states::{self, Watched};
 use crate::store::{StoreError, Tx, results};
 use crate::verdicts::{self, Turned};
 use hyperverge_control_core::correlation::{
-    Newest, Sight, StateRow, Step, Thresholds, Track, casts_no_vote,
+    Newest, Sight, StateRow, Step, Thresholds, Track, burst, casts_no_vote,
 };
 use hyperverge_protocol::outcome::Outcome;
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,22 +160,24 @@ impl Steps {
             let mut track = Track::new(held.revision, thresholds, seat.row.clone(), newest);
             let mut streak = false;
             for step in &steps {
-                let before = track.row().and_then(|row| row.streak_began);
                 track.step(step, now);
-                let own = matches!(step, Step::Sight(Sight { burst: None, .. }));
-                streak |= own && fails_since(track.row()).is_some_and(|at| Some(at) != before);
+                let Step::Sight(Sight { burst: None, started_at, .. }) = step else { continue };
+                let failures = track.row().map_or(0, |row| row.failures);
+                streak |= fails_since(track.row()).is_some_and(|began| {
+                    burst::may_ask(failures, thresholds.fail_after, began, *started_at)
+                });
             }
             let row = track.into_row();
             if row == seat.row {
                 continue;
             }
             if streak
-                && fails_since(row.as_ref()).is_some()
+                && let Some(at) = fails_since(row.as_ref())
                 && let Some(agent_id) =
                     self.eventful.get(&place).and_then(|agents| agents.get(&monitor_id))
             {
                 let agent_id = agent_id.clone();
-                counted.began.push(Began { monitor_id, region_id, agent_id });
+                counted.began.push(Began { monitor_id, region_id, at, agent_id });
             }
             let seat = states::Place { monitor_id, region_id };
             match row {

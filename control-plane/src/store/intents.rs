@@ -4,6 +4,7 @@
 //! What is held keeps waiting: its time is moved.
 
 use super::{Row, StoreError, Tx, listed_id, rows_text};
+use crate::limits::INTENT_WAIT_MS;
 use crate::params;
 use hyperverge_control_core::correlation::DISCREDITED;
 use hyperverge_control_core::notification::NoticeKind;
@@ -95,7 +96,7 @@ pub async fn organisations_with_work(
     limit: i64,
 ) -> Result<Vec<Uuid>, StoreError> {
     const SQL: &str = "SELECT organisation_id FROM page_intents
-                WHERE settled_at IS NULL AND due_at <= $1
+                WHERE settled_at IS NULL AND (due_at <= $1 OR due_at > $5)
             UNION SELECT organisation_id FROM agents
                 WHERE discredited_at IS NOT NULL AND state = 'enrolled'
             UNION SELECT organisation_id FROM incidents
@@ -107,7 +108,9 @@ pub async fn organisations_with_work(
                     WHERE i.organisation_id = g.organisation_id AND i.group_id = g.id
                         AND i.resolved_at IS NULL AND (i.paged OR i.told_quietly OR NOT g.paged))
         ORDER BY organisation_id LIMIT $3";
-    let rows = tx.fetch_all(SQL, params![now, failing, limit, DISCREDITED]).await?;
+    let longest = now.saturating_add(INTENT_WAIT_MS);
+    let values = params![now, failing, limit, DISCREDITED, longest];
+    let rows = tx.fetch_all(SQL, values).await?;
     rows.iter().map(|row| row.get("organisation_id")).collect()
 }
 
@@ -121,16 +124,16 @@ pub async fn waiting(
         WHERE organisation_id = $1 AND settled_at IS NULL
         ORDER BY due_at, incident_id, event_number LIMIT $2";
     let rows = tx.fetch_all(SQL, params![organisation_id, limit]).await?;
-    rows.iter()
-        .map(|row| Ok(Waiting { intent: read(row)?, hold_reason: row.get("hold_reason")? }))
-        .collect()
+    rows.iter().map(read_waiting).collect()
 }
 
 /// Whether anything of the organisation is due at `now`.
 pub async fn any_due(tx: &mut Tx, organisation_id: Uuid, now: i64) -> Result<bool, StoreError> {
     const SQL: &str = "SELECT 1 AS n FROM page_intents
-        WHERE organisation_id = $1 AND settled_at IS NULL AND due_at <= $2 LIMIT 1";
-    Ok(tx.fetch_optional(SQL, params![organisation_id, now]).await?.is_some())
+        WHERE organisation_id = $1 AND settled_at IS NULL AND (due_at <= $2 OR due_at > $3)
+        LIMIT 1";
+    let longest = now.saturating_add(INTENT_WAIT_MS);
+    Ok(tx.fetch_optional(SQL, params![organisation_id, now, longest]).await?.is_some())
 }
 
 /// The event under which the incident's beginning is told, with a quorum or quietly.
@@ -188,6 +191,10 @@ pub async fn postpone(
         })
     });
     tx.execute(sql, params![organisation_id, rows_text(rows)]).await.map(drop)
+}
+
+fn read_waiting(row: &Row) -> Result<Waiting, StoreError> {
+    Ok(Waiting { intent: read(row)?, hold_reason: row.get("hold_reason")? })
 }
 
 fn read(row: &Row) -> Result<Intent, StoreError> {

@@ -87,7 +87,13 @@ pub struct AgentSeat {
     pub agent_id: String,
     pub held: Held,
     pub row: Option<StateRow>,
+    /// When the newest burst was asked that the agent answered with a success: it looked
+    /// after that. A success in a row of them leaves no other trace.
+    pub answered: Option<i64>,
 }
+
+/// How long ago a burst may have been asked whose answer is looked at, ms.
+const ANSWERS_MS: i64 = 300_000;
 
 /// Every seat of the organisation that an agent has, by monitor and region.
 pub async fn seats(tx: &mut Tx, organisation_id: Uuid) -> Result<Vec<AgentSeat>, StoreError> {
@@ -103,18 +109,46 @@ pub async fn seats(tx: &mut Tx, organisation_id: Uuid) -> Result<Vec<AgentSeat>,
         let place = (row.get("monitor_id")?, row.get("region_id")?);
         states.insert(place, super::states::read_row(row)?);
     }
+    let answered = answered(tx, organisation_id).await?;
     let rows = tx.fetch_all(SQL, params![organisation_id]).await?;
-    rows.iter().map(|row| seat(row, &mut states)).collect()
+    rows.iter().map(|row| seat(row, &mut states, &answered)).collect()
 }
 
-fn seat(row: &Row, states: &mut BTreeMap<(Uuid, Uuid), StateRow>) -> Result<AgentSeat, StoreError> {
+/// Who answered a burst with a success: monitor, region, revision and agent.
+type Answered = BTreeMap<(Uuid, Uuid, i64, String), i64>;
+
+async fn answered(tx: &mut Tx, organisation_id: Uuid) -> Result<Answered, StoreError> {
+    const SQL: &str = "SELECT b.monitor_id, o.region_id, b.revision, o.agent_id,
+            MAX(b.asked_at) AS at
+        FROM bursts b JOIN burst_orders o
+            ON o.organisation_id = b.organisation_id AND o.burst_id = b.id
+        WHERE b.organisation_id = $1 AND b.asked_at >= $2 AND o.successes > 0
+        GROUP BY b.monitor_id, o.region_id, b.revision, o.agent_id";
+    let since = tx.now().await? - ANSWERS_MS;
+    let rows = tx.fetch_all(SQL, params![organisation_id, since]).await?;
+    rows.iter()
+        .map(|row| {
+            let (monitor_id, region_id) = (row.get("monitor_id")?, row.get("region_id")?);
+            let key = (monitor_id, region_id, row.get("revision")?, row.get("agent_id")?);
+            Ok((key, row.get("at")?))
+        })
+        .collect()
+}
+
+fn seat(
+    row: &Row,
+    states: &mut BTreeMap<(Uuid, Uuid), StateRow>,
+    answered: &Answered,
+) -> Result<AgentSeat, StoreError> {
     let (monitor_id, region_id) = (row.get("monitor_id")?, row.get("region_id")?);
+    let (revision, agent_id): (i64, String) = (row.get("revision")?, row.get("agent_id")?);
     Ok(AgentSeat {
         monitor_id,
         region_id,
-        agent_id: row.get("agent_id")?,
+        answered: answered.get(&(monitor_id, region_id, revision, agent_id.clone())).copied(),
+        agent_id,
         held: Held {
-            revision: row.get("revision")?,
+            revision,
             first_slot: row.get("first_slot")?,
             slots: Slots { anchor_ms: row.get("anchor_ms")?, interval_ms: row.get("interval_ms")? },
             predecessor_through: None,

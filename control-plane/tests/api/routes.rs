@@ -156,6 +156,8 @@ async fn a_test_says_who_would_be_told_and_why() {
 
     let quiet = test(json!({ "monitor": "shop", "scope": "local" })).await;
     assert_eq!((&quiet["quiet"], &quiet["channels"]), (&json!(true), &json!(["mail"])));
+    let slow = test(json!({ "monitor": "shop", "verdict": "degraded" })).await;
+    assert_eq!((&slow["quiet"], &slow["told"]), (&json!(true), &json!("nobody")));
     let fleet = test(json!({ "subject": "agent" })).await;
     assert_eq!((&fleet["told"], &fleet["why"]), (&json!("nobody"), &json!("no route names it")));
     let plain = test(json!({ "labels": { "team": "data" } })).await;
@@ -165,6 +167,7 @@ async fn a_test_says_who_would_be_told_and_why() {
         (json!({ "monitor": "nobody" }), "monitor"),
         (json!({ "monitor": "shop", "subject": "region" }), "subject"),
         (json!({ "scope": "near" }), "scope"),
+        (json!({ "verdict": "up" }), "verdict"),
         (json!({ "team": "web" }), "team"),
     ] {
         app.post("/api/v1/routes/test", &token, body).await.expect(422).names(field);

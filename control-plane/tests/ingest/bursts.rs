@@ -68,8 +68,25 @@ async fn the_first_failure_asks_every_region_once() {
         assert_eq!(fleet.count(BURSTS).await, 1, "one burst of a monitor at a time");
         let metrics = &fleet.shared.metrics;
         assert_eq!(metrics.bursts_asked_total.get(), 1);
-        let kept = metrics.bursts_kept_back_total.with_label_values(&["active"]).get();
-        assert_eq!(kept, 1, "the other region's streak began too");
+        let kept = metrics.bursts_kept_back_total.with_label_values(&["asked_already"]).get();
+        assert_eq!(kept, 2, "the streak went on, and the other region's began");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_streak_that_was_refused_asks_with_its_next_failure() {
+    on_both(async |store| {
+        let mut fleet = fleet(store, 3).await;
+        let monitor = fleet.monitor("shop").await;
+        first_failure(&mut fleet, monitor).await;
+        // It was a blip; the outage begins while its burst is still open.
+        fleet.report(0, vec![row(monitor, fleet.slot + 2, Outcome::Ok)]).await;
+        fleet.report(0, vec![row(monitor, fleet.slot + 3, Outcome::Fail)]).await;
+        assert_eq!(fleet.count(BURSTS).await, 1);
+        fleet.execute("UPDATE bursts SET asked_at = asked_at - 3600000, settled_at = 1").await;
+        fleet.report(0, vec![row(monitor, fleet.slot + 4, Outcome::Fail)]).await;
+        assert_eq!(fleet.count(BURSTS).await, 2);
     })
     .await;
 }
@@ -243,7 +260,7 @@ async fn a_burst_ends_with_its_time_or_its_monitor() {
         tasks::bursts::round(&fleet.shared).await.unwrap();
         assert_eq!(asked(&fleet, other).await[0].outcome.as_deref(), Some("expired"));
         // It lies behind, and so does the streak: the next one may ask again.
-        fleet.execute("UPDATE bursts SET asked_at = asked_at - 60000").await;
+        fleet.execute("UPDATE bursts SET asked_at = asked_at - 3600000").await;
         let slot = fleet.slot;
         fleet.report(0, vec![row(other, slot + 2, Outcome::Ok)]).await;
         fleet.report(0, vec![row(other, slot + 3, Outcome::Fail)]).await;

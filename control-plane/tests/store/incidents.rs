@@ -8,8 +8,9 @@ use hyperverge_control_core::incident::{Ending, IncidentState, SubjectKind};
 use hyperverge_control_core::notification::NoticeKind;
 use hyperverge_control_plane::clock::new_id;
 use hyperverge_control_plane::params;
+use hyperverge_control_plane::store::groups::{self, Note};
 use hyperverge_control_plane::store::incidents::{self, Filter, Incident};
-use hyperverge_control_plane::store::intents::{self, Intent};
+use hyperverge_control_plane::store::intents::{self, Intent, Settled};
 use hyperverge_control_plane::store::{Store, Tx, monitors, states};
 use hyperverge_control_plane::verdicts::{self, Turned};
 use uuid::Uuid;
@@ -86,7 +87,7 @@ async fn quiet_then_wide_then_over() {
         assert_eq!(evaluate(&mut tx, &fleet, monitor, 53_000).await.intents, 1);
         let wide = only(&mut tx, &fleet).await;
         assert_eq!((wide.id, wide.verdict, wide.scope), (quiet.id, Verdict::Down, Scope::Global));
-        assert_eq!((wide.started_at, wide.last_event, wide.regions.len()), (40_000, 2, 3));
+        assert_eq!((wide.started_at, wide.last_event, wide.regions.len()), (45_000, 2, 3));
         assert_eq!(wide.regions[1].since_ms, Some(45_000));
         let waiting = waiting(&mut tx, &fleet).await;
         assert_eq!((waiting[0].due_at, waiting[0].quiet), (57_000, true));
@@ -151,6 +152,47 @@ async fn a_monitor_that_ends_resolves_its_incident_with_a_notice() {
         assert_eq!(over.summary, "shop was deleted while its incident was open");
         assert_eq!(over.resolved_at, Some(53_000));
         assert!(states::rows(&mut tx, organisation, vec![monitor]).await.unwrap().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_outage_of_an_open_incident_is_told_again() {
+    on_both(async |store| {
+        let (fleet, mut tx, monitor) = begin(&store).await;
+        let organisation = fleet.organisation_id;
+        for region in 0..3 {
+            fail(&mut tx, &fleet, monitor, region, 40_000).await;
+        }
+        evaluate(&mut tx, &fleet, monitor, 52_000).await;
+        // What the correlator does with it.
+        let incident_id = only(&mut tx, &fleet).await.id;
+        let outcome = "put in the outbox".to_owned();
+        let settled = [Settled { incident_id, event_number: 1, outcome }];
+        assert_eq!(intents::settle(&mut tx, organisation, &settled, 52_500).await.unwrap(), 1);
+        let told = Note {
+            incident_id,
+            kind: "paged",
+            summary: "Told somebody (opened)".to_owned(),
+            evidence: serde_json::json!({}),
+            paged: true,
+            told_quietly: false,
+        };
+        groups::note(&mut tx, organisation, &[told], 52_500).await.unwrap();
+
+        let [_, second, third] = fleet.regions[..] else { panic!("three regions") };
+        for region in [second, third] {
+            states::delete_row(&mut tx, organisation, monitor, region).await.unwrap();
+        }
+        assert_eq!(evaluate(&mut tx, &fleet, monitor, 53_000).await.intents, 0, "local");
+        fail(&mut tx, &fleet, monitor, 1, 53_500).await;
+        assert_eq!(evaluate(&mut tx, &fleet, monitor, 54_000).await.intents, 1);
+        fail(&mut tx, &fleet, monitor, 2, 54_500).await;
+        assert_eq!(evaluate(&mut tx, &fleet, monitor, 55_000).await.intents, 0, "it waits");
+        let waiting = waiting(&mut tx, &fleet).await;
+        assert_eq!(waiting.len(), 1);
+        assert_eq!(waiting[0].kind, NoticeKind::Widened);
+        assert_eq!(only(&mut tx, &fleet).await.started_at, 40_000, "people know it since then");
     })
     .await;
 }

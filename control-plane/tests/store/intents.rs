@@ -34,6 +34,9 @@ async fn an_intent_waits_until_due_and_is_settled_once() {
         assert!(!intents::any_due(&mut tx, organisation_id, 499).await.unwrap());
         assert!(intents::any_due(&mut tx, organisation_id, 500).await.unwrap());
         assert!(!intents::any_due(&mut tx, clock::new_id(), 500).await.unwrap());
+        let hour_before = 500 - 3_600_000;
+        assert!(intents::any_due(&mut tx, organisation_id, hour_before).await.unwrap());
+        assert_eq!(busy(&mut tx, hour_before).await, [organisation_id], "the clock was set back");
         let waiting = intents::waiting(&mut tx, organisation_id, 10).await.unwrap();
         let waiting: Vec<Intent> = waiting.into_iter().map(|one| one.intent).collect();
         assert_eq!(waiting, [opened.clone(), widened.clone()]);

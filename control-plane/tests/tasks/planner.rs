@@ -3,11 +3,16 @@
 use crate::back_ends::on_both;
 use crate::fixture::Fixture;
 use bytes::Bytes;
+use ed25519_dalek::SigningKey;
+use hyperverge_control_core::correlation::{RegionState, StateRow};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
+use hyperverge_control_plane::store::agents::{self, NewAgent};
 use hyperverge_control_plane::store::assignments::{self, StoredSet};
+use hyperverge_control_plane::store::states;
 use hyperverge_control_plane::tasks::planner;
 use hyperverge_protocol::envelope::{self, Purpose};
+use hyperverge_protocol::identity::Fingerprint;
 use hyperverge_protocol::wire;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -93,6 +98,60 @@ async fn many_monitors_travel_in_parts_and_a_deleted_one_leaves() {
         planner::round(&fixture.shared, holder).await.unwrap();
         let (_, rows) = opened(&fixture, &newest(&fixture).await);
         assert_eq!(rows.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_agent_at_fault_saw_is_not_left_to_its_successor() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let monitor = fixture.monitor("checkout").await;
+        let holder = clock::new_id();
+        planner::round(&fixture.shared, holder).await.unwrap();
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        let now = tx.now().await.unwrap();
+        let region = assignments::regions(&mut tx, fixture.organisation).await.unwrap()[0].id;
+        let down = StateRow {
+            revision: 1,
+            state: RegionState::Down,
+            since: Some(now),
+            failures: 2,
+            successes: 0,
+            streak_began: Some(now),
+            newest_slot: 1,
+            newest_at: Some(now),
+            burst: None,
+            observed_at: Some(now),
+            reason: Some("dns_servfail".to_owned()),
+            message: None,
+        };
+        let organisation = fixture.organisation;
+        states::put_row(&mut tx, organisation, monitor, region, &down).await.unwrap();
+        let second = SigningKey::from_bytes(&[8; 32]).verifying_key();
+        let id = Fingerprint::of(&second).to_string();
+        let new = NewAgent {
+            organisation_id: organisation,
+            id: &id,
+            public_key: second.as_bytes(),
+            region_id: region,
+            host_name: "probe-2",
+            version: "0.1.0",
+        };
+        agents::enroll(&mut tx, &new, now).await.unwrap();
+        let heard = "UPDATE agents SET last_heartbeat_at = $1, capabilities = '[\"probe:http\"]'";
+        tx.execute(heard, params![now]).await.unwrap();
+        let lost = "UPDATE agents SET discredited_at = $1, lost_at = $1, complete_through = $1
+            WHERE host_name = 'probe-1'";
+        tx.execute(lost, params![now]).await.unwrap();
+        tx.commit().await.unwrap();
+
+        planner::round(&fixture.shared, holder).await.unwrap();
+        let mut tx = fixture.shared.store.read().await.unwrap();
+        let seat = states::watched(&mut tx, organisation, &[monitor]).await.unwrap().remove(0);
+        let seat = seat.seats.into_iter().next().unwrap();
+        assert_eq!(seat.held.unwrap().predecessor_through, None);
+        assert_eq!(seat.row.unwrap().state, RegionState::Unknown);
     })
     .await;
 }

@@ -37,6 +37,7 @@ pub(super) fn ask(
         evaluation,
         discredited: db.discredited.get(&first.agent).is_some(),
         last: last(db, monitor, now),
+        streak_began: i64::MAX,
         recent: recent(db, cast, monitor, first.agent, now),
     };
     let (failures, expires_at) = match decide(&input, now) {

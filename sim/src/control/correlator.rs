@@ -156,7 +156,10 @@ impl Round<'_> {
         }
         self.joined.entry(group).or_default().push(incident);
         let quiet = self.db.groups.get(&group).is_some_and(|group| group.quiet);
-        self.alter(incident, |row| row.paged |= !quiet);
+        self.alter(incident, |row| {
+            row.paged |= !quiet;
+            row.told = row.told.max((!quiet).then_some(row.scope));
+        });
         self.settle(incident, &join.events, "told by its group");
     }
 
@@ -175,6 +178,9 @@ impl Round<'_> {
                 row.paged |= !quiet;
                 row.told_quietly |= quiet;
             });
+        }
+        if kind != NoticeKind::Resolved && !quiet && !channels.is_empty() {
+            self.alter(incident, |row| row.told = row.told.max(Some(row.scope)));
         }
         let mut settled = send.folded.clone();
         settled.push(send.event_number);

@@ -79,6 +79,10 @@ pub struct IncidentRow {
     pub last_event: i64,
     pub changed_at: i64,
     pub widest_down: Option<Scope>,
+    /// The widest scope that people were told since the quorum was last reached.
+    pub told: Option<Scope>,
+    /// Its resolution was held once.
+    pub flaps: bool,
     /// An opening notice was put in the outbox, with a quorum.
     pub paged: bool,
     /// One was put there below the quorum.

@@ -69,7 +69,8 @@ pub(super) fn liveness(
         let Some(index) = cast.region_by_id.get(region).copied() else { continue };
         let subject = (SubjectKind::Region, index);
         let Some((id, open)) = open_of(db, subject) else { continue };
-        let change = hear_again(&cast.regions[index].name, open.started_at, open.told_quietly, now);
+        let (name, told) = (&cast.regions[index].name, open.told_quietly);
+        let change = hear_again(name, true, open.started_at, told, now);
         record(db, subject, Some(id), change, notes, now);
     }
 }
@@ -130,6 +131,7 @@ fn input(db: &Database, cast: &Cast) -> assignment::Input {
         },
         capabilities: CAPABILITIES.iter().map(|it| (*it).to_owned()).collect(),
         complete_through: db.complete.get(&index).copied(),
+        discredited: db.discredited.get(&index).is_some(),
     });
     let monitors = cast.monitors.iter();
     let regions = cast.regions.iter();

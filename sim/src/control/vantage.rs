@@ -80,6 +80,9 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
         let looks = watched.seats.iter().filter_map(|region| {
             let agent = db.current.get(&(monitor, *region))?.agent;
             let (failing_since, at) = looked(&seat(db, cast, monitor, *region), stale, now)?;
+            // A burst answered with a success leaves no other trace.
+            let well_at = answered(db, monitor, *region, agent).filter(|_| failing_since.is_none());
+            let at = at.max(well_at.unwrap_or(at));
             Some(Look { agent: cast.agents[agent].name.clone(), failing_since, at })
         });
         Watch {
@@ -98,6 +101,14 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
         watches: watches.collect(),
         open: open.map(|(subject, _)| (subject.0, name(subject))).collect(),
     }
+}
+
+/// When the monitor's newest burst was asked, if the agent answered it with a success.
+fn answered(db: &Database, monitor: usize, region: usize, agent: AgentIndex) -> Option<i64> {
+    let burst = *db.newest_burst.get(&monitor)?;
+    let order = db.orders.get(&(burst, region))?;
+    let asked_at = db.bursts.get(&burst)?.asked_at;
+    (order.agent == agent && order.successes > 0).then_some(asked_at)
 }
 
 /// What it saw while it was at fault is not held against its targets.

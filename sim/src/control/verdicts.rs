@@ -36,12 +36,9 @@ pub(super) fn evaluate(
         turns: state.turns.clone(),
         hold_until: state.hold_until,
     };
-    let Plan { change, hold_until, turn } = plan(&input, now);
-    if let Some(turn) = turn {
-        state.turns = flap::turned(&state.turns, turn);
-    }
-    if turn.is_some() || state.hold_until != hold_until {
-        state.hold_until = hold_until;
+    let Plan { change, hold_until, turns } = plan(&input, now);
+    if state.turns != turns || state.hold_until != hold_until {
+        (state.hold_until, state.turns) = (hold_until, turns);
         db.monitor_states.put(monitor, state);
     }
     if let Some(change) = change {
@@ -114,16 +111,25 @@ pub(super) fn open_of(db: &mut Database, subject: Subject) -> Option<(IncidentId
     let row = db.incidents.lock(&id)?.clone();
     let opening = |(_, intent): &(i64, &IntentRow)| intent.kind == NoticeKind::Opened;
     let opening_waits = db.waiting(id).filter(opening).any(|(_, intent)| !intent.quiet);
+    let held = |(_, intent): (i64, &IntentRow)| !intent.quiet && intent.held.is_some();
+    let opening_held = db.waiting(id).filter(opening).any(held);
     let quietly = db.waiting(id).filter(opening).any(|(_, intent)| intent.quiet);
+    let widening = |(_, intent): (i64, &IntentRow)| intent.kind == NoticeKind::Widened;
+    let widening_waits = db.waiting(id).any(widening);
     let open = Open {
         verdict: row.verdict,
         scope: row.scope,
         cause: row.cause,
         regions: row.regions,
         started_at: row.started_at,
+        opened_at: row.opened_at,
         changed_at: row.changed_at,
         paged: row.paged,
         opening_waits,
+        opening_held,
+        widening_waits,
+        told: row.told,
+        flaps: row.flaps,
         told_quietly: row.told_quietly || quietly,
         widest_down: row.widest_down,
     };
@@ -150,6 +156,9 @@ pub(super) fn record(
     row.cause = change.cause;
     row.summary = change.summary;
     row.regions = change.regions;
+    row.started_at = change.started_at;
+    row.flaps |= change.kind == EventKind::Held;
+    row.told = row.told.filter(|_| change.verdict == Verdict::Down);
     row.last_event += 1;
     row.changed_at = now;
     if change.verdict == Verdict::Down {
@@ -198,6 +207,8 @@ fn opening(subject: Subject, change: &Change, now: i64) -> IncidentRow {
         last_event: 0,
         changed_at: now,
         widest_down: None,
+        told: None,
+        flaps: false,
         paged: false,
         told_quietly: false,
         group: None,

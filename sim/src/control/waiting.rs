@@ -121,6 +121,7 @@ pub(super) fn facts(cast: &Cast, row: &IncidentRow) -> Facts {
         name: crate::report::subject_name(cast, row.subject),
         labels,
         severity: row.severity,
+        verdict: row.verdict,
         scope: row.scope,
     }
 }

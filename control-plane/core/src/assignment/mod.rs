@@ -82,6 +82,9 @@ pub struct Agent {
     pub capabilities: BTreeSet<String>,
     /// All its slots up to here are known.
     pub complete_through: Option<i64>,
+    /// It fails what others see healthy (`vantage`): what it saw says nothing.
+    #[serde(default)]
+    pub discredited: bool,
 }
 
 /// Whether an agent can be counted on.
@@ -146,6 +149,9 @@ pub struct End {
     pub agent_id: String,
     /// The last slot it owns; below its first slot when it never owned one.
     pub last_slot: i64,
+    /// What its agent saw says nothing: the place is as good as never looked at.
+    #[serde(default)]
+    pub doubted: bool,
     pub reason: Reason,
 }
 

@@ -28,7 +28,7 @@ pub fn plan(input: &Input, now: i64) -> Plan {
     for current in &input.current {
         if !wanted.contains(&(current.monitor_id, current.region_id)) {
             let last_slot = cut(current.slots, now) - 1;
-            plan.ends.push(end(current, last_slot, Reason::OutOfScope));
+            plan.ends.push(facts.end(current, last_slot, Reason::OutOfScope));
         }
     }
     plan
@@ -94,7 +94,7 @@ impl<'a> Facts<'a> {
         let first_slot =
             if revised { cut(slots, now) } else { cut(slots, now).max(current.first_slot) };
         let last_slot = if revised { cut(current.slots, now) - 1 } else { first_slot - 1 };
-        plan.ends.push(end(current, last_slot, reason));
+        plan.ends.push(self.end(current, last_slot, reason));
         if let Some(agent) = successor {
             let through = if revised { None } else { reported(current, holder) };
             let next = Next { first_slot, slots, through, reason };
@@ -122,6 +122,18 @@ impl<'a> Facts<'a> {
         };
         self.agents.values().filter(able).max_by_key(|agent| score(monitor.id, &agent.id)).copied()
     }
+
+    fn end(&self, current: &Current, last_slot: i64, reason: Reason) -> End {
+        let holder = self.agents.get(current.agent_id.as_str());
+        End {
+            monitor_id: current.monitor_id,
+            region_id: current.region_id,
+            agent_id: current.agent_id.clone(),
+            last_slot,
+            doubted: holder.is_some_and(|agent| agent.discredited),
+            reason,
+        }
+    }
 }
 
 fn score(monitor_id: Uuid, agent_id: &str) -> [u8; 32] {
@@ -146,8 +158,11 @@ fn trouble(holder: Option<&Agent>, monitor: &Monitor) -> Option<Reason> {
     }
 }
 
-/// How far this place is known when its agent changes.
+/// How far this place is known when its agent changes: by one that is at fault, not at all.
 fn reported(current: &Current, holder: Option<&Agent>) -> Option<i64> {
+    if holder.is_some_and(|agent| agent.discredited) {
+        return None;
+    }
     let own = holder.and_then(|agent| agent.complete_through);
     match own {
         Some(through) if through >= current.slots.due(current.first_slot) => Some(through),
@@ -172,15 +187,5 @@ fn assign(monitor: &Monitor, region_id: Uuid, agent: &Agent, next: &Next) -> Ass
         slots: next.slots,
         predecessor_through: next.through,
         reason: next.reason,
-    }
-}
-
-fn end(current: &Current, last_slot: i64, reason: Reason) -> End {
-    End {
-        monitor_id: current.monitor_id,
-        region_id: current.region_id,
-        agent_id: current.agent_id.clone(),
-        last_slot,
-        reason,
     }
 }

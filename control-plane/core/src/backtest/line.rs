@@ -80,11 +80,8 @@ impl Line {
             turns: self.turns.clone(),
             hold_until: self.hold_until,
         };
-        let Plan { change, hold_until, turn } = plan(&input, now);
-        self.hold_until = hold_until;
-        if let Some(turn) = turn {
-            self.turns = flap::turned(&self.turns, turn);
-        }
+        let Plan { change, hold_until, turns } = plan(&input, now);
+        (self.hold_until, self.turns) = (hold_until, turns);
         if let Some(change) = change {
             self.apply(change, first_hurt, now);
         }
@@ -168,9 +165,14 @@ impl Incident {
                 cause: None,
                 regions: Vec::new(),
                 started_at: change.started_at,
+                opened_at: now,
                 changed_at: now,
                 paged: false,
                 opening_waits: false,
+                opening_held: false,
+                widening_waits: false,
+                told: None,
+                flaps: false,
                 told_quietly: false,
                 widest_down: None,
             },
@@ -209,6 +211,9 @@ impl Incident {
         outage.cause.clone_from(&change.cause);
         outage.summary = change.summary;
         (self.open.verdict, self.open.scope) = (change.verdict, change.scope);
+        self.open.started_at = change.started_at;
+        self.open.flaps |= change.kind == EventKind::Held;
+        self.open.told = self.open.told.filter(|_| change.verdict == Verdict::Down);
         self.open.cause = change.cause;
         self.open.regions = change.regions;
         self.note(now);
@@ -229,6 +234,7 @@ impl Incident {
             return self.open.told_quietly = true;
         }
         self.open.paged |= send.kind == NoticeKind::Opened;
+        self.open.told = self.open.told.max(Some(self.open.scope));
         self.outage.pages.push(Page {
             at: now,
             kind: send.kind,
@@ -258,6 +264,8 @@ impl Incident {
             move |intent: &Waiting| intent.kind == NoticeKind::Opened && intent.quiet == quiet
         };
         self.open.opening_waits = self.waiting.iter().any(opening(false));
+        let widening = |intent: &Waiting| intent.kind == NoticeKind::Widened;
+        self.open.widening_waits = self.waiting.iter().any(widening);
         self.open.told_quietly |= self.waiting.iter().any(opening(true));
     }
 }

@@ -9,6 +9,9 @@
 //! every target fail at once, and a shared upstream that fails takes thousands of
 //! monitors with it. Who is held back by a cap is confirmed by the ordinary slots.
 //! The counts come from the bursts that are stored, so replicas share them.
+//!
+//! One burst for each streak. What refused it may pass (a cap, a burst of a moment before),
+//! so a streak that was not asked about asks again with its next failures.
 
 use super::{Evaluation, RegionState, Verdict};
 use serde::{Deserialize, Serialize};
@@ -25,6 +28,9 @@ pub const PER_ORGANISATION: u32 = 240;
 /// Between two bursts of one monitor, ms: a region that flaps does not make its
 /// target be probed all the time.
 pub const REST_MS: i64 = 30_000;
+/// For how long after a streak began its later failures ask where the first was refused,
+/// ms: a burst of before may be under way for most of it, and rests after that.
+pub const ASK_AGAIN_MS: i64 = 90_000;
 
 /// What is asked when a region's streak of failures begins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +45,8 @@ pub struct Input {
     pub discredited: bool,
     /// When this monitor's newest burst was asked, and whether it is still under way.
     pub last: Option<Last>,
+    /// When the first failure of the streak started.
+    pub streak_began: i64,
     pub recent: Recent,
 }
 
@@ -86,6 +94,8 @@ pub enum Kept {
     NothingToAsk,
     /// The agent that failed has no vote to confirm.
     Discredited,
+    /// Every region was asked since the streak began.
+    Asked,
     /// A burst of this monitor is under way.
     Active,
     /// The last one was a moment ago.
@@ -103,6 +113,7 @@ impl Kept {
             Self::AlreadyDown => "already_down",
             Self::NothingToAsk => "nothing_to_ask",
             Self::Discredited => "discredited",
+            Self::Asked => "asked_already",
             Self::Active => "active",
             Self::Rested => "rested",
             Self::OriginCap => "origin_cap",
@@ -141,6 +152,12 @@ pub fn why_not_asked(reason: &str) -> String {
     }
 }
 
+/// Whether a slot's own failure at `at`, one of `failures` in a row since `began`, may ask:
+/// the first, and as long as one that was refused for a moment's reason may be made up for.
+pub fn may_ask(failures: u32, fail_after: u32, began: i64, at: i64) -> bool {
+    failures <= fail_after.max(2) || at - began <= ASK_AGAIN_MS
+}
+
 /// Decides at `now`, for a monitor of which a region's streak of failures began.
 pub fn ask(input: &Input, now: i64) -> Decision {
     match kept(input, now) {
@@ -157,11 +174,13 @@ fn kept(input: &Input, now: i64) -> Option<Kept> {
     let seats = evaluation.regions.len();
     let undecided = evaluation.of(RegionState::Down).count() < seats;
     let rests = |last: &Last| now - last.asked_at < REST_MS;
+    let asked = |last: Last| last.asked_at >= input.streak_began;
     let rules = [
         (!input.confirm, Kept::NotWanted),
         (evaluation.verdict == Verdict::Down, Kept::AlreadyDown),
         (!undecided, Kept::NothingToAsk),
         (input.discredited, Kept::Discredited),
+        (input.last.is_some_and(asked), Kept::Asked),
         (input.last.is_some_and(|last| last.active), Kept::Active),
         (input.last.as_ref().is_some_and(rests), Kept::Rested),
         (input.recent.of_origin >= PER_ORIGIN, Kept::OriginCap),
@@ -200,6 +219,7 @@ mod tests {
             evaluation: evaluate(regions.collect(), Quorum::Majority),
             discredited: false,
             last: None,
+            streak_began: 50_000,
             recent: Recent::default(),
         }
     }
@@ -241,7 +261,12 @@ mod tests {
         assert_eq!(kept(|i| i.discredited = true), Some(Kept::Discredited));
         let last = |asked_at, active| Some(Last { asked_at, active });
         assert_eq!(kept(|i| i.last = Some(Last { asked_at: 1, active: true })), Some(Kept::Active));
+        assert_eq!(
+            kept(|i| i.last = Some(Last { asked_at: 50_000, active: false })),
+            Some(Kept::Asked)
+        );
         let mut recent = input(&[Up, Up]);
+        recent.streak_began = 80_000;
         recent.last = last(70_001, false);
         assert_eq!(ask(&recent, 100_000), Decision::Keep(Kept::Rested));
         recent.last = last(70_000, false);
@@ -254,5 +279,20 @@ mod tests {
         );
         assert_eq!(ask(&input(&[Down, Down, Up]), 0), Decision::Keep(Kept::AlreadyDown));
         assert_eq!(ask(&input(&[]), 0), Decision::Keep(Kept::NothingToAsk));
+    }
+    #[test]
+    fn a_streak_that_was_refused_asks_again_until_it_was_asked_about() {
+        use RegionState::Up;
+        // A blip asked a moment before the outage began.
+        let mut outage = input(&[Up, Up, Up]);
+        outage.last = Some(Last { asked_at: 90_000, active: false });
+        outage.streak_began = 100_000;
+        assert_eq!(ask(&outage, 101_000), Decision::Keep(Kept::Rested));
+        assert!(may_ask(3, 2, 100_000, 120_000));
+        assert!(matches!(ask(&outage, 120_000), Decision::Ask { .. }));
+        outage.last = Some(Last { asked_at: 120_000, active: false });
+        assert_eq!(ask(&outage, 160_000), Decision::Keep(Kept::Asked));
+        assert!(may_ask(2, 2, 100_000, 400_000), "with a long interval the next one");
+        assert!(!may_ask(3, 2, 100_000, 400_000), "not for ever");
     }
 }

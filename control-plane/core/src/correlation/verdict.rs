@@ -79,15 +79,16 @@ pub fn evaluate(regions: Vec<RegionView>, quorum: Quorum) -> Evaluation {
     Evaluation { verdict, scope, since, seats, needed, down, degraded, up, silent, cause, regions }
 }
 
-/// When the deciding region came to its state: the q-th to hurt, or the one whose
-/// return left too few for a quorum.
+/// When the deciding region came to its state: the q-th to hurt, the one whose
+/// return left too few for a quorum, or the one whose silence left enough of those that may
+/// hurt for one.
 fn since(regions: &[RegionView], verdict: Verdict, seats: u32, needed: u32) -> Option<i64> {
     use RegionState::{Degraded, Down, Unknown, Up};
     let (states, deciding): (&[RegionState], u32) = match verdict {
         Verdict::Down => (&[Down], needed),
         Verdict::Degraded => (&[Down, Degraded], needed),
         Verdict::Up => (&[Up, Degraded], (seats + 1).saturating_sub(needed)),
-        Verdict::Unknown => (&[Unknown], 1),
+        Verdict::Unknown => (&[Down, Unknown], needed),
     };
     // Without a time, a region has been so for longer than is known: it sorts first.
     let decides = |region: &&RegionView| states.contains(&region.state);

@@ -92,6 +92,8 @@ pub fn view(seat: &Seat, stale_after_ms: i64, now: i64) -> RegionView {
             unknown("missed", Some(at.saturating_add(stale_after_ms).min(now)))
         }
         (RegionState::Up, _) => tells(RegionState::Up, row.since, None),
+        // What casts no vote says nothing about why it came to this state either.
+        (state, _) if reason.is_some_and(casts_no_vote) => tells(state, row.since, None),
         (state, _) => {
             RegionView { message: row.message.clone(), ..tells(state, row.since, reason) }
         }

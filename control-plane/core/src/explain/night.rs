@@ -35,9 +35,12 @@ pub struct NoticeStands<'a> {
 
 /// What it is, since when, how it was decided and who knows.
 pub fn at_night(night: &Night<'_>) -> String {
-    let known = elapsed(night.opened_at - night.started_at);
+    let known = match night.started_at - night.opened_at {
+        before if before > 0 => format!("below the quorum {} before", elapsed(before)),
+        after => format!("{} later", elapsed(after.saturating_neg())),
+    };
     let mut said = format!(
-        "{}; it began at {}, known {known} later",
+        "{}; it began at {}, known {known}",
         night.summary.trim_end_matches('.'),
         utc(night.started_at)
     );

@@ -165,7 +165,8 @@ impl Heard {
             Silence::Heard(id) => now
                 .heard
                 .contains(&id)
-                .then(|| hear_again(stored.subject, stored.started_at, false, stored.at)),
+                .then(|| liveness.counts_on(id))
+                .map(|any| hear_again(stored.subject, any, stored.started_at, false, stored.at)),
         };
         given(change, left_out)
     }

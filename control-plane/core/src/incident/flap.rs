@@ -1,10 +1,14 @@
 //! Flapping: an incident that keeps coming back is one incident.
 //!
-//! Each opening and each resolution of a monitor's incident is a turn. When a
+//! Each opening and each resolution of a monitor's incident is a turn, and so is each
+//! return over the quorum of one that people were paged for. When a
 //! resolution would be one turn too many within the policy's window, it is held
-//! (turns below the quorum count for what people were not paged for only):
+//! (turns below the quorum, and those that a silence, a window or a parent kept from
+//! people, count for what people were not paged for only):
 //! the incident stays open, nobody is told anything, and only after the target
-//! was well for `settle` without a break does it resolve, with one notice. So a
+//! was known to be well for `settle` without a break does it resolve, with one notice;
+//! so does every later recovery of that incident, however far apart they are. A return
+//! over the quorum that would be one too many is told to nobody. So a
 //! target that flaps for a day costs its people a handful of notices.
 
 use hyperverge_protocol::monitor::Flap;
@@ -13,7 +17,7 @@ use serde::{Deserialize, Serialize};
 /// Turns that are remembered; as many as a policy can ask for.
 pub const TURNS: usize = 32;
 
-/// An opening or a resolution.
+/// An opening, a resolution or a return over the quorum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Turn {
     pub at: i64,
@@ -39,11 +43,22 @@ impl Rule {
 
     /// Whether `next`, after `turns`, is one too many.
     pub fn flaps(self, turns: &[Turn], next: Turn) -> bool {
+        self.changes > 0 && self.counted(turns, next) + 1 >= self.changes as usize
+    }
+
+    /// How many of `turns` count beside `next`.
+    pub fn counted(self, turns: &[Turn], next: Turn) -> usize {
         let counts = |turn: &&Turn| {
             (turn.loud || !next.loud) && (0..=self.within_ms).contains(&(next.at - turn.at))
         };
-        self.changes > 0 && turns.iter().filter(counts).count() + 1 >= self.changes as usize
+        turns.iter().filter(counts).count()
     }
+}
+
+/// `turns` after nobody heard of those from `since` on.
+pub fn unheard(turns: &[Turn], since: i64) -> Vec<Turn> {
+    let heard = |turn: &Turn| Turn { loud: turn.loud && turn.at < since, ..*turn };
+    turns.iter().map(heard).collect()
 }
 
 /// `turns` with one more; the oldest are forgotten.

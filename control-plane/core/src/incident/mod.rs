@@ -1,7 +1,8 @@
 //! Step 6: from a verdict to what happens to the subject's one incident.
 //!
 //! One incident is open per subject. It opens quietly when a region fails below
-//! the quorum, widens to a page when the quorum is reached, narrows, and resolves
+//! the quorum, widens to a page when the quorum is reached, narrows, is told again when
+//! the quorum is reached again, and resolves
 //! when the verdict is up and no region is down any more; one that flaps first has
 //! to settle (`flap.rs`). `unknown` neither opens nor resolves, with one exception:
 //! what nobody was paged for and rests on the vote of an agent that turned out to be
@@ -112,7 +113,8 @@ pub struct Input {
     pub labels: BTreeMap<String, String>,
     #[serde(default)]
     pub flap: flap::Rule,
-    /// When incidents of this monitor last opened or resolved, the oldest first.
+    /// When incidents of this monitor last opened, resolved or came back over the
+    /// quorum, the oldest first.
     #[serde(default)]
     pub turns: Vec<flap::Turn>,
     /// Until when a resolution is held because the monitor flaps.
@@ -126,9 +128,9 @@ pub struct Plan {
     pub change: Option<Change>,
     /// The new [`Input::hold_until`]; look again then.
     pub hold_until: Option<i64>,
-    /// To be added to [`Input::turns`].
+    /// The new [`Input::turns`].
     #[serde(default)]
-    pub turn: Option<flap::Turn>,
+    pub turns: Vec<flap::Turn>,
 }
 
 /// The incident that is open, as far as a change depends on it.
@@ -139,17 +141,39 @@ pub struct Open {
     pub cause: Option<String>,
     pub regions: Vec<RegionView>,
     pub started_at: i64,
+    /// When its first event was.
+    #[serde(default)]
+    pub opened_at: i64,
     /// When its newest event was.
     pub changed_at: i64,
     /// An opening notice was put in the outbox, with a quorum.
     pub paged: bool,
     /// The intent of such an opening waits.
     pub opening_waits: bool,
+    /// A silence, a window, a parent or votes that are not fresh kept it back when it was due.
+    #[serde(default)]
+    pub opening_held: bool,
+    /// The intent of a widening waits.
+    #[serde(default)]
+    pub widening_waits: bool,
+    /// The widest scope that people were told since the quorum was last reached.
+    #[serde(default)]
+    pub told: Option<Scope>,
+    /// Its resolution was held once, because it flaps.
+    #[serde(default)]
+    pub flaps: bool,
     /// Somebody was told of it, or is about to be, below the quorum.
     #[serde(default)]
     pub told_quietly: bool,
     /// The widest scope it ever had while down.
     pub widest_down: Option<Scope>,
+}
+
+impl Open {
+    /// Whether people were paged for it, or are about to be.
+    fn is_loud(&self) -> bool {
+        self.paged || (self.opening_waits && !self.opening_held)
+    }
 }
 
 /// What happens to the incident.
@@ -162,7 +186,7 @@ pub struct Change {
     pub cause: Option<String>,
     /// One sentence for people.
     pub summary: String,
-    /// When the target began to hurt.
+    /// When the target began to hurt; once a quorum was reached, when that was.
     pub started_at: i64,
     pub regions: Vec<RegionView>,
     pub intent: Option<Intent>,

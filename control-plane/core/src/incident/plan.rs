@@ -15,8 +15,11 @@ const REWORD_AFTER_MS: i64 = 60_000;
 /// What the evaluation changes at `now`.
 pub fn plan(input: &Input, now: i64) -> Plan {
     let (change, hold_until) = change_of(input, now);
-    let turn = change.as_ref().and_then(|change| turn(input, change, now));
-    Plan { change, hold_until, turn }
+    let turns = match &change {
+        Some(change) => turns(input, change, now),
+        None => input.turns.clone(),
+    };
+    Plan { change, hold_until, turns }
 }
 
 fn change_of(input: &Input, now: i64) -> (Option<Change>, Option<i64>) {
@@ -27,7 +30,8 @@ fn change_of(input: &Input, now: i64) -> (Option<Change>, Option<i64>) {
     };
     if evaluation.verdict == Verdict::Unknown {
         let withdrawn = rests_on_nothing(open, evaluation).then(|| withdrawn(input, open, now));
-        return (withdrawn, input.hold_until);
+        // Who does not know does not know it well: settling begins anew.
+        return (withdrawn, None);
     }
     if !hurts(evaluation) {
         return well(input, open, now);
@@ -41,33 +45,47 @@ fn change_of(input: &Input, now: i64) -> (Option<Change>, Option<i64>) {
     (kind.map(|kind| altered(input, open, kind, now)), None)
 }
 
-/// The turn that a change is. One that becomes loud later opens loudly then.
-fn turn(input: &Input, change: &Change, now: i64) -> Option<flap::Turn> {
-    let opens = change.intent.filter(|intent| intent.kind == NoticeKind::Opened);
-    let loud = match change.kind {
-        EventKind::Resolved => {
-            input.open.as_ref().is_some_and(|open| open.paged || open.opening_waits)
-        }
-        _ => !opens?.quiet,
-    };
-    Some(flap::Turn { at: now, loud })
+/// What is remembered of how often it turned, with this change.
+fn turns(input: &Input, change: &Change, now: i64) -> Vec<flap::Turn> {
+    let turned = |loud| flap::turned(&input.turns, flap::Turn { at: now, loud });
+    match (&input.open, change.kind) {
+        (Some(open), EventKind::Resolved) if open.is_loud() => turned(true),
+        // Nobody heard of it: what was to be told of it was no turn for anybody.
+        (Some(open), EventKind::Resolved) => flap::turned(
+            &flap::unheard(&input.turns, open.opened_at),
+            flap::Turn { at: now, loud: false },
+        ),
+        (Some(open), _) if open.paged && returns(open, &input.evaluation) => turned(true),
+        // One that becomes loud later opens loudly then.
+        _ => match change.intent.filter(|intent| intent.kind == NoticeKind::Opened) {
+            Some(opens) => turned(!opens.quiet),
+            None => input.turns.clone(),
+        },
+    }
+}
+
+/// Whether the quorum is reached, perhaps again, by an incident that is below it.
+fn returns(open: &Open, evaluation: &Evaluation) -> bool {
+    open.verdict != Verdict::Down && evaluation.verdict == Verdict::Down
 }
 
 /// Nothing hurts any more: it is over, unless it flaps.
 fn well(input: &Input, open: &Open, now: i64) -> (Option<Change>, Option<i64>) {
     let evaluation = &input.evaluation;
-    let loud = open.paged || open.opening_waits;
     let latest = now.saturating_add(input.flap.settle_ms);
     let until = match input.hold_until {
         // Never longer than from now, should the clock have been set back.
         Some(until) => Some(until.min(latest)).filter(|until| now < *until),
         None => {
-            let next = flap::Turn { at: now, loud };
-            input.flap.flaps(&input.turns, next).then_some(latest)
+            let next = flap::Turn { at: now, loud: open.is_loud() };
+            let flaps = input.flap.flaps(&input.turns, next)
+                // What was held once has to settle, however slowly it comes and goes.
+                || (open.flaps && input.flap.changes > 0);
+            flaps.then_some(latest)
         }
     };
     if until.is_some() {
-        return (input.hold_until.is_none().then(|| held(input, open)), until);
+        return (input.hold_until.is_none().then(|| held(input, open, now)), until);
     }
     let why = format!("the verdict is up and no region is down: {}", evaluation.arithmetic());
     let summary = sentence::recovered(&input.name, open, now);
@@ -77,9 +95,8 @@ fn well(input: &Input, open: &Open, now: i64) -> (Option<Change>, Option<i64>) {
 }
 
 /// The resolution is held; everything else stays as it is.
-fn held(input: &Input, open: &Open) -> Change {
+fn held(input: &Input, open: &Open, now: i64) -> Change {
     let settle = sentence::span(input.flap.settle_ms);
-    let within = sentence::span(input.flap.within_ms);
     Change {
         kind: EventKind::Held,
         verdict: open.verdict,
@@ -93,14 +110,20 @@ fn held(input: &Input, open: &Open) -> Change {
         started_at: open.started_at,
         regions: input.evaluation.regions.clone(),
         intent: None,
-        reasons: vec![
-            input.evaluation.arithmetic(),
-            format!(
-                "it opened or resolved {} times within {within} already, and {} are too many",
-                input.turns.len(),
-                input.flap.changes
-            ),
-        ],
+        reasons: vec![input.evaluation.arithmetic(), too_many(input, open, now)],
+    }
+}
+
+/// Why it counts as flapping.
+fn too_many(input: &Input, open: &Open, now: i64) -> String {
+    let within = sentence::span(input.flap.within_ms);
+    let next = flap::Turn { at: now, loud: open.is_loud() };
+    match (input.flap.counted(&input.turns, next), input.flap.changes) {
+        (counted, changes) if counted + 1 >= changes as usize => format!(
+            "it opened or resolved {counted} times within {within} already, \
+             and {changes} are too many"
+        ),
+        _ => "it has flapped since it opened and has not settled".to_owned(),
     }
 }
 
@@ -194,10 +217,12 @@ fn opened(input: &Input, now: i64) -> Change {
 
 fn altered(input: &Input, open: &Open, kind: EventKind, now: i64) -> Change {
     let evaluation = &input.evaluation;
+    let returns = returns(open, evaluation);
     // A region that only fell silent hurts nobody more.
     let grew = hurting(&evaluation.regions).count() > hurting(&open.regions).count();
     let everywhere = evaluation.scope == Some(Scope::Global) && grew;
-    let told_everywhere = open.widest_down == Some(Scope::Global);
+    let news = returns || (everywhere && open.told != Some(Scope::Global));
+    let flaps = || input.flap.flaps(&input.turns, flap::Turn { at: now, loud: true });
     let (intent, held) = if evaluation.verdict != Verdict::Down {
         (None, "below the quorum nobody is paged")
     } else if open.opening_waits {
@@ -205,12 +230,23 @@ fn altered(input: &Input, open: &Open, kind: EventKind, now: i64) -> Change {
     } else if !open.paged {
         let due_at = now + input.group_wait_ms;
         (Some(Intent { kind: NoticeKind::Opened, due_at, quiet: false }), "")
-    } else if everywhere && !told_everywhere {
-        (Some(Intent { kind: NoticeKind::Widened, due_at: now, quiet: false }), "")
-    } else {
+    } else if open.widening_waits {
+        (None, "the notice that waits will tell it")
+    } else if !news {
         (None, "who was paged knows of as much already")
+    } else if (returns || open.told.is_none()) && flaps() {
+        (None, "it comes and goes too often to tell each time")
+    } else {
+        (Some(Intent { kind: NoticeKind::Widened, due_at: now, quiet: false }), "")
     };
-    change(input, kind, open.started_at, intent, held)
+    // What people are told began with the quorum, not with the first region to fail.
+    let began = evaluation.since.filter(|_| returns && !open.paged && !open.opening_waits);
+    let mut change = change(input, kind, began.unwrap_or(open.started_at), intent, held);
+    if let Some(before) = began.map(|began| began - open.started_at).filter(|before| *before > 0) {
+        let before = sentence::span(before);
+        change.reasons.push(format!("it hurt below the quorum for {before} before"));
+    }
+    change
 }
 
 fn change(
@@ -230,7 +266,7 @@ fn change(
             evaluation.scope.unwrap_or(Scope::Local),
             &input.labels,
         ),
-        cause: evaluation.cause.clone(),
+        cause: cause(input.open.as_ref(), evaluation),
         summary: sentence::hurts(&input.name, evaluation),
         started_at,
         regions: evaluation.regions.clone(),
@@ -290,8 +326,16 @@ fn weight(verdict: Verdict, scope: Scope) -> (u8, Scope) {
 /// Whether something people would ask about is different. A region that only
 /// falls silent or comes back from it hurts nobody.
 fn changed(open: &Open, evaluation: &Evaluation, now: i64) -> bool {
-    let reworded = open.cause != evaluation.cause && now - open.changed_at >= REWORD_AFTER_MS;
+    let reworded =
+        open.cause != cause(Some(open), evaluation) && now - open.changed_at >= REWORD_AFTER_MS;
     reworded || !hurting(&open.regions).eq(hurting(&evaluation.regions))
+}
+
+/// The cause that most regions give. Where those that are down give none at the moment, it
+/// stands as it was.
+fn cause(open: Option<&Open>, evaluation: &Evaluation) -> Option<String> {
+    let before = open.filter(|_| evaluation.down > 0).and_then(|open| open.cause.clone());
+    evaluation.cause.clone().or(before)
 }
 
 fn hurting(regions: &[RegionView]) -> impl Iterator<Item = (&str, RegionState)> {

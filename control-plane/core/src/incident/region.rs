@@ -46,19 +46,30 @@ pub fn fall_silent(name: &str, region: &SilentRegion, group_wait_ms: i64, now: i
     }
 }
 
-/// Resolves it; `told`: somebody was told of it, or is about to be.
-pub fn hear_again(name: &str, started_at: i64, told: bool, now: i64) -> Change {
+/// Resolves it. `anybody`: agents are left that could be heard; `told`: somebody was told of
+/// it, or is about to be.
+pub fn hear_again(name: &str, anybody: bool, started_at: i64, told: bool, now: i64) -> Change {
     let after = sentence::span(now - started_at);
+    let (summary, why) = match anybody {
+        true => (
+            format!("region {name} is heard again after {after}"),
+            "an agent of the region is heard",
+        ),
+        false => (
+            format!("region {name} was silent for {after} and has no agent any more"),
+            "no agent of the region is left to wait for",
+        ),
+    };
     Change {
         kind: EventKind::Resolved,
         verdict: Verdict::Unknown,
         scope: Scope::Regional,
         severity: Severity::Warning,
         cause: Some(SILENT.to_owned()),
-        summary: format!("region {name} is heard again after {after}"),
+        summary,
         started_at,
         regions: Vec::new(),
         intent: told.then_some(Intent { kind: NoticeKind::Resolved, due_at: now, quiet: true }),
-        reasons: vec!["an agent of the region is heard, or none is left to wait for".to_owned()],
+        reasons: vec![why.to_owned()],
     }
 }

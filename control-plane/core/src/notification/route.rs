@@ -3,15 +3,16 @@
 //! A monitor's own `notify` and the channels of every matching [`Route`] are told,
 //! each once. Where that is nobody, the organisation's default channels are told.
 //! *Quiet* incidents ([`Facts::quiet`]) go neither to `notify` nor to the defaults,
-//! only to routes that name what makes them quiet: a trouble that one region
-//! alone sees, or one of our own fleet, is nobody's page unless somebody asked.
+//! only to routes that name their scope or subject: a trouble that one region
+//! alone sees, one that only slows the target down, or one of our own fleet, is nobody's
+//! page unless somebody asked.
 //!
 //! To add something to match on: a field of [`Facts`] and of [`Match`], a
 //! [`Mismatch`] that says why not, and a line in [`Match::mismatches`].
 
 use super::labels::{self, LabelMismatch, Labels};
 use super::limits::ROUTE_CHANNELS;
-use crate::correlation::Scope;
+use crate::correlation::{Scope, Verdict};
 use crate::incident::{Severity, SubjectKind};
 use hyperverge_protocol::monitor::is_slug;
 use hyperverge_protocol::problem::FieldProblem;
@@ -29,13 +30,17 @@ pub struct Facts {
     /// The monitor's labels.
     pub labels: Labels,
     pub severity: Severity,
+    /// The incident's: below the quorum of failures it is quiet.
+    pub verdict: Verdict,
     pub scope: Scope,
 }
 
 impl Facts {
     /// Whether it goes only to routes that name its scope or its subject.
     pub fn quiet(&self) -> bool {
-        self.subject != SubjectKind::Monitor || self.scope == Scope::Local
+        self.subject != SubjectKind::Monitor
+            || self.scope == Scope::Local
+            || self.verdict == Verdict::Degraded
     }
 }
 
@@ -58,7 +63,8 @@ pub struct Match {
     pub labels: Labels,
     /// Empty: every severity.
     pub severity: Vec<Severity>,
-    /// Empty: regional and global; of an agent's or region's incident every scope.
+    /// Empty: regional and global, of what is down; of an agent's or region's incident
+    /// every scope.
     pub scope: Vec<Scope>,
     /// Empty: monitors.
     pub subject: Vec<SubjectKind>,
@@ -73,6 +79,8 @@ pub enum Mismatch {
     Severity(Severity),
     #[error("its scope is {0}, which the route must name")]
     Scope(Scope),
+    #[error("it is degraded and not down, for which the route must name its scope, {0}")]
+    Degraded(Scope),
     #[error("its subject is a {0}, which the route must name")]
     Subject(SubjectKind),
 }
@@ -87,11 +95,13 @@ impl Match {
         }
         let scope = match self.scope.as_slice() {
             // What naming a scope says about targets, naming the subject says about our fleet.
-            [] => facts.scope != Scope::Local || facts.subject != SubjectKind::Monitor,
+            [] => facts.subject != SubjectKind::Monitor || !facts.quiet(),
             named => named.contains(&facts.scope),
         };
         if !scope {
-            found.push(Mismatch::Scope(facts.scope));
+            let degraded = self.scope.is_empty() && facts.scope != Scope::Local;
+            let why = if degraded { Mismatch::Degraded } else { Mismatch::Scope };
+            found.push(why(facts.scope));
         }
         let subject = match self.subject.as_slice() {
             [] => facts.subject == SubjectKind::Monitor,

@@ -139,7 +139,13 @@ fn paragraph(record: &Record, now: i64) -> String {
     if let Some(cause) = &record.cause {
         text += &format!(" Most regions saw: {}.", inline(cause));
     }
-    text += &format!(" It was known after {}", elapsed(record.opened_at - record.started_at));
+    text += &match record.started_at - record.opened_at {
+        before if before > 0 => format!(
+            " That it failed in fewer regions than a quorum was known {} before",
+            elapsed(before)
+        ),
+        _ => format!(" It was known after {}", elapsed(record.opened_at - record.started_at)),
+    };
     let delivered = |told: &&Told| told.state == "delivered";
     let first = record.told.iter().filter(delivered).filter_map(|told| told.settled_at).min();
     match first {

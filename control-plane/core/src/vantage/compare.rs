@@ -10,7 +10,37 @@ pub(super) struct Seen<'a> {
     pub(super) look: &'a Look,
     /// Whether a trusted other looks there too.
     compared: bool,
+    /// Whether one of them has seen how it is: for a failure, since that began.
+    witnessed: bool,
     pub(super) contradicted: bool,
+}
+
+impl<'a> Seen<'a> {
+    /// `look` beside those of `others`, who are trusted.
+    fn new(watch: &'a Watch, look: &'a Look, others: &[&Look]) -> Self {
+        // What was well before it failed says nothing about whether it fails.
+        let says = |other: &&Look| {
+            other.failing_since.is_some() || look.failing_since.is_none_or(|at| other.at >= at)
+        };
+        let witnesses = others.iter().copied().filter(says);
+        let (failing, well): (Vec<&Look>, Vec<&Look>) =
+            witnesses.partition(|other| other.failing_since.is_some());
+        Self {
+            watch,
+            look,
+            compared: !others.is_empty(),
+            witnessed: failing.len() + well.len() > 0,
+            contradicted: look.failing_since.is_some() && well.len() > failing.len(),
+        }
+    }
+
+    /// Whether it speaks against its agent that lost its vote at `lost_at`: a failure that
+    /// came with the fault or later, and that nobody else has seen. What failed long before,
+    /// because it is blocked for this agent, came with no fault.
+    fn is_wrong(&self, lost_at: i64) -> bool {
+        let since = self.look.failing_since;
+        (self.contradicted || !self.witnessed) && since.is_some_and(|at| at >= lost_at - FRESH_MS)
+    }
 }
 
 /// One agent's looks, the newest first.
@@ -27,6 +57,7 @@ impl<'a> Tally<'a> {
         let mut unrelated = Unrelated::new(apart);
         let mut contradicted = 0;
         let recent = self.compared().take_while(|seen| now - seen.look.at <= SUDDEN_MS);
+        let recent = recent.filter(|seen| seen.witnessed);
         recent.enumerate().any(|(index, seen)| {
             let fresh = seen.look.failing_since.is_some_and(|since| now - since <= FRESH_MS);
             if seen.contradicted && fresh {
@@ -50,33 +81,32 @@ impl<'a> Tally<'a> {
 pub(super) struct Comparison<'a> {
     pub(super) tallies: BTreeMap<&'a str, Tally<'a>>,
     pub(super) apart: Apart,
+    /// Where nobody is trusted, all are heard.
+    heard: BTreeSet<&'a str>,
     now: i64,
 }
 
 impl<'a> Comparison<'a> {
-    pub(super) fn new(input: &'a Input, trusted: &BTreeSet<&str>, now: i64) -> Self {
+    pub(super) fn new(input: &'a Input, trusted: &BTreeSet<&'a str>, now: i64) -> Self {
         let mut tallies: BTreeMap<&str, Tally<'_>> = BTreeMap::new();
+        let heard = match trusted.is_empty() {
+            true => input.agents.iter().map(|agent| agent.id.as_str()).collect(),
+            false => trusted.clone(),
+        };
         for watch in &input.watches {
             for look in &watch.seats {
-                // Where nobody is trusted, all are heard.
                 let others = watch.seats.iter().filter(|other| {
-                    other.agent != look.agent
-                        && (trusted.is_empty() || trusted.contains(other.agent.as_str()))
+                    other.agent != look.agent && heard.contains(other.agent.as_str())
                 });
-                let failing = others.clone().filter(|other| other.failing_since.is_some()).count();
-                let all = others.count();
-                tallies.entry(&look.agent).or_default().0.push(Seen {
-                    watch,
-                    look,
-                    compared: all > 0,
-                    contradicted: look.failing_since.is_some() && all - failing > failing,
-                });
+                let others: Vec<&Look> = others.collect();
+                let seen = Seen::new(watch, look, &others);
+                tallies.entry(&look.agent).or_default().0.push(seen);
             }
         }
         for tally in tallies.values_mut() {
             tally.0.sort_by_key(|seen| std::cmp::Reverse(seen.look.at));
         }
-        Self { tallies, apart: Apart::of(input), now }
+        Self { tallies, apart: Apart::of(input), heard, now }
     }
 
     pub(super) fn is_faulty(&self, agent: &str) -> bool {
@@ -87,7 +117,8 @@ impl<'a> Comparison<'a> {
 
     /// Whether what the other agents looked at just now is well for the most part.
     fn others_are_well(&self, agent: &str) -> bool {
-        let others = self.tallies.iter().filter(|(id, _)| **id != agent);
+        let others =
+            self.tallies.iter().filter(|(id, _)| **id != agent && self.heard.contains(*id));
         let looks = others.flat_map(|(_, tally)| &tally.0).map(|seen| seen.look);
         let recent = looks.filter(|look| self.now - look.at <= SUDDEN_MS);
         let (all, failing) = recent.fold((0, 0), |(all, failing), look| {
@@ -99,20 +130,22 @@ impl<'a> Comparison<'a> {
     /// Whether what it looked at since it lost its vote says that it sees well again.
     pub(super) fn is_well(&self, agent: &str, lost_at: i64) -> bool {
         let Some(tally) = self.tallies.get(agent) else { return false };
-        let compared = tally.compared().count();
         let newer = |seen: &&Seen<'_>| seen.look.at > lost_at;
-        let (seen, wrong): (usize, usize) = match compared {
+        let (all, seen, wrong) = match tally.compared().count() {
             // Nobody to compare with: its own word, all of it.
-            0 => (
-                tally.0.iter().filter(newer).count(),
-                tally.0.iter().filter(newer).filter(|s| s.look.failing_since.is_some()).count(),
-            ),
-            _ => (
-                tally.compared().filter(newer).count(),
-                tally.compared().filter(newer).filter(|seen| seen.contradicted).count(),
-            ),
+            0 => {
+                let newer = tally.0.iter().filter(newer);
+                let wrong = newer.clone().filter(|seen| seen.look.failing_since.is_some());
+                (tally.0.len(), newer.count(), wrong.count())
+            }
+            compared => {
+                let newer = tally.compared().filter(newer);
+                let wrong = newer.clone().filter(|seen| seen.is_wrong(lost_at));
+                (compared, newer.count(), wrong.count())
+            }
         };
-        seen >= UNRELATED.min(tally.0.len()) && seen > 0 && wrong * 4 <= seen
+        let enough = seen >= UNRELATED.min(all) && seen > 0 && wrong * 4 <= seen;
+        enough && !tally.broke_suddenly(self.now, self.apart) && !tally.fails_widely(self.apart)
     }
 }
 

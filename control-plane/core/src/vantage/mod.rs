@@ -9,16 +9,17 @@
 //! Two measures, so that both the sudden break and the partial one are found: of
 //! the newest looks, however few, nearly all fail and began to fail just now; or of
 //! all it watches at least half fails. Its failures are *contradicted* only where
-//! more trusted others see the target well than failing. Targets are unrelated when
+//! more trusted others see the target well than failing, and have looked at it since the
+//! failure began: what was well before is no witness. Targets are unrelated when
 //! neither network nor site is shared: one provider's outage, seen from one region,
 //! is that provider's and not the agent's. Where all that is watched is of one or two
 //! sites, names and known networks must differ instead.
 //!
-//! What others saw of a target may be older than its outage. So nobody is at fault
-//! while the others' own newest looks fail too: then it is the world that breaks.
+//! Others fail other targets first. So nobody is at fault
+//! while the trusted others' own newest looks fail too: then it is the world that breaks.
 //!
-//! It votes again on evidence only: when at most a quarter of what it looked at
-//! since then is contradicted. An agent that is at fault is no witness about others.
+//! It votes again on evidence only: when of what it looked at since then at most a quarter
+//! fails that came with the fault or later and that nobody else fails. An agent that is at fault is no witness about others.
 
 mod compare;
 mod concern;

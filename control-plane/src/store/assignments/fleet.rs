@@ -40,6 +40,8 @@ pub struct FleetAgent {
     pub last_heartbeat_at: Option<i64>,
     pub lost_at: Option<i64>,
     pub complete_through: Option<i64>,
+    /// Whether it has lost its vote.
+    pub discredited: bool,
 }
 
 /// Reads the organisation's fleet, everything in the order of its ids.
@@ -47,7 +49,7 @@ pub async fn fleet(tx: &mut Tx, organisation_id: Uuid) -> Result<Fleet, StoreErr
     const MONITORS: &str = "SELECT id, revision, spec, enabled FROM monitors
         WHERE organisation_id = $1 ORDER BY id";
     const AGENTS: &str = "SELECT id, region_id, state, capabilities, last_heartbeat_at, lost_at,
-            complete_through
+            complete_through, discredited_at
         FROM agents WHERE organisation_id = $1 ORDER BY id";
     let monitors = tx.fetch_all(MONITORS, params![organisation_id]).await?;
     let agents = tx.fetch_all(AGENTS, params![organisation_id]).await?;
@@ -75,6 +77,7 @@ pub async fn fleet(tx: &mut Tx, organisation_id: Uuid) -> Result<Fleet, StoreErr
                     last_heartbeat_at: row.get("last_heartbeat_at")?,
                     lost_at: row.get("lost_at")?,
                     complete_through: row.get("complete_through")?,
+                    discredited: row.get::<Option<i64>>("discredited_at")?.is_some(),
                 })
             })
             .collect::<Result<_, StoreError>>()?,

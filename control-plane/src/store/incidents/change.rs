@@ -9,9 +9,9 @@ use crate::clock;
 use crate::params;
 use crate::store::intents::{self, Intent};
 use crate::store::{StoreError, Tx, json_text, listed_id, rows_text};
-use hyperverge_control_core::correlation::{RegionView, Scope};
+use hyperverge_control_core::correlation::{RegionView, Scope, Verdict};
 use hyperverge_control_core::incident::{Change, EventKind, Open, SubjectKind};
-use hyperverge_control_core::notification::NoticeRegion;
+use hyperverge_control_core::notification::{NoticeKind, NoticeRegion};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -72,6 +72,7 @@ pub async fn open_of_all(
     if !found.is_empty() {
         past(tx, organisation_id, &mut found).await?;
         waiting(tx, organisation_id, &mut found).await?;
+        told(tx, organisation_id, &mut found).await?;
     }
     Ok(found.into_values().map(|(one, open)| (one.subject_id.clone(), (one, open))).collect())
 }
@@ -84,9 +85,14 @@ fn begun(incident: &Incident) -> Result<Open, StoreError> {
         cause: incident.cause.clone(),
         regions: incident.regions.iter().map(to_view).collect::<Result<_, _>>()?,
         started_at: incident.started_at,
+        opened_at: incident.opened_at,
         changed_at: incident.opened_at,
         paged: incident.paged,
         opening_waits: false,
+        opening_held: false,
+        widening_waits: false,
+        told: None,
+        flaps: incident.flaps,
         told_quietly: incident.told_quietly,
         widest_down: None,
     })
@@ -119,17 +125,55 @@ async fn waiting(
     organisation_id: Uuid,
     found: &mut BTreeMap<Uuid, (Incident, Open)>,
 ) -> Result<(), StoreError> {
-    let sql = crate::among!(tx, "SELECT DISTINCT incident_id, quiet FROM page_intents
-        WHERE organisation_id = $1 AND settled_at IS NULL AND kind = 'opened'
+    let sql = crate::among!(tx, "SELECT incident_id, kind, quiet, hold_reason FROM page_intents
+        WHERE organisation_id = $1 AND settled_at IS NULL AND kind IN ('opened', 'widened')
             AND incident_id ", uuids "$2", "");
     let ids: Vec<Uuid> = found.keys().copied().collect();
     for row in &tx.fetch_all(sql, params![organisation_id, ids]).await? {
         let id: Uuid = row.get("incident_id")?;
         let Some((_, open)) = found.get_mut(&id) else { continue };
-        if row.get("quiet")? {
-            open.told_quietly = true;
-        } else {
-            open.opening_waits = true;
+        match (row.word("kind")?, row.get("quiet")?) {
+            (NoticeKind::Opened, true) => open.told_quietly = true,
+            (NoticeKind::Opened, false) => {
+                open.opening_waits = true;
+                open.opening_held |= row.get::<Option<String>>("hold_reason")?.is_some();
+            }
+            (NoticeKind::Widened, false) => open.widening_waits = true,
+            (NoticeKind::Widened | NoticeKind::Resolved, _) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The widest scope that each incident's own notices told since it was last below the
+/// quorum; where there are none, that with which it came into a group.
+async fn told(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    found: &mut BTreeMap<Uuid, (Incident, Open)>,
+) -> Result<(), StoreError> {
+    let sql = crate::among!(tx, "SELECT DISTINCT e.incident_id, e.kind, e.scope
+        FROM incident_events e
+        WHERE e.organisation_id = $1 AND e.kind IN ('paged', 'grouped')
+            AND e.number > (SELECT COALESCE(MAX(b.number), 0) FROM incident_events b
+                WHERE b.organisation_id = $1 AND b.incident_id = e.incident_id
+                    AND b.verdict <> 'down')
+            AND e.incident_id ", uuids "$2", "");
+    let asked = found.values().filter(|(one, _)| one.paged && one.verdict == Verdict::Down);
+    let ids: Vec<Uuid> = asked.map(|(one, _)| one.id).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let mut widest: BTreeMap<Uuid, (Option<Scope>, Option<Scope>)> = BTreeMap::new();
+    for row in &tx.fetch_all(sql, params![organisation_id, ids]).await? {
+        let (paged, grouped) = widest.entry(row.get("incident_id")?).or_default();
+        let own = row.get::<String>("kind")? == "paged";
+        let widest = if own { paged } else { grouped };
+        *widest = (*widest).max(Some(row.word("scope")?));
+    }
+    for (id, (paged, grouped)) in widest {
+        if let Some((_, open)) = found.get_mut(&id) {
+            open.told = paged.or(grouped);
         }
     }
     Ok(())
@@ -268,17 +312,20 @@ async fn update(
 ) -> Result<(), StoreError> {
     let sql = crate::listed!(tx, "$2",
         [id uuid, verdict text, scope text, severity text, cause text, summary text, regions text,
-         resolved_at bigint],
+         resolved_at bigint, started_at bigint, flaps boolean],
         "UPDATE incidents SET verdict = l.verdict, scope = l.scope, severity = l.severity,
             cause = l.cause, summary = l.summary, regions = l.regions,
             resolved_at = l.resolved_at, last_event = last_event + 1,
-            state = CASE WHEN l.resolved_at IS NULL THEN state ELSE 'resolved' END
+            state = CASE WHEN l.resolved_at IS NULL THEN state ELSE 'resolved' END,
+            started_at = l.started_at, flaps = incidents.flaps OR l.flaps
         FROM listed l WHERE incidents.organisation_id = $1 AND incidents.id = l.id");
     let mut rows = Vec::new();
     for one in changes.iter().filter(|one| one.of.incident.is_some()) {
         let mut row = one.columns()?;
         let over = one.of.change.kind == EventKind::Resolved;
         row["resolved_at"] = over.then_some(now).into();
+        row["started_at"] = one.of.change.started_at.into();
+        row["flaps"] = (one.of.change.kind == EventKind::Held).into();
         rows.push(row);
     }
     if rows.is_empty() {

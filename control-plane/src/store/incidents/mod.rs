@@ -33,9 +33,9 @@ pub struct Incident {
     pub summary: String,
     pub regions: Vec<NoticeRegion>,
     pub group_id: Option<Uuid>,
-    /// When the target began to hurt.
+    /// When the target began to hurt; once a quorum was reached, when that was.
     pub started_at: i64,
-    /// When we knew.
+    /// When we knew, perhaps below the quorum.
     pub opened_at: i64,
     pub resolved_at: Option<i64>,
     pub acknowledged_at: Option<i64>,
@@ -46,6 +46,8 @@ pub struct Incident {
     pub paged: bool,
     /// Whether routes were told of it below the quorum.
     pub told_quietly: bool,
+    /// Whether its resolution was held once, because it flaps.
+    pub flaps: bool,
 }
 
 /// A line of an incident's timeline.
@@ -95,7 +97,8 @@ macro_rules! page {
                 AND ($9 = '' OR scope = $9)
                 AND ($10 = '' OR severity = $10)
                 AND ($11 = $12 OR group_id = $11)
-                AND (resolved_at IS NULL OR resolved_at >= $13) AND started_at < $14
+                AND (resolved_at IS NULL OR resolved_at >= $13)
+                AND (started_at < $14 OR opened_at < $14)
             ORDER BY id DESC LIMIT $6"
         )
     };
@@ -354,5 +357,6 @@ fn read(row: &Row) -> Result<Incident, StoreError> {
         last_event: row.get("last_event")?,
         paged: row.get("paged")?,
         told_quietly: row.get("told_quietly")?,
+        flaps: row.get("flaps")?,
     })
 }

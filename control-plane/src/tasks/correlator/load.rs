@@ -51,6 +51,7 @@ fn facts(incident: &Incident, spec: Option<&MonitorSpec>) -> Facts {
         name: incident.subject_name.clone(),
         labels: spec.map(|spec| spec.labels.clone()).unwrap_or_default(),
         severity: incident.severity,
+        verdict: incident.verdict,
         scope: incident.scope,
     }
 }
@@ -96,7 +97,7 @@ pub(super) async fn load(
         by_incident.entry(intent.incident_id).or_default().push(Waiting {
             event_number: intent.event_number,
             kind: intent.kind,
-            due_at: intent.due_at,
+            due_at: if intent.due_at - now > limits::INTENT_WAIT_MS { now } else { intent.due_at },
             quiet: intent.quiet,
         });
     }

@@ -165,7 +165,8 @@ impl Decided {
         let (organisation_id, now) = (self.organisation_id, self.now);
         let found = incidents::open_of(tx, organisation_id, subject.kind, &subject.id).await?;
         let Some((incident, open)) = found else { return Ok(()) };
-        let change = hear_again(&subject.name, open.started_at, open.told_quietly, now);
+        let (anybody, told) = (self.input.counts_on(region_id), open.told_quietly);
+        let change = hear_again(&subject.name, anybody, open.started_at, told, now);
         let evidence = self.evidence(region_id, "heard", &json!(region_id));
         let known = Some(&incident);
         incidents::record(tx, organisation_id, &subject, known, &change, &evidence, now).await?;

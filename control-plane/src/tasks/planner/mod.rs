@@ -13,11 +13,12 @@ use crate::shared::Shared;
 use crate::store::agents::AgentState;
 use crate::store::assignments::{self, Fleet};
 use crate::store::leases::{self, Lease};
-use crate::store::{StoreError, Tx, organisations};
+use crate::store::{StoreError, Tx, organisations, states};
 use hyperverge_control_core::assignment::{
     Agent, Current, Ended, Health, Input, Monitor, Plan, Region, Slots, plan,
 };
 use hyperverge_protocol::monitor::MonitorSpec;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -162,6 +163,7 @@ fn agent(row: &assignments::FleetAgent) -> Agent {
         health,
         capabilities: row.capabilities.iter().cloned().collect(),
         complete_through: row.complete_through,
+        discredited: row.discredited,
     }
 }
 
@@ -175,6 +177,7 @@ async fn write(
         assignments::end(tx, organisation_id, end.monitor_id, end.region_id, end.last_slot, now)
             .await?;
     }
+    doubt(tx, organisation_id, plan).await?;
     for assign in &plan.assigns {
         let row = assignments::Assignment {
             monitor_id: assign.monitor_id,
@@ -190,6 +193,25 @@ async fn write(
             predecessor_through: assign.predecessor_through,
         };
         assignments::assign(tx, organisation_id, &row).await?;
+    }
+    Ok(())
+}
+
+/// What an agent saw that is itself at fault is not left to whoever comes after it.
+async fn doubt(tx: &mut Tx, organisation_id: Uuid, plan: &Plan) -> Result<(), StoreError> {
+    let doubted = plan.ends.iter().filter(|end| end.doubted);
+    let places: BTreeSet<_> = doubted.map(|end| (end.monitor_id, end.region_id)).collect();
+    if places.is_empty() {
+        return Ok(());
+    }
+    let monitors: BTreeSet<Uuid> = places.iter().map(|(monitor_id, _)| *monitor_id).collect();
+    let monitors: Vec<Uuid> = monitors.into_iter().collect();
+    states::lock(tx, organisation_id, monitors.clone()).await?;
+    for (monitor_id, region_id, row) in states::rows(tx, organisation_id, monitors).await? {
+        if places.contains(&(monitor_id, region_id)) {
+            let row = row.doubted();
+            states::put_row(tx, organisation_id, monitor_id, region_id, &row).await?;
+        }
     }
     Ok(())
 }

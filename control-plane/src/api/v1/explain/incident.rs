@@ -249,7 +249,7 @@ async fn checks(
     for region in hurting(events) {
         let first = events.iter().find(|event| says_hurt(event, &region));
         let until = first.map_or(incident.opened_at, |event| event.at);
-        let from = incident.started_at.saturating_sub(before);
+        let from = incident.started_at.min(incident.opened_at).saturating_sub(before);
         let span = Span { organisation_id, monitor_id, from, until };
         let mut of_region = history::checks(tx, span, &region, CHECKS_BEFORE).await?;
         if let Some(until) = incident.resolved_at {

@@ -232,6 +232,7 @@ async fn hold(
         name: spec.name.clone(),
         labels: spec.labels.clone(),
         severity: severity(evaluation.verdict, scope, &spec.labels),
+        verdict: evaluation.verdict,
         scope,
     };
     let hold = held(&silences, &windows, &facts, at);

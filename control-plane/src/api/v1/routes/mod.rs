@@ -39,7 +39,7 @@ struct MatchBody {
     /// `critical`, `warning`, `info`; empty: every severity.
     #[schema(value_type = Vec<String>)]
     severity: Vec<Severity>,
-    /// `local`, `regional`, `global`; empty: regional and global.
+    /// `local`, `regional`, `global`; empty: regional and global, of what is down.
     #[schema(value_type = Vec<String>)]
     scope: Vec<Scope>,
     /// `monitor`, `agent`, `region`; empty: monitors.

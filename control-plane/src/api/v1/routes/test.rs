@@ -23,9 +23,12 @@ pub(super) struct RouteTest {
     /// Instead of a monitor's.
     #[serde(default)]
     labels: Option<Labels>,
-    /// `critical`, `warning` or `info`; what scope and labels make of an outage, if it is left out.
+    /// `critical`, `warning` or `info`; what the rest makes of it, if it is left out.
     #[schema(value_type = Option<String>)]
     severity: Option<Severity>,
+    /// `down`, which it is if it is left out, or `degraded`.
+    #[schema(value_type = Option<String>)]
+    verdict: Option<Verdict>,
     /// `local`, `regional` or `global`, which it is if it is left out.
     #[schema(value_type = Option<String>)]
     scope: Option<Scope>,
@@ -40,6 +43,7 @@ pub(super) struct RouteTested {
     /// Whether it goes only to routes that name its scope or its subject.
     quiet: bool,
     severity: &'static str,
+    verdict: &'static str,
     scope: &'static str,
     subject: &'static str,
     /// `channels` that the monitor or routes name, the `defaults`, or `nobody`.
@@ -104,6 +108,7 @@ pub(super) async fn test(
     Ok(Json(RouteTested {
         quiet: facts.quiet(),
         severity: facts.severity.as_str(),
+        verdict: facts.verdict.as_str(),
         scope: facts.scope.as_str(),
         subject: facts.subject.as_str(),
         told,
@@ -131,12 +136,16 @@ async fn facts(
     if asked.monitor.is_some() && subject != SubjectKind::Monitor {
         return Err(Problem::field("subject", "must be monitor where a monitor is named"));
     }
+    let verdict = asked.verdict.unwrap_or(Verdict::Down);
+    if !matches!(verdict, Verdict::Down | Verdict::Degraded) {
+        return Err(Problem::field("verdict", "must be down or degraded"));
+    }
     let scope = asked.scope.unwrap_or(Scope::Global);
     let (own, notify) = named.map(|m| (m.spec.labels, m.spec.notify)).unwrap_or_default();
     let labels = asked.labels.unwrap_or(own);
-    let severity = asked.severity.unwrap_or_else(|| severity(Verdict::Down, scope, &labels));
+    let severity = asked.severity.unwrap_or_else(|| severity(verdict, scope, &labels));
     let name = asked.monitor.unwrap_or_default();
-    Ok((Facts { subject, name, labels, severity, scope }, notify))
+    Ok((Facts { subject, name, labels, severity, verdict, scope }, notify))
 }
 
 fn judge(route: Route, facts: &Facts) -> JudgedRoute {
