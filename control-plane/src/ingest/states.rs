@@ -56,7 +56,7 @@ impl Steps {
             let answer = regions.entry(source.region_id).or_default();
             match outcome {
                 Outcome::Ok | Outcome::Degraded => answer.succeeded = true,
-                _ => answer.failures = answer.failures.max(mark.index),
+                _ => answer.failures += 1,
             }
         }
         let questions = self.by_place.entry(place).or_default();
@@ -166,7 +166,8 @@ impl Steps {
                 let before = track.row().and_then(|row| row.streak_began);
                 track.step(step, now);
                 let own = matches!(step, Step::Sight(Sight { burst: None, .. }));
-                streak |= own && fails_since(track.row()).is_some_and(|at| Some(at) != before);
+                let began = track.row().filter(|row| row.failures == 1);
+                streak |= own && fails_since(began).is_some_and(|at| Some(at) != before);
             }
             let row = track.into_row();
             if row == seat.row {

@@ -196,6 +196,7 @@ fn failed(now: i64) -> StateRow {
         streak_began: Some(now - 1_000),
         newest_slot: now / INTERVAL_MS,
         newest_at: Some(now - 10),
+        broken_at: None,
         burst: None,
         observed_at: Some(now - 10),
         reason: Some("connect_refused".to_owned()),

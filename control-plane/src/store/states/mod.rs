@@ -8,7 +8,7 @@ mod seats;
 
 use super::{Row, StoreError, Tx, json_text};
 use crate::params;
-use hyperverge_control_core::correlation::{BurstMark, Scope, StateRow, Verdict};
+use hyperverge_control_core::correlation::{BurstMarks, Scope, StateRow, Verdict};
 use hyperverge_control_core::incident::flap::Turn;
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -150,15 +150,16 @@ pub async fn put_row(
     row: &StateRow,
 ) -> Result<(), StoreError> {
     const SQL: &str = "INSERT INTO region_states (organisation_id, monitor_id, region_id, revision,
-            state, since, failures, successes, streak_began, newest_slot, newest_at, burst_id,
-            burst_index, observed_at, reason, message)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+            state, since, failures, successes, streak_began, newest_slot, newest_at, broken_at,
+            burst_id, burst_index, burst_below, observed_at, reason, message)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
         ON CONFLICT (organisation_id, monitor_id, region_id) DO UPDATE SET
             revision = excluded.revision, state = excluded.state, since = excluded.since,
             failures = excluded.failures, successes = excluded.successes,
             streak_began = excluded.streak_began, newest_slot = excluded.newest_slot,
-            newest_at = excluded.newest_at, burst_id = excluded.burst_id,
-            burst_index = excluded.burst_index,
+            newest_at = excluded.newest_at, broken_at = excluded.broken_at,
+            burst_id = excluded.burst_id, burst_index = excluded.burst_index,
+            burst_below = excluded.burst_below,
             observed_at = excluded.observed_at, reason = excluded.reason,
             message = excluded.message";
     let values = params![
@@ -173,8 +174,10 @@ pub async fn put_row(
         row.streak_began,
         row.newest_slot,
         row.newest_at,
-        row.burst.map(|mark| mark.id),
-        row.burst.map(|mark| mark.index),
+        row.broken_at,
+        row.burst.map(|marks| marks.id),
+        row.burst.map(|marks| marks.index),
+        row.burst.map(|marks| marks.below.cast_signed()),
         row.observed_at,
         row.reason.clone(),
         row.message.clone()
@@ -216,6 +219,17 @@ fn read_monitor(row: &Row) -> Result<MonitorState, StoreError> {
     })
 }
 
+fn read_marks(row: &Row) -> Result<Option<BurstMarks>, StoreError> {
+    let id: Option<Uuid> = row.get("burst_id")?;
+    let index: Option<i64> = row.get("burst_index")?;
+    let below: Option<i64> = row.get("burst_below")?;
+    Ok(id.map(|id| BurstMarks {
+        id,
+        index: index.and_then(|index| u32::try_from(index).ok()).unwrap_or(0),
+        below: below.unwrap_or(0).cast_unsigned(),
+    }))
+}
+
 pub(in crate::store) fn read_row(row: &Row) -> Result<StateRow, StoreError> {
     let count = |column| -> Result<u32, StoreError> {
         Ok(u32::try_from(row.get::<i64>(column)?).unwrap_or(u32::MAX))
@@ -231,12 +245,8 @@ pub(in crate::store) fn read_row(row: &Row) -> Result<StateRow, StoreError> {
         streak_began: row.get("streak_began")?,
         newest_slot: row.get("newest_slot")?,
         newest_at: row.get("newest_at")?,
-        burst: match (row.get("burst_id")?, row.get::<Option<i64>>("burst_index")?) {
-            (Some(id), Some(index)) => {
-                Some(BurstMark { id, index: u32::try_from(index).unwrap_or(u32::MAX) })
-            }
-            _ => None,
-        },
+        broken_at: row.get("broken_at")?,
+        burst: read_marks(row)?,
         observed_at: row.get("observed_at")?,
         reason: row.get("reason")?,
         message: row.get("message")?,
