@@ -100,6 +100,7 @@ fn set(address: SocketAddr) -> HeldSet {
     });
     HeldSet {
         version: 1,
+        issued_ms: 0,
         lifetime_ms: 3_600_000,
         region: "here".to_owned(),
         assignments: assignments.collect(),

@@ -17,6 +17,10 @@ pub const CAPABILITIES: usize = 64;
 /// A host name, version or capability on the wire.
 pub const SHORT_TEXT_BYTES: usize = 255;
 
+/// How long a new assignment set may travel before its first slot is due; less for
+/// intervals that are shorter, which would otherwise lose several slots to it. Up to then,
+/// counted from when the set was made, whoever had a slot before still has it.
+pub const SET_LEAD: Duration = Duration::from_secs(2);
 /// The shortest and longest interval of a monitor.
 pub const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// See [`INTERVAL_MIN`].
