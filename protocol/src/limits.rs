@@ -75,7 +75,8 @@ pub const PARENTS: usize = 16;
 pub const FLAP_CHANGES: u32 = 32;
 /// The shortest time over which flapping is judged.
 pub const FLAP_WITHIN_MIN: Duration = Duration::from_secs(60);
-/// From one answer of a confirmation burst to its next check.
+/// From one answer of a confirmation burst to its next check, or from the start of a check
+/// that was not answered.
 pub const BURST_SPACING: Duration = Duration::from_secs(1);
 /// The longest life of a burst's order. What is older than ten minutes is history,
 /// so a later answer would say nothing.
