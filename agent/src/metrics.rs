@@ -23,6 +23,7 @@ pub struct Metrics {
     pub probes_in_flight: IntGauge,
     /// Labels: reason (overload suspend stopped spool_full).
     pub missed_slots_total: IntCounterVec,
+    pub missed_slots_forgotten_total: IntCounter,
     pub assignments: IntGauge,
     pub assignment_set_version: IntGauge,
     pub assignment_sets_refused_total: IntCounter,
@@ -110,6 +111,11 @@ impl Metrics {
                 "agent_missed_slots_total",
                 "reason",
                 "Slots without a result.",
+            ),
+            missed_slots_forgotten_total: counter(
+                r,
+                "agent_missed_slots_forgotten_total",
+                "Slots without a result of which nobody is told, because too many wait.",
             ),
             assignments: gauge(r, "agent_assignments", "Monitors of the set in force."),
             assignment_set_version: gauge(

@@ -101,6 +101,7 @@ fn set(address: SocketAddr, from_ms: i64) -> HeldSet {
     });
     HeldSet {
         version: 1,
+        issued_ms: 0,
         lifetime_ms: 3_600_000,
         region: "here".to_owned(),
         assignments: assignments.collect(),

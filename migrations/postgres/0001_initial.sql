@@ -306,8 +306,10 @@ CREATE TABLE region_states (
     streak_began    BIGINT,
     newest_slot     BIGINT NOT NULL,
     newest_at       BIGINT,                    -- start of the newest observation counted, vote or not
-    burst_id        UUID,                  -- the newest check of a burst that was counted
-    burst_index     BIGINT,
+    broken_at       BIGINT,                    -- start of the newest that broke a streak
+    burst_id        UUID,                  -- the newest burst of which a check was counted
+    burst_index     BIGINT,                    -- the highest of its checks that was counted
+    burst_below     BIGINT,                    -- bit k: the check k below that was counted too
     observed_at     BIGINT,                    -- start of the newest real observation; null: none yet
     reason          TEXT,
     message         TEXT,

@@ -17,6 +17,10 @@ pub const CAPABILITIES: usize = 64;
 /// A host name, version or capability on the wire.
 pub const SHORT_TEXT_BYTES: usize = 255;
 
+/// How long a new assignment set may travel before its first slot is due; less for
+/// intervals that are shorter, which would otherwise lose several slots to it. Up to then,
+/// counted from when the set was made, whoever had a slot before still has it.
+pub const SET_LEAD: Duration = Duration::from_secs(2);
 /// The shortest and longest interval of a monitor.
 pub const INTERVAL_MIN: Duration = Duration::from_secs(1);
 /// See [`INTERVAL_MIN`].
@@ -71,7 +75,8 @@ pub const PARENTS: usize = 16;
 pub const FLAP_CHANGES: u32 = 32;
 /// The shortest time over which flapping is judged.
 pub const FLAP_WITHIN_MIN: Duration = Duration::from_secs(60);
-/// From one answer of a confirmation burst to its next check.
+/// From one answer of a confirmation burst to its next check, or from the start of a check
+/// that was not answered.
 pub const BURST_SPACING: Duration = Duration::from_secs(1);
 /// The longest life of a burst's order. What is older than ten minutes is history,
 /// so a later answer would say nothing.

@@ -8,6 +8,7 @@
 
 use crate::limits::{
     BATCH_MISSED, SEAL_EMPTY_EVERY_MS, SEAL_EVERY_MS, SEAL_NEWS_MS, SEAL_NEWS_SPACING_MS,
+    SEAL_RETRY_MS,
 };
 use crate::missed::{Missed, MissedRanges};
 use hyperverge_protocol::limits::{BATCH_BYTES, BATCH_ROWS};
@@ -63,6 +64,8 @@ pub struct Batcher {
     /// When the oldest news that waits came.
     news_since_ms: Option<i64>,
     sealed_at_ms: i64,
+    /// Nothing is due before: the last batch was not taken.
+    not_before_ms: i64,
 }
 
 impl Batcher {
@@ -77,6 +80,7 @@ impl Batcher {
             waiting_since_ms: None,
             news_since_ms: None,
             sealed_at_ms: boot_ms,
+            not_before_ms: i64::MIN,
         }
     }
 
@@ -104,8 +108,24 @@ impl Batcher {
         self.waiting_since_ms.get_or_insert(boot_ms);
     }
 
+    /// Takes back what [`Self::take`] gave, because nobody could seal it now.
+    pub fn handle_put_back(&mut self, drafts: impl IntoIterator<Item = Draft>, boot_ms: i64) {
+        for draft in drafts {
+            draft.missed.into_iter().for_each(|missed| self.handle_missed(missed, boot_ms));
+            for row in draft.rows {
+                let length = prost::Message::encoded_len(&row);
+                self.handle_row(row, length, draft.undated, boot_ms);
+            }
+        }
+        self.not_before_ms = boot_ms.saturating_add(SEAL_RETRY_MS);
+    }
+
     /// When [`Self::take`] is due, on the boot clock.
     pub fn next_seal_ms(&self) -> i64 {
+        self.due_ms().max(self.not_before_ms)
+    }
+
+    fn due_ms(&self) -> i64 {
         if !self.closed.is_empty() {
             return i64::MIN;
         }
@@ -126,9 +146,9 @@ impl Batcher {
         self.rows.is_empty() && self.closed.is_empty() && self.missed.is_empty()
     }
 
-    /// Slots that could not even be remembered as missed.
-    pub fn forgotten(&self) -> u64 {
-        self.missed.forgotten()
+    /// How many slots could not even be remembered as missed since this was asked.
+    pub fn take_forgotten(&mut self) -> u64 {
+        self.missed.take_forgotten()
     }
 
     /// Closes everything that waits. `complete_through_ms` must have been asked
@@ -207,6 +227,24 @@ mod tests {
         batcher.handle_row(row(4), 10, false, 2_550);
         batcher.handle_news(2_550);
         assert_eq!(batcher.next_seal_ms(), 2_100 + SEAL_NEWS_SPACING_MS, "the first counts");
+    }
+
+    #[test]
+    fn what_is_put_back_is_tried_again_in_a_while() {
+        let mut batcher = Batcher::new(0);
+        let rows = 0..2 * BATCH_ROWS as i64 + 1;
+        rows.clone().for_each(|slot| batcher.handle_row(row(slot), 10, false, 0));
+        let missed = Missed::one(Uuid::nil(), 1, 9, MissedReason::Suspend);
+        batcher.handle_missed(missed, 0);
+        assert_eq!(batcher.next_seal_ms(), i64::MIN, "there is a full batch");
+        let drafts = batcher.take(Some(1), 5_000);
+        batcher.handle_put_back(drafts, 5_000);
+        assert_eq!(batcher.next_seal_ms(), 5_000 + SEAL_RETRY_MS);
+        assert_eq!(batcher.waiting_rows(), rows.clone().count());
+        let again = batcher.take(Some(2), 5_100);
+        let slots: Vec<i64> = again.iter().flat_map(|d| &d.rows).map(|row| row.slot).collect();
+        assert_eq!(slots, rows.collect::<Vec<_>>());
+        assert_eq!(again.iter().flat_map(|d| &d.missed).collect::<Vec<_>>(), [&missed]);
     }
 
     #[test]

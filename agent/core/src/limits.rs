@@ -4,6 +4,17 @@
 pub const LATE_MS: i64 = 1_000;
 /// Late slots that may start in a second, so that waking up is no storm.
 pub const LATE_PER_SECOND: i64 = 50;
+/// Late slots whose monitors have their next one more than [`PATIENT_MS`] later all
+/// start within this time, at a quicker pace if need be: a check a day is not skipped.
+/// Less than [`HOLD_MS`], so that none of them is given up before its turn.
+pub const LATE_WITHIN_MS: i64 = 15_000;
+/// See [`LATE_WITHIN_MS`].
+pub const PATIENT_MS: i64 = 60_000;
+/// A slot may wait this long after it was found due; then it is missed, because what
+/// waits holds back the time through which this agent's slots are known, and with it
+/// the vote on all its other monitors. With the longest timeout added that is less
+/// than the 90 s after which a region casts no vote by default.
+pub const HOLD_MS: i64 = 20_000;
 /// A step of control-plane time between two looks that means the host slept or
 /// a clock jumped, rather than that it was busy.
 pub const JUMP_MS: i64 = 3_000;
@@ -23,6 +34,9 @@ pub const STARTS_PER_TURN_MOST: usize = 256;
 /// It waits about so long whenever it has something to do.
 pub const TURN_US: i64 = 5_000;
 
+/// Checks of one monitor that may run at once: one of a slot and one of a burst, or two
+/// of a burst. Only where the older one hangs does the other start beside it.
+pub const MONITOR_IN_FLIGHT: usize = 2;
 /// Confirmation bursts that have checks to make; past that, orders are refused.
 pub const ACTIVE_BURSTS: usize = 256;
 /// Orders of bursts that are remembered, so that none runs twice.
@@ -47,6 +61,8 @@ pub const SEAL_NEWS_MS: i64 = 100;
 /// From one batch to the next for their sake: in a large outage there are always some,
 /// and the live lane holds only [`LIVE_WAITING`] batches.
 pub const SEAL_NEWS_SPACING_MS: i64 = 500;
+/// How soon sealing is tried again when the spool could not take a batch.
+pub const SEAL_RETRY_MS: i64 = 100;
 /// An empty batch is sealed after this long, so that `complete_through` moves.
 pub const SEAL_EMPTY_EVERY_MS: i64 = 10_000;
 /// Missed ranges in one batch.

@@ -65,67 +65,70 @@ impl Missed {
     }
 }
 
-/// Missed slots that wait for a batch, neighbours joined.
+/// What slots of a range have in common.
+type Kind = (Uuid, u64, MissedReason);
+
+/// Missed slots that wait for a batch, neighbours joined, in the order in which they came.
 #[derive(Debug, Default)]
 pub struct MissedRanges {
-    by_monitor: BTreeMap<(Uuid, u64, MissedReason), Vec<(i64, i64)>>,
-    ranges: usize,
+    by_age: BTreeMap<u64, Missed>,
+    /// The newest range of each kind that waits: what continues it extends it.
+    newest: BTreeMap<Kind, u64>,
+    next: u64,
     forgotten: u64,
 }
 
 impl MissedRanges {
     /// Adds a range; one that continues the last of its kind extends it.
     pub fn add(&mut self, missed: Missed) {
-        let key = (missed.monitor, missed.revision, missed.reason);
-        let ranges = self.by_monitor.entry(key).or_default();
-        match ranges.last_mut() {
-            Some((_, last)) if last.checked_add(1) == Some(missed.first) => *last = missed.last,
+        let kind = kind(&missed);
+        let newest = self.newest.get(&kind).and_then(|age| self.by_age.get_mut(age));
+        match newest {
+            Some(range) if range.last.checked_add(1) == Some(missed.first) => {
+                range.last = missed.last;
+            }
             _ => {
-                ranges.push((missed.first, missed.last));
-                self.ranges += 1;
+                self.newest.insert(kind, self.next);
+                self.by_age.insert(self.next, missed);
+                self.next += 1;
             }
         }
-        if self.ranges > MISSED_RANGES {
-            self.forgotten += self.take(1).iter().map(Missed::slots).sum::<u64>();
+        if self.by_age.len() > MISSED_RANGES {
+            self.forgotten += self.pop().map_or(0, |oldest| oldest.slots());
         }
     }
 
-    /// Removes up to `most` ranges.
-    pub fn take(&mut self, most: usize) -> Vec<Missed> {
-        let mut taken = Vec::new();
-        while taken.len() < most {
-            let Some(mut entry) = self.by_monitor.first_entry() else { break };
-            let (monitor, revision, reason) = *entry.key();
-            let room = (most - taken.len()).min(entry.get().len());
-            taken.extend(entry.get_mut().drain(..room).map(|(first, last)| Missed {
-                monitor,
-                revision,
-                first,
-                last,
-                reason,
-            }));
-            if entry.get().is_empty() {
-                entry.remove();
-            }
+    fn pop(&mut self) -> Option<Missed> {
+        let (age, oldest) = self.by_age.pop_first()?;
+        if self.newest.get(&kind(&oldest)) == Some(&age) {
+            self.newest.remove(&kind(&oldest));
         }
-        self.ranges -= taken.len();
-        taken
+        Some(oldest)
+    }
+
+    /// Removes up to `most` ranges, the oldest first.
+    pub fn take(&mut self, most: usize) -> Vec<Missed> {
+        std::iter::from_fn(|| self.pop()).take(most).collect()
     }
 
     /// How many ranges wait.
     pub fn len(&self) -> usize {
-        self.ranges
+        self.by_age.len()
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.ranges == 0
+        self.by_age.is_empty()
     }
 
-    /// Slots that could not even be remembered as missed.
-    pub fn forgotten(&self) -> u64 {
-        self.forgotten
+    /// How many slots could not even be remembered as missed since this was asked.
+    pub fn take_forgotten(&mut self) -> u64 {
+        std::mem::take(&mut self.forgotten)
     }
+}
+
+fn kind(missed: &Missed) -> Kind {
+    (missed.monitor, missed.revision, missed.reason)
 }
 
 #[cfg(test)]
@@ -144,18 +147,21 @@ mod tests {
         let first = ranges.take(3);
         assert_eq!(
             first.iter().map(|m| (m.monitor, m.first, m.last)).collect::<Vec<_>>(),
-            [(a, 1, 3), (a, 7, 7), (b, 1, 3)]
+            [(b, 1, 3), (a, 1, 3), (b, 7, 7)]
         );
         assert_eq!(ranges.take(9).len(), 1);
         assert!(ranges.is_empty());
     }
 
     #[test]
-    fn what_is_forgotten_is_counted() {
+    fn the_oldest_are_forgotten_and_counted() {
         let mut ranges = MissedRanges::default();
+        let monitor = |slot: i64| Uuid::from_u128(u128::MAX - slot.unsigned_abs() as u128);
         for slot in 0..MISSED_RANGES as i64 + 5 {
-            ranges.add(Missed::one(Uuid::nil(), 1, slot * 2, MissedReason::Overload));
+            ranges.add(Missed::one(monitor(slot), 1, slot, MissedReason::Overload));
         }
-        assert_eq!((ranges.len(), ranges.forgotten()), (MISSED_RANGES, 5));
+        assert_eq!((ranges.len(), ranges.take_forgotten()), (MISSED_RANGES, 5));
+        assert_eq!(ranges.take_forgotten(), 0);
+        assert_eq!(ranges.take(1)[0].first, 5, "the first five are gone");
     }
 }

@@ -15,7 +15,7 @@
 //! know which slots were done.
 
 use crate::Lane;
-use crate::limits::{FILL_NUMBERS, LIVE_WAITING, SPOOL_PLAIN_EIGHTHS};
+use crate::limits::{FILL_NUMBERS, JUMP_MS, LIVE_WAITING, SPOOL_PLAIN_EIGHTHS};
 use crate::missed::{Missed, MissedReason};
 use hyperverge_protocol::wire::{Outcome, ResultRow};
 use std::collections::BTreeMap;
@@ -270,9 +270,14 @@ impl Spool {
         self.complete_through_ms
     }
 
-    /// Notes a `complete_through` that is durable now.
-    pub fn handle_complete_through(&mut self, complete_through_ms: Option<i64>) {
-        self.complete_through_ms = self.complete_through_ms.max(complete_through_ms);
+    /// Notes a `complete_through` that is durable now, of a batch sealed at `sealed_ms`
+    /// (control-plane time). One that lay after that moment is forgotten for it: the clock
+    /// was set back since.
+    pub fn handle_complete_through(&mut self, complete_through_ms: Option<i64>, sealed_ms: i64) {
+        let Some(through) = complete_through_ms else { return };
+        let latest = sealed_ms.saturating_add(JUMP_MS);
+        let known = self.complete_through_ms.filter(|known| *known <= latest);
+        self.complete_through_ms = known.max(Some(through));
     }
 }
 
@@ -332,8 +337,23 @@ mod tests {
             complete_through_ms: Some(sealed_ms),
         };
         spool.handle_sealed(sealed, false);
-        spool.handle_complete_through(sealed.complete_through_ms);
+        spool.handle_complete_through(sealed.complete_through_ms, sealed_ms);
         number
+    }
+
+    #[test]
+    fn completeness_only_rises_unless_the_clock_was_set_back() {
+        let mut spool = Spool::new(SpoolLimits { bytes: 1_000, age_ms: 1_000 }, 1, 1);
+        for (through, sealed_ms, known) in [
+            (Some(5_000), 5_000, 5_000),
+            (Some(4_000), 5_100, 5_000),
+            (Some(90_000), 90_000, 90_000),
+            (None, 6_000, 90_000),
+            (Some(5_900), 6_000, 5_900),
+        ] {
+            spool.handle_complete_through(through, sealed_ms);
+            assert_eq!(spool.complete_through_ms(), Some(known));
+        }
     }
 
     #[test]

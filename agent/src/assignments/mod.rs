@@ -77,6 +77,8 @@ impl HeldAssignment {
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeldSet {
     pub version: u64,
+    /// When it was made, control-plane time.
+    pub issued_ms: i64,
     pub lifetime_ms: u64,
     pub region: String,
     pub assignments: Vec<HeldAssignment>,
@@ -183,6 +185,7 @@ impl Assembler {
         }
         let held = HeldSet {
             version: set.version,
+            issued_ms: set.issued_ms.clamp(-TIME_MS, TIME_MS),
             lifetime_ms: set.lifetime_ms.min(crate::limits::SET_LIFETIME_MS),
             region: set.region,
             assignments,

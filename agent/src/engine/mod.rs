@@ -259,7 +259,9 @@ impl<P: Prober> Engine<P> {
             return;
         }
         let dated = self.clock.is_dated();
-        let through = if dated { self.schedule.complete_through() } else { None };
+        let through = self.schedule.complete_through(now.control_ms).filter(|_| dated);
+        let forgotten = self.batcher.take_forgotten();
+        self.around.metrics.missed_slots_forgotten_total.inc_by(forgotten);
         let drafts = self.batcher.take(through, now.boot_ms);
         if drafts.is_empty() {
             return;
@@ -268,20 +270,8 @@ impl<P: Prober> Engine<P> {
         let request = SealRequest { drafts, set_version, now_ms: dated.then_some(now.control_ms) };
         match self.around.spool.seal(request) {
             Ok(answer) => self.sealing = Some(answer),
-            Err(request) => self.put_back(request, now.boot_ms),
-        }
-    }
-
-    /// The spool's thread is behind: the rows wait for the next round.
-    fn put_back(&mut self, request: SealRequest, boot_ms: i64) {
-        for draft in request.drafts {
-            for missed in draft.missed {
-                self.batcher.handle_missed(missed, boot_ms);
-            }
-            for row in draft.rows {
-                let length = prost::Message::encoded_len(&row);
-                self.batcher.handle_row(row, length, draft.undated, boot_ms);
-            }
+            // The spool's thread is behind.
+            Err(request) => self.batcher.handle_put_back(request.drafts, now.boot_ms),
         }
     }
 

@@ -27,6 +27,7 @@ type Prepared<P> = (Arc<Check<<P as Prober>::Prepared>>, Arc<str>);
 #[derive(Debug, Clone)]
 pub(super) struct InForce {
     pub(super) version: u64,
+    issued_ms: i64,
     lifetime_ms: u64,
     places: Vec<Place>,
 }
@@ -74,7 +75,8 @@ impl<P: Prober> Preparing<P> {
         let task = spawn_blocking(move || {
             let checks = prepare_all(&*prober, &checks, &set, &asked)?;
             let places = set.assignments.iter().map(Place::of).collect();
-            let in_force = InForce { version: set.version, lifetime_ms: set.lifetime_ms, places };
+            let HeldSet { version, issued_ms, lifetime_ms, .. } = *set;
+            let in_force = InForce { version, issued_ms, lifetime_ms, places };
             Some(Ready { in_force, life, checks })
         });
         Self { task, _given_up: given_up.drop_guard() }
@@ -173,7 +175,7 @@ impl<P: Prober> Engine<P> {
         self.preparing = None;
         self.next_set = None;
         self.bursts_waiting.clear();
-        self.schedule.replace(Vec::new(), i64::MIN, self.now());
+        self.schedule.replace(Vec::new(), i64::MIN, i64::MIN, self.now());
         self.around.status.set_version.store(0, Relaxed);
     }
 
@@ -194,7 +196,9 @@ impl<P: Prober> Engine<P> {
         let expires_boot_ms =
             life.at(self.around.boot_id, clock::boot_ms()).expires_boot_ms(set.lifetime_ms);
         info!(version, assignments = assigned.len(), "assignment set in force");
-        self.schedule.replace(assigned, expires_boot_ms, now);
+        // What is counted from the host's boot has no place in a plan: it ends at once.
+        let issued_ms = if dated { set.issued_ms } else { i64::MIN };
+        self.schedule.replace(assigned, issued_ms, expires_boot_ms, now);
         self.drain_effects(now);
         self.around.status.set_version.store(version, Relaxed);
         self.around.status.set_expires_boot_ms.store(expires_boot_ms, Relaxed);

@@ -42,7 +42,7 @@ pub(super) fn recover(dir: &Path, limits: SpoolLimits) -> io::Result<Recovered> 
     let meta = Meta::load(dir)?;
     let known = meta.clone().unwrap_or_else(Meta::fresh);
     let mut spool = Spool::new(limits, known.live.next, known.backlog.next);
-    spool.handle_complete_through(known.complete_through_ms);
+    spool.handle_complete_through(known.complete_through_ms, i64::MAX);
     let mut corrupt = 0;
     let mut last_found = 0;
     let mut rows_beyond: Vec<Record> = Vec::new();
@@ -55,8 +55,13 @@ pub(super) fn recover(dir: &Path, limits: SpoolLimits) -> io::Result<Recovered> 
             let acknowledged = record.number < known.lane(record.lane).acknowledged_below;
             let sealed = place(&record, id, offset, bytes);
             spool.handle_sealed(sealed, acknowledged);
-            spool.handle_complete_through(record.complete_through_ms);
-            // Later batches only raise the mark, so what lies below stays below.
+            // What the meta file knew of is in its mark.
+            if record.number >= known.lane(record.lane).next {
+                let through = record.complete_through_ms;
+                spool.handle_complete_through(through, record.sealed_ms);
+            }
+            // Later batches raise the mark, so what lies below stays below. Where the clock
+            // was set back, what was due then is over or will come again.
             let through = spool.complete_through_ms().unwrap_or(i64::MIN);
             rows_beyond.retain(|earlier| earlier.max_due_ms > through);
             if record.max_due_ms > through {

@@ -312,7 +312,7 @@ impl Writer {
 
     fn commit(&mut self, sealed: Vec<(Sealed, Bytes, Draft)>) {
         for (place, envelope, _) in sealed {
-            self.spool.handle_complete_through(place.complete_through_ms);
+            self.spool.handle_complete_through(place.complete_through_ms, place.sealed_ms);
             self.metrics.spool.batches_sealed_total.with_label_values(&[place.lane.as_str()]).inc();
             if self.cache_bytes + envelope.len() <= limits::SPOOL_CACHE_BYTES {
                 self.cache_bytes += envelope.len();

@@ -182,6 +182,47 @@ fn what_is_out_of_scope_ends() {
     assert_eq!(plan(&input, 100_000).ends.len(), 3);
 }
 
+#[test]
+fn nobody_waits_until_a_clock_that_was_set_back_is_as_late_again() {
+    let (now, ahead) = (1_000_000_000, 1_000_000_000 + 86_400_000);
+    let begins_now = |input: &Input, plan: &Plan| {
+        assert_eq!(plan.assigns.len(), 3);
+        for assign in &plan.assigns {
+            let due = assign.slots.due(assign.first_slot);
+            assert!((now + 2_001..=now + 32_000).contains(&due), "{due}");
+        }
+        let mut after = input.clone();
+        apply(&mut after, plan);
+        assert!(hyperverge_control_core::assignment::plan(&after, now).is_empty());
+    };
+    // Given out ahead of time, and still held.
+    let mut held = three_regions();
+    let first = plan(&held, ahead);
+    apply(&mut held, &first);
+    let again = plan(&held, now);
+    assert!(again.assigns.iter().all(|assign| assign.reason == Reason::ClockSetBack));
+    begins_now(&held, &again);
+    // Held, but its agent is lost.
+    let mut lost = held.clone();
+    for agent in &mut lost.agents {
+        let has_it = lost.current.iter().any(|current| current.agent_id == agent.id);
+        agent.health = if has_it { Health::Silent } else { Health::Healthy };
+    }
+    begins_now(&lost, &plan(&lost, now));
+    // Ended ahead of time.
+    let mut ended = held.clone();
+    ended.monitors[0].enabled = false;
+    let end = plan(&ended, ahead + 60_000);
+    apply(&mut ended, &end);
+    ended.monitors[0].enabled = true;
+    begins_now(&ended, &plan(&ended, now));
+    // A second or two are waited for instead.
+    let mut soon = three_regions();
+    let first = plan(&soon, now + 2_000);
+    apply(&mut soon, &first);
+    assert!(plan(&soon, now).is_empty());
+}
+
 #[derive(Debug, Clone)]
 struct Round {
     health: Vec<Health>,

@@ -146,6 +146,7 @@ fn a_gap_or_another_revision_ends_a_streak() {
         streak_began: Some(100_000),
         newest_slot: 10,
         newest_at: None,
+        broken_at: None,
         burst: None,
         observed_at: Some(100_000),
         reason: Some("connect_refused".into()),

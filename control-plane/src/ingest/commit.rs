@@ -133,9 +133,10 @@ async fn store(
     if let Some(through) = batch.complete_through_ms.filter(says)
         && is_of_present_set(tx, sealed).await?
     {
-        let through = through.min(now.saturating_add(AHEAD_MS));
+        let latest = now.saturating_add(AHEAD_MS);
+        let through = through.min(latest);
         complete_through = Some(through);
-        agents::raise_complete_through(tx, organisation_id, agent_id, through).await?;
+        agents::raise_complete_through(tx, organisation_id, agent_id, through, latest).await?;
     }
     let record = Batch {
         lane: origin.lane,

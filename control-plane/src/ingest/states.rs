@@ -56,7 +56,7 @@ impl Steps {
             let answer = regions.entry(source.region_id).or_default();
             match outcome {
                 Outcome::Ok | Outcome::Degraded => answer.succeeded = true,
-                _ => answer.failures = answer.failures.max(mark.index),
+                _ => answer.failures += 1,
             }
         }
         let questions = self.by_place.entry(place).or_default();

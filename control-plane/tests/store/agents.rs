@@ -84,14 +84,17 @@ async fn a_barred_agent_is_found_and_a_revoked_one_stays_revoked() {
 }
 
 #[tokio::test]
-async fn freshness_only_rises_and_a_lane_moves_by_one() {
+async fn freshness_only_rises_unless_time_was_set_back_and_a_lane_moves_by_one() {
     on_both(async |store| {
         let fleet = small_fleet(&store, 1).await;
         let (organisation, id) = (fleet.organisation_id, &fleet.agents[0]);
         let mut tx = store.begin().await.unwrap();
-        for (through, moved) in [(10, true), (10, false), (9, false), (11, true)] {
-            let raised = agents::raise_complete_through(&mut tx, organisation, id, through).await;
-            assert_eq!(raised.unwrap(), moved, "{through}");
+        for (through, latest, moved) in
+            [(10, 90, true), (10, 90, false), (9, 90, false), (11, 11, true), (7, 10, true)]
+        {
+            let raised =
+                agents::raise_complete_through(&mut tx, organisation, id, through, latest).await;
+            assert_eq!(raised.unwrap(), moved, "{through} of {latest}");
         }
         let locked = agents::lock_lane(&mut tx, organisation, id, 1).await.unwrap().unwrap();
         assert_eq!((locked.next_number, locked.state), (1, AgentState::Enrolled));

@@ -93,7 +93,7 @@ async fn a_sets_version_only_rises() {
             issued_at: 1_000 + version,
         };
         let mut tx = store.begin().await.unwrap();
-        let due = assignments::due_for_renewal(&mut tx, organisation, 0).await.unwrap();
+        let due = assignments::due_for_renewal(&mut tx, organisation, 0, 1_006).await.unwrap();
         assert_eq!(due, fleet.agents, "an agent without a set gets one");
         let large = set(5, &[b"one", b"two", b"three"]);
         assert!(assignments::put_set(&mut tx, organisation, agent, &large).await.unwrap());
@@ -113,10 +113,12 @@ async fn a_sets_version_only_rises() {
             assignments::set_versions(&mut tx, fleet.agents.clone()).await.unwrap(),
             [(agent.to_owned(), 6)]
         );
-        let due = assignments::due_for_renewal(&mut tx, organisation, 1_005).await.unwrap();
+        let due = assignments::due_for_renewal(&mut tx, organisation, 1_005, 1_006).await.unwrap();
         assert_eq!(due, [fleet.agents[1].clone()]);
-        let due = assignments::due_for_renewal(&mut tx, organisation, 1_006).await.unwrap();
+        let due = assignments::due_for_renewal(&mut tx, organisation, 1_006, 1_006).await.unwrap();
         assert_eq!(due, fleet.agents);
+        let due = assignments::due_for_renewal(&mut tx, organisation, 0, 1_005).await.unwrap();
+        assert_eq!(due, fleet.agents, "its set is from a time that was taken back");
     })
     .await;
 }

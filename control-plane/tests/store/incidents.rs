@@ -27,6 +27,7 @@ async fn fail(tx: &mut Tx, fleet: &SmallFleet, monitor: Uuid, region: usize, sin
         streak_began: Some(since),
         newest_slot: 50,
         newest_at: None,
+        broken_at: None,
         burst: None,
         observed_at: Some(50_000),
         reason: Some("connect_refused".into()),

@@ -41,6 +41,7 @@ pub(crate) async fn assigned_monitor(tx: &mut Tx, fleet: &SmallFleet, first_slot
 /// Every agent has reported up to `through`.
 pub(crate) async fn reported(tx: &mut Tx, fleet: &SmallFleet, through: i64) {
     for agent in &fleet.agents {
-        agents::raise_complete_through(tx, fleet.organisation_id, agent, through).await.unwrap();
+        let (organisation, latest) = (fleet.organisation_id, i64::MAX);
+        agents::raise_complete_through(tx, organisation, agent, through, latest).await.unwrap();
     }
 }

@@ -3,7 +3,7 @@
 use crate::back_ends::on_both;
 use crate::fleet::small_fleet;
 use crate::monitor::{assigned_monitor, reported};
-use hyperverge_control_core::correlation::{RegionState, Scope, StateRow, Verdict};
+use hyperverge_control_core::correlation::{BurstMarks, RegionState, Scope, StateRow, Verdict};
 use hyperverge_control_plane::params;
 use hyperverge_control_plane::store::results::{self, NewResult, Origin};
 use hyperverge_control_plane::store::states::{self, MonitorState};
@@ -20,6 +20,7 @@ fn down(newest_slot: i64) -> StateRow {
         streak_began: Some(newest_slot * 1_000),
         newest_slot,
         newest_at: None,
+        broken_at: None,
         burst: None,
         observed_at: Some(newest_slot * 1_000),
         reason: Some("connect_refused".into()),
@@ -40,6 +41,8 @@ async fn a_row_is_written_over_and_removed() {
             since: None,
             observed_at: None,
             streak_began: None,
+            broken_at: Some(2_900),
+            burst: Some(BurstMarks { id: monitor, index: 3, below: u64::MAX - 1 }),
             ..down(3)
         };
         for row in [down(2), unknown] {

@@ -245,6 +245,7 @@ pub(crate) fn failed(now: i64, reason: &str) -> StateRow {
         streak_began: Some(now - 1_000),
         newest_slot: now / INTERVAL_MS,
         newest_at: Some(now - 10),
+        broken_at: None,
         burst: None,
         observed_at: Some(now - 10),
         reason: Some(reason.to_owned()),

@@ -166,7 +166,7 @@ impl Process {
             return;
         }
         let dated = self.clock.is_dated();
-        let through = if dated { self.schedule.complete_through() } else { None };
+        let through = self.schedule.complete_through(at.control_ms).filter(|_| dated);
         let order = SealOrder {
             boot_id: place.boot.id,
             set_version: self.set_version,
@@ -316,7 +316,8 @@ impl Process {
                 }
             })
             .collect();
-        self.schedule.replace(assigned, at.boot_ms + LIFETIME_MS, at);
+        let issued = if dated { set.issued_at } else { i64::MIN };
+        self.schedule.replace(assigned, issued, at.boot_ms + LIFETIME_MS, at);
         self.drain(place);
     }
 }

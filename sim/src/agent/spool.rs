@@ -111,7 +111,7 @@ impl Disk {
         };
         self.sealed += 1;
         self.spool.handle_sealed(sealed, false);
-        self.spool.handle_complete_through(batch.complete_through_ms);
+        self.spool.handle_complete_through(batch.complete_through_ms, sealed.sealed_ms);
         if sealed.max_due_ms > i64::MIN {
             self.beyond.push(batch.clone());
         }

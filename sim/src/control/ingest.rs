@@ -92,7 +92,7 @@ fn one(
     // A refused row leaves a hole, so such a batch does not say how far it is known.
     let through = batch.complete_through_ms.filter(|_| !batch.undated && row.refused == 0);
     if let Some(through) = through.filter(|_| is_of_present_set(db, agent, batch)) {
-        raise_complete_through(db, agent, through.min(now + AHEAD_MS));
+        raise_complete_through(db, agent, through, now + AHEAD_MS);
     }
     db.batches.put((agent, lane, batch.number), row);
     db.lanes.put((agent, lane), expected + 1);
@@ -106,8 +106,10 @@ fn is_of_present_set(db: &Database, agent: AgentIndex, batch: &ResultBatch) -> b
     present.is_none_or(|present| batch.set_version.cast_signed() >= present)
 }
 
-fn raise_complete_through(db: &mut Database, agent: AgentIndex, through: i64) {
-    if db.complete.get(&agent).is_none_or(|known| *known < through) {
+/// What is known and lies after `latest` was shown by a clock that was set back since.
+fn raise_complete_through(db: &mut Database, agent: AgentIndex, through: i64, latest: i64) {
+    let through = through.min(latest);
+    if db.complete.get(&agent).is_none_or(|known| *known < through || *known > latest) {
         db.complete.put(agent, through);
     }
 }

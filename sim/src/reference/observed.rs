@@ -24,8 +24,23 @@ struct Sightings {
     newest: Option<i64>,
     /// The newest of any kind.
     newest_at: Option<i64>,
+    /// The newest that is not a failure of the target.
+    other_at: Option<i64>,
     /// The target truly hurt in at least one failure of this streak.
     honest: bool,
+}
+
+impl Sightings {
+    /// One more failure in a row.
+    fn fail(&mut self, at: &At<'_>, seen: &Seen) {
+        self.successes = 0;
+        self.failures += 1;
+        self.down |= self.failures >= at.cast.monitors[seen.monitor].thresholds.fail_after;
+        let then = |time: i64| time - at.control.clock(0);
+        let (from, until) = (then(seen.started_at), then(seen.ended_at));
+        let (monitor, region) = (seen.monitor, seen.region);
+        self.honest |= at.truth.hurt_within(monitor, region, from - CLOCK_MS, until + CLOCK_MS);
+    }
 }
 
 /// See the module's head.
@@ -43,15 +58,27 @@ impl Observed {
     pub(super) fn arrived(&mut self, at: &At<'_>, seen: &Seen) {
         let place = &mut self.by_place[seen.monitor][seen.region];
         let clock = at.control.clock(at.now);
-        let behind = place.newest_at.is_some_and(|newest| seen.started_at <= newest);
-        if !seen.dated || behind || clock - seen.started_at > HISTORY_MS {
+        if !seen.dated || clock - seen.started_at > HISTORY_MS {
             return;
         }
-        place.newest_at = Some(seen.started_at);
+        let fails = seen.outcome == Outcome::Fail && seen.reason != "agent_fault";
+        // A check that ran beside others may end after them: a failure is in a row with
+        // theirs unless something else started after it.
+        if place.newest_at.is_some_and(|newest| seen.started_at <= newest) {
+            if fails && place.other_at.is_none_or(|other| other < seen.started_at) {
+                place.fail(at, seen);
+            }
+            return;
+        }
+        let before = place.newest_at.replace(seen.started_at);
         let policy = &at.cast.monitors[seen.monitor].thresholds;
         let gap = place.newest.map_or(0, |newest| seen.started_at - newest);
         if gap > policy.stale_after_ms {
-            *place = Sightings { newest_at: place.newest_at, ..Sightings::default() };
+            let newest_at = place.newest_at;
+            *place = Sightings { newest_at, other_at: before, ..Sightings::default() };
+        }
+        if !fails {
+            place.other_at = Some(seen.started_at);
         }
         match seen.outcome {
             Outcome::Ok | Outcome::Degraded => {
@@ -61,16 +88,7 @@ impl Observed {
                     (place.down, place.honest) = (false, false);
                 }
             }
-            Outcome::Fail if seen.reason != "agent_fault" => {
-                place.successes = 0;
-                place.failures += 1;
-                place.down |= place.failures >= policy.fail_after;
-                let then = |time: i64| time - at.control.clock(0);
-                let (from, until) = (then(seen.started_at), then(seen.ended_at));
-                let (monitor, region) = (seen.monitor, seen.region);
-                place.honest |=
-                    at.truth.hurt_within(monitor, region, from - CLOCK_MS, until + CLOCK_MS);
-            }
+            Outcome::Fail if fails => place.fail(at, seen),
             Outcome::Fail | Outcome::Policy | Outcome::Unsupported => {
                 place.failures = 0;
                 return;

@@ -8,7 +8,9 @@
 //!   host with thousands of monitors is not opened thousands of connections at
 //!   once, and one that hangs does not fill the agent. Who meets the cap is
 //!   parked beside its target, and comes back to its old place in the line when
-//!   a probe of that target ends.
+//!   a probe of that target ends. Slow monitors are parked apart and one of each
+//!   kind comes back: a slow one may find its share filled by other hosts, and
+//!   must not keep the place from a quick one.
 //! - **The slow share.** A probe that hangs holds its place until its timeout, a
 //!   thousand times longer than one that is answered. Monitors whose last check
 //!   took long may therefore fill only part of the places; the rest is always
@@ -29,7 +31,7 @@ use super::entry::Entry;
 use crate::limits::{
     SLOW_EIGHTHS, STARTS_PER_TURN, STARTS_PER_TURN_LEAST, STARTS_PER_TURN_MOST, TURN_US,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 /// How many probes may be in flight; each at least 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +54,26 @@ pub(super) enum Admits {
 #[derive(Debug, Default)]
 struct Target {
     in_flight: usize,
-    /// (place, entry) of those that met the cap.
-    parked: VecDeque<(u64, usize)>,
+    /// Those that met the cap.
+    parked: Lines,
+}
+
+/// Entries by their place in the line; those whose last check was slow apart.
+#[derive(Debug, Default)]
+struct Lines {
+    quick: BTreeMap<u64, usize>,
+    slow: BTreeMap<u64, usize>,
+}
+
+impl Lines {
+    fn of(&mut self, slow: bool) -> &mut BTreeMap<u64, usize> {
+        if slow { &mut self.slow } else { &mut self.quick }
+    }
+
+    fn clear(&mut self) {
+        self.quick.clear();
+        self.slow.clear();
+    }
 }
 
 /// See the module's head.
@@ -63,9 +83,7 @@ pub(super) struct Admission {
     in_flight: usize,
     slow_in_flight: usize,
     targets: Vec<Target>,
-    /// Entry by place in the line; those whose last check was slow apart.
-    quick: BTreeMap<u64, usize>,
-    slow: BTreeMap<u64, usize>,
+    line: Lines,
     next_place: u64,
     per_turn: usize,
     left_this_turn: usize,
@@ -79,8 +97,7 @@ impl Admission {
             in_flight: 0,
             slow_in_flight: 0,
             targets: Vec::new(),
-            quick: BTreeMap::new(),
-            slow: BTreeMap::new(),
+            line: Lines::default(),
             next_place: 0,
             per_turn: STARTS_PER_TURN,
             left_this_turn: STARTS_PER_TURN,
@@ -94,8 +111,7 @@ impl Admission {
     /// Empties the line, for a set with so many targets. What runs keeps its
     /// place; say again which of it runs against which target.
     pub(super) fn clear(&mut self, targets: usize) {
-        self.quick.clear();
-        self.slow.clear();
+        self.line.clear();
         self.targets.clear();
         self.targets.resize_with(targets, Target::default);
     }
@@ -113,22 +129,18 @@ impl Admission {
 
     /// Empties the line; what runs against a target still counts there.
     pub(super) fn dismiss(&mut self) {
-        self.quick.clear();
-        self.slow.clear();
+        self.line.clear();
         self.targets.iter_mut().for_each(|target| target.parked.clear());
     }
 
-    /// Takes a place at the end of the line.
-    pub(super) fn join(&mut self, position: usize, slow: bool) -> u64 {
-        let place = self.next_place;
-        self.next_place += 1;
-        self.stand(place, position, slow);
+    /// Stands in the line, at the place it had or else at the end.
+    pub(super) fn join(&mut self, position: usize, had: Option<u64>, slow: bool) -> u64 {
+        let place = had.unwrap_or_else(|| {
+            self.next_place += 1;
+            self.next_place
+        });
+        self.line.of(slow).insert(place, position);
         place
-    }
-
-    fn stand(&mut self, place: u64, position: usize, slow: bool) {
-        let line = if slow { &mut self.slow } else { &mut self.quick };
-        line.insert(place, position);
     }
 
     /// A new turn begins.
@@ -168,21 +180,20 @@ impl Admission {
     pub(super) fn next<C>(&mut self, entries: &[Entry<C>]) -> Option<usize> {
         while self.left_this_turn > 0 && self.has_room() {
             let (place, slow) = self.front()?;
-            let line = if slow { &mut self.slow } else { &mut self.quick };
-            let position = line.remove(&place)?;
+            let position = self.line.of(slow).remove(&place)?;
             let target = &mut self.targets[entries[position].target];
             if target.in_flight < self.caps.per_target {
                 return Some(position);
             }
-            target.parked.push_back((place, position));
+            target.parked.of(slow).insert(place, position);
         }
         None
     }
 
     /// The first place in the line whose share is not used up, and whether it is a slow one's.
     fn front(&self) -> Option<(u64, bool)> {
-        let quick = self.quick.first_key_value().map(|(place, _)| (*place, false));
-        let slow = self.slow.first_key_value().map(|(place, _)| (*place, true));
+        let quick = self.line.quick.first_key_value().map(|(place, _)| (*place, false));
+        let slow = self.line.slow.first_key_value().map(|(place, _)| (*place, true));
         let slow = slow.filter(|_| self.slow_in_flight < self.slow_share());
         [quick, slow].into_iter().flatten().min()
     }
@@ -200,20 +211,22 @@ impl Admission {
     }
 
     /// A probe has ended; `target` where the set still has it.
-    pub(super) fn ended<C>(&mut self, target: Option<usize>, slow: bool, entries: &[Entry<C>]) {
+    pub(super) fn ended(&mut self, target: Option<usize>, slow: bool) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.slow_in_flight = self.slow_in_flight.saturating_sub(usize::from(slow));
         if let Some(target) = target {
             let in_flight = &mut self.targets[target].in_flight;
             *in_flight = in_flight.saturating_sub(1);
-            self.unpark(target, entries);
+            self.unpark(target);
         }
     }
 
     /// A place at `target` is free, or whoever had come for it did not need it.
-    pub(super) fn unpark<C>(&mut self, target: usize, entries: &[Entry<C>]) {
-        if let Some((place, position)) = self.targets[target].parked.pop_front() {
-            self.stand(place, position, entries[position].slow);
+    pub(super) fn unpark(&mut self, target: usize) {
+        for slow in [false, true] {
+            if let Some((place, position)) = self.targets[target].parked.of(slow).pop_first() {
+                self.line.of(slow).insert(place, position);
+            }
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Confirmation bursts: checks that the control plane orders out of turn.
 //!
 //! A burst looks at one monitor at once, and again [`BURST_SPACING`] after each
-//! answer, until one success or as many answers without one as the order says.
-//! It asks no more of the target than slots may:
+//! answer, until one success or as many checks without one as the order says. A target
+//! that hangs is known to hang only after the timeout, so a check that is not answered
+//! within [`BURST_SPACING`] is not waited for: the next one starts beside it. It asks
+//! little more of the target than slots may:
 //!
-//! - A monitor still has one probe in flight. While one runs, of a slot or of a
-//!   burst that was replaced, the next check waits for its end.
+//! - A monitor has at most [`MONITOR_IN_FLIGHT`] checks in flight, whatever started
+//!   them. The next starts once the newest of them has run for [`BURST_SPACING`].
 //! - The caps hold: places in flight, places of the target, starts per turn. Only
 //!   the line is passed, since what waits in it are looks of no urgency, and the
 //!   slow share, since what is confirmed is often what hangs. So there are few.
@@ -15,6 +17,8 @@
 //! Its checks own no slot: none of them is missed, and completeness does not wait
 //! for them. A slot of the same monitor that has to wait too long is missed.
 
+#[cfg(doc)]
+use crate::limits::MONITOR_IN_FLIGHT;
 use crate::limits::{ACTIVE_BURSTS, BURST_SKEW_MS, REMEMBERED_BURSTS};
 use hyperverge_protocol::limits::{BURST_LIFE, BURST_SPACING, STREAK_MAX};
 use std::collections::BTreeMap;
@@ -29,7 +33,7 @@ pub struct Burst {
     pub id: Uuid,
     pub monitor: Uuid,
     pub revision: u64,
-    /// Answers without a success that end it; 1 or more.
+    /// Checks without a success that end it; 1 or more.
     pub failures: u32,
     /// No check starts before.
     pub asked_ms: i64,
@@ -84,11 +88,21 @@ pub(super) struct Active {
     pub(super) entry: usize,
     /// Checks that were started.
     started: u32,
-    /// When the next may start; `None` while one runs.
+    /// Of those, how many have ended; none with a success.
+    ended: u32,
+    /// When the next may start; `None` where none is needed after those that run.
     next_ms: Option<i64>,
+    /// When the check of the monitor that runs has run long enough for one beside it.
+    beside_ms: Option<i64>,
 }
 
 impl Active {
+    /// The newest check has started, or was answered before the next one could start.
+    fn set_next(&mut self, now_ms: i64) {
+        let needed = self.started < self.burst.failures;
+        self.next_ms = needed.then(|| now_ms.saturating_add(SPACING_MS));
+    }
+
     /// Whether its time has come. A clock that stepped back does not stop it.
     pub(super) fn is_due(&self, now_ms: i64) -> bool {
         let due = |next: i64| next <= now_ms || next - now_ms > SPACING_MS;
@@ -142,7 +156,7 @@ impl Bursts {
         }
         self.remembered.insert(burst.id, burst.expires_ms);
         let next_ms = Some(now_ms.max(burst.asked_ms));
-        self.active.push(Active { burst, entry, started: 0, next_ms });
+        self.active.push(Active { burst, entry, started: 0, ended: 0, next_ms, beside_ms: None });
         Ok(())
     }
 
@@ -172,28 +186,40 @@ impl Bursts {
     }
 
     /// The check of the active burst at `place` starts.
-    pub(super) fn started(&mut self, place: usize) -> BurstCheck {
+    pub(super) fn started(&mut self, place: usize, now_ms: i64) -> BurstCheck {
         let active = &mut self.active[place];
-        active.next_ms = None;
         active.started += 1;
+        active.beside_ms = None;
+        active.set_next(now_ms);
         BurstCheck { id: active.burst.id, index: active.started }
     }
 
-    /// The check that ran has ended. A burst that ended before stays so.
-    pub(super) fn ended(&mut self, id: Uuid, succeeded: bool, now_ms: i64) {
-        let Some(place) = self.active.iter().position(|a| a.burst.id == id) else { return };
+    /// Whether the newest check of the monitor has not run long enough for one of the burst
+    /// at `place` to start beside it. If so, it is looked at again when it has.
+    pub(super) fn is_too_soon(&mut self, place: usize, ran_ms: i64, now_ms: i64) -> bool {
+        let too_soon = ran_ms < SPACING_MS;
+        if too_soon {
+            let beside_ms = now_ms.saturating_add(SPACING_MS - ran_ms.max(0));
+            self.active[place].beside_ms = Some(beside_ms);
+        }
+        too_soon
+    }
+
+    /// A check that ran has ended. A burst that ended before stays so.
+    pub(super) fn ended(&mut self, check: BurstCheck, succeeded: bool, now_ms: i64) {
+        let Some(place) = self.active.iter().position(|a| a.burst.id == check.id) else { return };
         let active = &mut self.active[place];
-        // Those before were without a success too, or it would have ended.
-        if succeeded || active.started >= active.burst.failures {
+        active.ended += 1;
+        if succeeded || active.ended >= active.burst.failures {
             self.active.remove(place);
-        } else {
-            active.next_ms = Some(now_ms.saturating_add(SPACING_MS));
+        } else if check.index == active.started {
+            active.set_next(now_ms);
         }
     }
 
     /// When the next check may start that was not to start at `seen_ms` yet.
     pub(super) fn next_after(&self, seen_ms: Option<i64>) -> Option<i64> {
-        let next = self.active.iter().filter_map(|active| active.next_ms);
-        next.filter(|next| seen_ms.is_none_or(|seen| *next > seen)).min()
+        let times = self.active.iter().flat_map(|active| [active.next_ms, active.beside_ms]);
+        times.flatten().filter(|next| seen_ms.is_none_or(|seen| *next > seen)).min()
     }
 }

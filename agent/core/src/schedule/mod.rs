@@ -4,32 +4,39 @@
 //! time. Every slot this agent owns is either started exactly once or reported
 //! missed exactly once:
 //!
-//! - A slot may start until the next one is due; then it is missed. Nothing
-//!   piles up: a monitor has at most one probe in flight and one slot waiting.
+//! - A slot may start until the next one is due, or until it has waited [`HOLD_MS`];
+//!   then it is missed. Nothing piles up: a monitor has at most one slot in flight and
+//!   one waiting.
 //! - A slot that cannot start at once (the monitor's last probe still runs, or
 //!   there is no room for it, see `admission.rs`) waits in a line and keeps its
 //!   place there even when a newer slot of the same monitor takes over: who was
 //!   shed comes first next time, so under overload every monitor gets its turn.
 //! - A slot found late (the host slept, the clock jumped, the process was away)
 //!   waits in a queue of its own that is let go at a fixed pace: waking up is
-//!   no storm, and a monitor of one check a day still gets its check.
-//! - Replacing the set keeps the phase of every assignment that stays.
+//!   no storm. Those go first whose next slot is furthest off, so that a monitor of
+//!   one check a day still gets its check.
+//! - Replacing the set keeps the phase of every assignment that stays. One that goes,
+//!   or whose revision changes, ends with the slot before its successor's first.
 //! - What the control plane orders out of turn goes before slots, see `burst.rs`.
 //!
 //! Call [`Schedule::handle_timeout`] at [`Schedule::next_wakeup`], then drain
 //! [`Schedule::poll_effect`]. Each such look is a turn: the next one is due only when
 //! every check that was started got to run. If the schedule [is held](Schedule::is_held)
 //! then, say before how long they had to wait for that ([`Schedule::handle_turn`]).
-//! `now` may step either way; a slot is never run twice.
+//! `now` may step either way. A slot is run twice only where control-plane
+//! time itself was set back over it, by more than [`JUMP_MS`]; then nobody waits for the
+//! time that was taken back to come again.
 
 mod admission;
 mod burst;
 mod entry;
+mod set;
 mod slot;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
-use crate::limits::{JUMP_MS, LATE_MS, LATE_PER_SECOND, SLOW_MS};
+use crate::limits::{HOLD_MS, JUMP_MS, LATE_PER_SECOND, MONITOR_IN_FLIGHT, SLOW_MS};
 use crate::missed::{Missed, MissedReason};
 pub use admission::Caps;
 use admission::{Admission, Admits};
@@ -44,6 +51,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque};
 use std::sync::Arc;
 use uuid::Uuid;
 
+/// A monitor at a revision: its slots are numbered together.
+type Series = (Uuid, u64);
+
 #[derive(Debug)]
 struct Running {
     monitor: Uuid,
@@ -51,7 +61,7 @@ struct Running {
     slot: i64,
     due_ms: i64,
     /// It was started for this burst, and owns no slot.
-    burst: Option<Uuid>,
+    burst: Option<BurstCheck>,
     started_boot_ms: i64,
     /// It fills a place of the slow share.
     slow: bool,
@@ -71,9 +81,15 @@ pub struct Schedule<C> {
     /// (due, entry) of the next slot of every entry.
     heap: BinaryHeap<Reverse<(i64, usize)>>,
     admission: Admission,
-    late: VecDeque<usize>,
+    /// Late ones by when their next slot is due, the last first.
+    late: BTreeSet<(Reverse<i64>, usize)>,
     /// When the late queue may let its next slot go.
     late_next_ms: i64,
+    /// From one to the next of those that cannot do without it.
+    late_pace_ms: i64,
+    /// (until when it may wait, entry, ticket) of the slots that were opened, in order.
+    /// Those that wait no more are still in it, except in front.
+    holds: VecDeque<(i64, usize, Ticket)>,
     running: BTreeMap<Ticket, Running>,
     bursts: Bursts,
     /// A burst's check waits for nothing but the next turn.
@@ -86,7 +102,6 @@ pub struct Schedule<C> {
     last_look_ms: Option<i64>,
     /// Slots due up to here have been opened.
     frontier_ms: Option<i64>,
-    complete_ms: Option<i64>,
     expires_boot_ms: i64,
     idle: bool,
     stopped: bool,
@@ -99,8 +114,10 @@ impl<C: Clone> Schedule<C> {
             entries: Vec::new(),
             heap: BinaryHeap::new(),
             admission: Admission::new(caps),
-            late: VecDeque::new(),
+            late: BTreeSet::new(),
             late_next_ms: i64::MIN,
+            late_pace_ms: 1_000 / LATE_PER_SECOND,
+            holds: VecDeque::new(),
             running: BTreeMap::new(),
             bursts: Bursts::default(),
             burst_held: false,
@@ -110,75 +127,10 @@ impl<C: Clone> Schedule<C> {
             next_ticket: 0,
             last_look_ms: None,
             frontier_ms: None,
-            complete_ms: None,
             expires_boot_ms: i64::MIN,
             idle: true,
             stopped: false,
         }
-    }
-
-    /// Takes a new set, valid until `expires_boot_ms`. An assignment that stays
-    /// (same revision, anchor and interval) keeps its place.
-    pub fn replace(&mut self, set: Vec<Assigned<C>>, expires_boot_ms: i64, now: Now) {
-        if self.stopped {
-            return;
-        }
-        let was_idle = std::mem::replace(&mut self.idle, false);
-        self.expires_boot_ms = expires_boot_ms;
-        let mut old: BTreeMap<Uuid, Entry<C>> =
-            self.entries.drain(..).map(|entry| (entry.assigned.monitor, entry)).collect();
-        self.heap.clear();
-        self.late.clear();
-        let mut positions = BTreeMap::new();
-        let mut targets: BTreeMap<Arc<str>, usize> = BTreeMap::new();
-        for assigned in set {
-            if positions.contains_key(&assigned.monitor) {
-                continue;
-            }
-            let count = targets.len();
-            let target = *targets.entry(assigned.target.clone()).or_insert(count);
-            let mut entry = match old.remove(&assigned.monitor) {
-                Some(entry) if entry.assigned.is_same_series(&assigned) => {
-                    entry.renewed(assigned, target, was_idle)
-                }
-                Some(entry) => {
-                    self.miss_waiting(&entry, MissedReason::Stopped);
-                    Entry::fresh(assigned, target, &self.resume).never_before(&entry)
-                }
-                None => Entry::fresh(assigned, target, &self.resume),
-            };
-            entry.busy = false;
-            let position = self.entries.len();
-            positions.insert(entry.assigned.monitor, position);
-            self.heap.push(Reverse((entry.next_due_ms(), position)));
-            self.entries.push(entry);
-        }
-        for entry in old.into_values() {
-            self.miss_waiting(&entry, MissedReason::Stopped);
-        }
-        self.admission.clear(targets.len());
-        for running in self.running.values_mut() {
-            running.entry = positions.get(&running.monitor).copied();
-            if let Some(position) = running.entry {
-                self.entries[position].busy = true;
-            }
-            running.target = targets.get(&running.host).copied();
-            if let Some(target) = running.target {
-                self.admission.adopt(target);
-            }
-        }
-        let entries = &self.entries;
-        self.bursts.renew(|monitor, revision| {
-            let position = *positions.get(&monitor)?;
-            (entries[position].assigned.revision == revision).then_some(position)
-        });
-        // Everybody keeps their place in the line.
-        let mut line: Vec<usize> = (0..self.entries.len()).collect();
-        line.sort_by_key(|position| self.entries[*position].place.unwrap_or(u64::MAX));
-        line.into_iter().for_each(|position| self.enqueue(position));
-        // Completeness for the old set promises nothing about the new one's slots.
-        self.complete_ms = None;
-        self.handle_timeout(now);
     }
 
     /// Opens every slot that is due, and starts what may start.
@@ -188,26 +140,29 @@ impl<C: Clone> Schedule<C> {
         if now.boot_ms >= self.expires_boot_ms && !self.idle {
             self.go_idle();
         }
+        if self.frontier_ms.is_some_and(|frontier| frontier - now.control_ms > JUMP_MS) {
+            self.step_back(now.control_ms);
+        }
         if self.idle || self.stopped {
             return;
         }
-        let reason = if jumped { MissedReason::Suspend } else { MissedReason::Overload };
-        while let Some(&Reverse((due_ms, position))) = self.heap.peek() {
-            if due_ms > now.control_ms {
-                break;
-            }
-            self.heap.pop();
-            self.open_slots(position, now.control_ms, reason);
+        if jumped {
+            // Nobody could start what waited while nobody was there.
+            self.hold_again((now.control_ms.saturating_add(HOLD_MS), i64::MAX));
         }
+        let reason = if jumped { MissedReason::Suspend } else { MissedReason::Overload };
+        self.open_due(now.control_ms, reason);
         self.frontier_ms = self.frontier_ms.max(Some(now.control_ms));
         self.admission.next_turn();
         self.release(now);
+        self.give_up(now.control_ms);
     }
 
     /// Takes an order of the control plane, whose signature was believed.
     pub fn handle_burst(&mut self, burst: Burst, now: Now) -> Result<(), BurstRefusal> {
         let holds = |entry: &Entry<C>| {
-            (entry.assigned.monitor, entry.assigned.revision) == (burst.monitor, burst.revision)
+            let held = entry.last_slot.is_none();
+            held && entry.assigned.series() == (burst.monitor, burst.revision)
         };
         let works = !self.idle && !self.stopped;
         let entry = self.entries.iter().position(holds).filter(|_| works);
@@ -238,23 +193,22 @@ impl<C: Clone> Schedule<C> {
 
     /// The row of a started check is in the batch being filled.
     pub fn handle_finished(&mut self, ticket: Ticket, outcome: Outcome, now: Now) {
-        self.finish(ticket, is_success(outcome), now);
+        self.finish(ticket, Some(is_success(outcome)), now);
     }
 
-    fn finish(&mut self, ticket: Ticket, succeeded: bool, now: Now) {
+    /// `succeeded`: as far as anybody will hear of it.
+    fn finish(&mut self, ticket: Ticket, succeeded: Option<bool>, now: Now) {
         let Some(running) = self.running.remove(&ticket) else { return };
         match running.burst {
-            Some(burst) => self.bursts.ended(burst, succeeded, now.control_ms),
+            Some(check) => self.bursts.ended(check, succeeded.unwrap_or(false), now.control_ms),
             None => {
                 self.open.remove(&(running.due_ms, ticket));
             }
         }
-        self.admission.ended(running.target, running.slow, &self.entries);
+        self.admission.ended(running.target, running.slow);
         if let Some(position) = running.entry {
-            let entry = &mut self.entries[position];
-            entry.busy = false;
-            entry.slow = now.boot_ms.saturating_sub(running.started_boot_ms) >= SLOW_MS;
-            entry.failing = !succeeded;
+            let slow = now.boot_ms.saturating_sub(running.started_boot_ms) >= SLOW_MS;
+            self.entries[position].has_ended(running.started_boot_ms, slow, succeeded);
             self.enqueue(position);
         }
         if !self.stopped {
@@ -269,7 +223,7 @@ impl<C: Clone> Schedule<C> {
             let missed = Missed::one(running.monitor, running.revision, running.slot, reason);
             self.effects.push_back(Effect::Missed(missed));
         }
-        self.finish(ticket, false, now);
+        self.finish(ticket, None, now);
     }
 
     /// Starts nothing more. What runs may still finish.
@@ -313,21 +267,20 @@ impl<C: Clone> Schedule<C> {
             return None;
         }
         let due = self.heap.peek().map(|Reverse((due_ms, _))| *due_ms);
+        let hold = self.holds.front().map(|(until_ms, _, _)| *until_ms);
         let paced = !self.late.is_empty() && self.admission.has_room();
         let late = paced.then_some(self.late_next_ms);
         // One that could have started at the last look waits for the end of a probe.
         let burst = self.bursts.next_after(self.last_look_ms);
-        [due, late, burst].into_iter().flatten().min()
+        [due, hold, late, burst].into_iter().flatten().min()
     }
 
-    /// The greatest control-plane time such that every slot due at or before it
-    /// is finished or was reported missed; never falls within a set. `None` before the first set.
-    pub fn complete_through(&mut self) -> Option<i64> {
-        let frontier = self.frontier_ms?;
+    /// The greatest control-plane time up to `now_ms` such that every slot due at or before
+    /// it is finished or was reported missed. `None` before the first set.
+    pub fn complete_through(&self, now_ms: i64) -> Option<i64> {
+        let frontier = self.frontier_ms?.min(now_ms);
         let held_back = self.open.first().map(|(due_ms, _)| due_ms.saturating_sub(1));
-        let complete = held_back.map_or(frontier, |held| held.min(frontier));
-        self.complete_ms = self.complete_ms.max(Some(complete));
-        self.complete_ms
+        Some(held_back.map_or(frontier, |held| held.min(frontier)))
     }
 
     /// Tickets of the probes that run.
@@ -342,7 +295,7 @@ impl<C: Clone> Schedule<C> {
 
     /// Assignments held.
     pub fn assignments(&self) -> usize {
-        self.entries.len()
+        self.entries.iter().filter(|entry| entry.last_slot.is_none()).count()
     }
 
     fn go_idle(&mut self) {
@@ -351,89 +304,10 @@ impl<C: Clone> Schedule<C> {
         self.burst_held = false;
         self.admission.dismiss();
         self.late.clear();
+        self.holds.clear();
         for position in 0..self.entries.len() {
-            self.entries[position].leave_queue();
-            if let Some(waiting) = self.entries[position].waiting.take() {
-                self.close(position, waiting, MissedReason::Stopped);
-            }
-        }
-    }
-
-    fn miss_waiting(&mut self, entry: &Entry<C>, reason: MissedReason) {
-        if let Some(waiting) = entry.waiting {
-            let missed = entry.missed(waiting.slot, waiting.slot, reason);
-            self.effects.push_back(Effect::Missed(missed));
-            self.open.remove(&(waiting.due_ms, waiting.ticket));
-        }
-    }
-
-    fn close(&mut self, position: usize, waiting: Waiting, reason: MissedReason) {
-        self.open.remove(&(waiting.due_ms, waiting.ticket));
-        let missed = self.entries[position].missed(waiting.slot, waiting.slot, reason);
-        self.effects.push_back(Effect::Missed(missed));
-    }
-
-    /// Everything of one entry up to `now`: older slots are missed, the newest waits.
-    fn open_slots(&mut self, position: usize, now_ms: i64, reason: MissedReason) {
-        if let Some(waiting) = self.entries[position].waiting.take() {
-            self.close(position, waiting, reason);
-        }
-        let entry = &mut self.entries[position];
-        let reason =
-            if std::mem::take(&mut entry.was_away) { MissedReason::Stopped } else { reason };
-        let latest = entry.assigned.slot_at(now_ms);
-        let first = std::mem::replace(&mut entry.next_slot, latest.saturating_add(1));
-        self.miss_range(position, first, latest - 1, reason);
-        let entry = &mut self.entries[position];
-        self.heap.push(Reverse((entry.next_due_ms(), position)));
-        let key = (entry.assigned.monitor, entry.assigned.revision, latest);
-        if self.resume.sealed.remove(&key) {
-            return;
-        }
-        let due_ms = entry.assigned.due_ms(latest);
-        let ticket = self.ticket();
-        let late = now_ms.saturating_sub(due_ms) > LATE_MS;
-        let entry = &mut self.entries[position];
-        entry.waiting = Some(Waiting { slot: latest, due_ms, ticket, late });
-        self.open.insert((due_ms, ticket));
-        self.enqueue(position);
-    }
-
-    /// Reports `first..=last`, leaving out what an earlier process had sealed.
-    fn miss_range(&mut self, position: usize, mut first: i64, last: i64, reason: MissedReason) {
-        if first > last {
-            return;
-        }
-        let assigned = &self.entries[position].assigned;
-        let key = |slot| (assigned.monitor, assigned.revision, slot);
-        let sealed: Vec<_> = self.resume.sealed.range(key(first)..=key(last)).copied().collect();
-        for done in sealed {
-            if first < done.2 {
-                let missed = self.entries[position].missed(first, done.2 - 1, reason);
-                self.effects.push_back(Effect::Missed(missed));
-            }
-            first = done.2 + 1;
-            self.resume.sealed.remove(&done);
-        }
-        if first <= last {
-            let missed = self.entries[position].missed(first, last, reason);
-            self.effects.push_back(Effect::Missed(missed));
-        }
-    }
-
-    /// Puts an entry with a waiting slot into the queue it belongs to.
-    fn enqueue(&mut self, position: usize) {
-        let entry = &mut self.entries[position];
-        let Some(waiting) = entry.waiting else { return };
-        if entry.busy {
-            return;
-        }
-        let wanted = if waiting.late { Queue::Late } else { Queue::Ready };
-        if entry.join_queue(wanted) {
-            match wanted {
-                Queue::Ready => entry.place = Some(self.admission.join(position, entry.slow)),
-                Queue::Late => self.late.push_back(position),
-            }
+            self.entries[position].leave_queues();
+            self.close(position, MissedReason::Stopped);
         }
     }
 
@@ -443,23 +317,7 @@ impl<C: Clone> Schedule<C> {
         while let Some(position) = self.admission.next(&self.entries) {
             match self.entries[position].leave(Queue::Ready) {
                 Some(waiting) => self.start(position, waiting, now),
-                None => self.admission.unpark(self.entries[position].target, &self.entries),
-            }
-        }
-    }
-
-    /// Lets late slots join the line of the others, at their pace.
-    fn admit_late(&mut self, now_ms: i64) {
-        // A stopped or stepped clock must neither hoard permits nor wait for ages.
-        let pace = 1_000 / LATE_PER_SECOND;
-        self.late_next_ms = self.late_next_ms.clamp(now_ms - pace, now_ms + pace);
-        while self.admission.has_room() && self.late_next_ms <= now_ms {
-            let Some(position) = self.late.pop_front() else { break };
-            let entry = &mut self.entries[position];
-            if let Some(waiting) = entry.leave(Queue::Late) {
-                entry.waiting = Some(Waiting { late: false, ..waiting });
-                self.enqueue(position);
-                self.late_next_ms += pace;
+                None => self.admission.unpark(self.entries[position].target),
             }
         }
     }
@@ -477,13 +335,18 @@ impl<C: Clone> Schedule<C> {
         for place in 0..self.bursts.active().len() {
             let active = self.bursts.active()[place];
             let entry = &self.entries[active.entry];
-            if !active.is_due(now.control_ms) || entry.busy {
+            if !active.is_due(now.control_ms) || entry.in_flight >= MONITOR_IN_FLIGHT {
+                continue;
+            }
+            // Beside a check that runs only once that seems to hang.
+            let ran_ms = now.boot_ms.saturating_sub(entry.started_boot_ms);
+            if entry.in_flight > 0 && self.bursts.is_too_soon(place, ran_ms, now.control_ms) {
                 continue;
             }
             match self.admission.admits(entry.target) {
                 Admits::Now => {
                     let slot = entry.assigned.slot_at(now.control_ms);
-                    let check = self.bursts.started(place);
+                    let check = self.bursts.started(place, now.control_ms);
                     let ticket = self.ticket();
                     self.launch(active.entry, ticket, (slot, now.control_ms), Some(check), now);
                 }
@@ -508,7 +371,7 @@ impl<C: Clone> Schedule<C> {
         now: Now,
     ) {
         let entry = &mut self.entries[position];
-        entry.busy = true;
+        entry.has_started(now.boot_ms);
         let (monitor, revision) = (entry.assigned.monitor, entry.assigned.revision);
         let check = entry.assigned.check.clone();
         let (target, slow) = (entry.target, entry.slow);
@@ -518,7 +381,7 @@ impl<C: Clone> Schedule<C> {
             revision,
             slot,
             due_ms,
-            burst: burst.map(|check| check.id),
+            burst,
             started_boot_ms: now.boot_ms,
             slow,
             host: entry.assigned.target.clone(),

@@ -40,7 +40,8 @@ pub struct Now {
     pub boot_ms: i64,
 }
 
-/// What an earlier process had already accounted for.
+/// What an earlier process had already accounted for. Whatever of it lies after the time
+/// that is known is not believed: the clock was set back.
 #[derive(Debug, Clone, Default)]
 pub struct Resume {
     /// Slots due up to here are sealed or listed as missed.

@@ -185,4 +185,6 @@ pub enum Reason {
     AgentBarred,
     /// Its agent cannot make this kind of check.
     AgentIncapable,
+    /// It begins at a time that a clock showed which was set back since.
+    ClockSetBack,
 }

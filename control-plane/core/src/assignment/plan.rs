@@ -1,13 +1,14 @@
 //! The planner.
 
 use super::{Agent, Assign, Current, End, Ended, Health, Input, Monitor, Plan, Reason, Slots};
+use hyperverge_protocol::limits::SET_LEAD;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// How long a new set may travel before its first slot is due, ms; less for
-/// intervals that are shorter, which would otherwise lose several slots to it.
-const LEAD_MS: i64 = 2_000;
+const LEAD_MS: i64 = SET_LEAD.as_millis() as i64;
+/// A clock that was set back by less than this is waited for, ms.
+const SET_BACK_MS: i64 = 3_000;
 
 type Place = (Uuid, Uuid);
 
@@ -85,14 +86,16 @@ impl<'a> Facts<'a> {
         // A lost agent may be probing still; only somebody better takes its place.
         let keeps = trouble == Some(Reason::AgentSilent) && successor.is_none();
         let successor = if keeps { holder } else { successor };
+        let set_back = is_ahead(current.slots, current.first_slot, now);
         let reason = match (trouble, revised) {
             (Some(reason), _) if !keeps => reason,
             (_, true) => Reason::Revised,
+            _ if set_back => Reason::ClockSetBack,
             _ => return,
         };
         let slots = if revised { spread } else { current.slots };
         let first_slot =
-            if revised { cut(slots, now) } else { cut(slots, now).max(current.first_slot) };
+            if revised { cut(slots, now) } else { cut_after(slots, current.first_slot - 1, now) };
         let last_slot = if revised { cut(current.slots, now) - 1 } else { first_slot - 1 };
         plan.ends.push(self.end(current, last_slot, reason));
         if let Some(agent) = successor {
@@ -107,7 +110,7 @@ impl<'a> Facts<'a> {
     fn resume(&self, place: Place, monitor: &Monitor, spread: Slots, now: i64) -> (i64, Slots) {
         match self.ended.get(&place) {
             Some(ended) if ended.revision == monitor.revision => {
-                (cut(ended.slots, now).max(ended.last_slot + 1), ended.slots)
+                (cut_after(ended.slots, ended.last_slot, now), ended.slots)
             }
             _ => (cut(spread, now), spread),
         }
@@ -143,6 +146,19 @@ fn score(monitor_id: Uuid, agent_id: &str) -> [u8; 32] {
 /// The first slot that a set made now can still bring in time.
 fn cut(slots: Slots, now: i64) -> i64 {
     slots.first_after(now + LEAD_MS.min(slots.interval_ms))
+}
+
+/// The same, and after `known`, which was given out before: twice only where the clock was
+/// set back over it.
+fn cut_after(slots: Slots, known: i64, now: i64) -> i64 {
+    let first = cut(slots, now);
+    if is_ahead(slots, known + 1, now) { first } else { first.max(known + 1) }
+}
+
+/// Whether the clock that gave `slot` out has been set back since.
+fn is_ahead(slots: Slots, slot: i64, now: i64) -> bool {
+    let latest = now + LEAD_MS.min(slots.interval_ms) + slots.interval_ms + SET_BACK_MS;
+    slots.due(slot) > latest
 }
 
 /// Why the holder cannot go on, if it cannot.

@@ -173,8 +173,9 @@ fn kept(input: &Input, now: i64) -> Option<Kept> {
     let evaluation = &input.evaluation;
     let seats = evaluation.regions.len();
     let undecided = evaluation.of(RegionState::Down).count() < seats;
-    let rests = |last: &Last| now - last.asked_at < REST_MS;
-    let asked = |last: Last| last.asked_at >= input.streak_began;
+    // One from the future was asked by a clock that was set back since.
+    let rests = |last: &Last| (0..REST_MS).contains(&(now - last.asked_at));
+    let asked = |last: Last| (input.streak_began..=now).contains(&last.asked_at);
     let rules = [
         (!input.confirm, Kept::NotWanted),
         (evaluation.verdict == Verdict::Down, Kept::AlreadyDown),
@@ -269,6 +270,10 @@ mod tests {
         recent.streak_began = 80_000;
         recent.last = last(70_001, false);
         assert_eq!(ask(&recent, 100_000), Decision::Keep(Kept::Rested));
+        for asked_at in [70_000, 100_001] {
+            recent.last = last(asked_at, false);
+            assert!(matches!(ask(&recent, 100_000), Decision::Ask { .. }));
+        }
         recent.last = last(70_000, false);
         assert!(matches!(ask(&recent, 100_000), Decision::Ask { .. }));
         assert_eq!(kept(|i| i.recent.of_origin = PER_ORIGIN), Some(Kept::OriginCap));

@@ -12,6 +12,7 @@
 //! quorum easier.
 
 pub mod burst;
+mod marks;
 mod streak;
 mod verdict;
 mod view;
@@ -19,9 +20,8 @@ mod view;
 use crate::words::words;
 use hyperverge_protocol::monitor::MonitorSpec;
 
-pub use streak::{
-    BurstMark, HISTORY_AFTER_MS, Newest, Sight, StateRow, Step, Taken, Track, casts_no_vote,
-};
+pub use marks::{BurstMark, BurstMarks};
+pub use streak::{HISTORY_AFTER_MS, Newest, Sight, StateRow, Step, Taken, Track, casts_no_vote};
 pub use verdict::{Evaluation, evaluate};
 pub use view::{DISCREDITED, Held, RegionView, Seat, looked, seat_names, view};
 

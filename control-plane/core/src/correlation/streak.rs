@@ -11,14 +11,20 @@
 //!   says which. The former make the region down, the latter unknown.
 //! - `successes` counts towards leaving down (any success) or degraded (plain
 //!   successes); in an up region it counts degraded successes in a row.
+//!
+//! In a row means by the time of their start. Checks of one monitor may run side by side
+//! (a burst's beside one that hangs) and end in another order, so what comes after
+//! something that started later joins the streak it belongs to, see [`Track::step`].
 
-use super::{DISCREDITED, RegionState, Thresholds};
+use super::{BurstMark, BurstMarks, DISCREDITED, RegionState, Thresholds};
 use hyperverge_protocol::outcome::Outcome;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 /// Observations older than this are history at any rate, ms.
 pub const HISTORY_AFTER_MS: i64 = 600_000;
+/// What started so far ahead of now was dated by a clock that was set back since, ms: more
+/// than an agent's idea of our time may be off.
+const AHEAD_MS: i64 = 10_000;
 
 /// A region that is not steadily up, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +39,11 @@ pub struct StateRow {
     pub newest_slot: i64,
     /// Start of the newest observation that was counted, vote or not.
     pub newest_at: Option<i64>,
-    /// The newest check of a burst that was counted.
-    pub burst: Option<BurstMark>,
+    /// Start of the newest observation that broke a streak: a success where failures are
+    /// counted. What started before it belongs to no streak any more.
+    pub broken_at: Option<i64>,
+    /// The checks of the newest burst that were counted.
+    pub burst: Option<BurstMarks>,
     /// Start of the newest observation that cast a vote.
     pub observed_at: Option<i64>,
     pub reason: Option<String>,
@@ -47,6 +56,11 @@ impl StateRow {
     /// target is.
     #[must_use]
     pub fn doubted(self) -> Self {
+        Self { reason: Some(DISCREDITED.to_owned()), broken_at: self.newest_at, ..self.unknown() }
+    }
+
+    /// What is left when nobody knows how the target is.
+    fn unknown(self) -> Self {
         Self {
             state: RegionState::Unknown,
             since: None,
@@ -54,19 +68,24 @@ impl StateRow {
             successes: 0,
             streak_began: None,
             observed_at: None,
-            reason: Some(DISCREDITED.to_owned()),
+            reason: None,
             message: None,
             ..self
         }
     }
-}
 
-/// Which check of which burst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BurstMark {
-    pub id: Uuid,
-    /// From 1 upward.
-    pub index: u32,
+    /// Begins to count something else in a row than before.
+    fn break_streak(&mut self) {
+        (self.failures, self.successes, self.streak_began) = (0, 0, None);
+        self.broken_at = self.newest_at;
+    }
+
+    /// What kind of failure is counted in a row, if one is.
+    fn counts(&self) -> Option<RegionState> {
+        let no_vote = self.reason.as_deref().is_some_and(casts_no_vote);
+        let leads_to = if no_vote { RegionState::Unknown } else { RegionState::Down };
+        (self.failures > 0).then_some(leads_to)
+    }
 }
 
 /// One observation.
@@ -127,6 +146,19 @@ pub struct Newest {
     pub started_at: i64,
 }
 
+impl Sight {
+    /// The state that enough of it in a row lead to; `None`: a success.
+    fn leads_to(&self) -> Option<RegionState> {
+        match self.outcome {
+            Outcome::Ok | Outcome::Degraded => None,
+            Outcome::Fail if !self.reason.as_deref().is_some_and(casts_no_vote) => {
+                Some(RegionState::Down)
+            }
+            Outcome::Fail | Outcome::Policy | Outcome::Unsupported => Some(RegionState::Unknown),
+        }
+    }
+}
+
 /// What became of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -173,37 +205,96 @@ impl Track {
     }
 
     /// Counts one step at `now`.
+    ///
+    /// Each check counts once: that of a slot while no later slot was counted, so that a
+    /// second copy of one is none whenever it was made; those of a burst by their index.
+    /// What started before the newest that was counted may still join the failures in a
+    /// row, as long as no success started after it. A success never moves what started
+    /// after it.
     pub fn step(&mut self, step: &Step, now: i64) -> Taken {
-        if self.is_behind(step) {
-            return Taken::History;
-        }
+        self.forget_the_future(now);
         match step {
-            Step::Missed { last_slot, reason } => self.missed(*last_slot, reason),
-            Step::Sight(sight) if now - sight.started_at > HISTORY_AFTER_MS => {
-                return Taken::History;
+            Step::Missed { last_slot, reason } => {
+                if self.newest_slot().is_some_and(|slot| *last_slot <= slot) {
+                    return Taken::History;
+                }
+                self.missed(*last_slot, reason);
             }
-            Step::Sight(sight) => self.sight(sight),
+            Step::Sight(sight) => {
+                if now - sight.started_at > HISTORY_AFTER_MS || self.is_known(sight) {
+                    return Taken::History;
+                }
+                let newest_at = match &self.row {
+                    Some(row) => row.newest_at,
+                    None => self.newest.map(|newest| newest.started_at),
+                };
+                match newest_at.filter(|at| sight.started_at <= *at) {
+                    Some(newest_at) => return self.overtaken(sight, newest_at),
+                    None => self.sight(sight),
+                }
+            }
         }
         Taken::Counted
     }
 
-    /// Whether something newer was counted. Checks of slots are ordered by their
-    /// slots, so that a second copy of one counts once whenever it was made; the
-    /// checks of bursts lie between them by the time of their start.
-    fn is_behind(&self, step: &Step) -> bool {
-        let (slot, at) = match &self.row {
-            Some(row) => (Some(row.newest_slot), row.newest_at),
-            None => (self.newest.map(|n| n.slot), self.newest.map(|n| n.started_at)),
-        };
-        let Step::Sight(sight) = step else {
-            return slot.is_some_and(|slot| step.slot() <= slot);
-        };
-        if at.is_some_and(|at| sight.started_at <= at) {
-            return true;
+    /// What was counted by a clock that was set back since has no place in an order, and
+    /// nobody waits until it is that late again.
+    fn forget_the_future(&mut self, now: i64) {
+        let ahead = |at: i64| at.saturating_sub(now) > AHEAD_MS;
+        self.newest = self.newest.filter(|newest| !ahead(newest.started_at));
+        if let Some(row) = self.row.take_if(|row| row.newest_at.is_some_and(ahead)) {
+            let row = StateRow { newest_at: None, broken_at: None, burst: None, ..row };
+            self.row = Some(StateRow { newest_slot: i64::MIN, ..row.unknown() });
         }
-        let Some(mark) = sight.burst else { return slot.is_some_and(|slot| sight.slot <= slot) };
-        let known = self.row.as_ref().and_then(|row| row.burst);
-        known.is_some_and(|known| known.id == mark.id && mark.index <= known.index)
+    }
+
+    fn newest_slot(&self) -> Option<i64> {
+        match &self.row {
+            Some(row) => Some(row.newest_slot),
+            None => self.newest.map(|newest| newest.slot),
+        }
+    }
+
+    fn is_known(&self, sight: &Sight) -> bool {
+        match sight.burst {
+            None => self.newest_slot().is_some_and(|slot| sight.slot <= slot),
+            Some(mark) => {
+                let marks = self.row.as_ref().and_then(|row| row.burst);
+                marks.is_some_and(|marks| marks.holds(mark))
+            }
+        }
+    }
+
+    /// Takes what started before something that was counted already.
+    fn overtaken(&mut self, sight: &Sight, newest_at: i64) -> Taken {
+        let slot = self.newest_slot_with(sight);
+        let Some(row) = &mut self.row else { return Taken::History };
+        let apart = newest_at - sight.started_at > self.thresholds.stale_after_ms;
+        if apart || row.broken_at.is_some_and(|at| sight.started_at <= at) {
+            return Taken::History;
+        }
+        let began = row.streak_began;
+        match sight.leads_to() {
+            Some(leads_to) if row.counts() == Some(leads_to) => {
+                row.failures = row.failures.saturating_add(1);
+                row.streak_began = began.map(|at| at.min(sight.started_at));
+                if row.state == leads_to && row.since == began {
+                    row.since = row.streak_began;
+                }
+                move_down(row, leads_to, self.thresholds.fail_after);
+            }
+            // It breaks the streak in two. How many failures are after it nobody wrote
+            // down; the newest is.
+            _ => {
+                row.broken_at = Some(sight.started_at);
+                if row.failures > 0 && began.is_some_and(|at| at < sight.started_at) {
+                    (row.failures, row.streak_began) = (1, Some(newest_at));
+                }
+            }
+        }
+        row.newest_slot = row.newest_slot.max(slot);
+        row.burst = BurstMarks::overtaken(row.burst, sight.burst);
+        Taken::Counted
     }
 
     fn missed(&mut self, last_slot: i64, reason: &str) {
@@ -217,29 +308,29 @@ impl Track {
     }
 
     fn sight(&mut self, sight: &Sight) {
-        let reason = sight.reason.as_deref();
-        let no_vote = matches!(sight.outcome, Outcome::Policy | Outcome::Unsupported)
-            || (sight.outcome == Outcome::Fail && reason.is_some_and(casts_no_vote));
+        let leads_to = sight.leads_to();
         self.end_stale_streak(sight.started_at);
         let slot = self.newest_slot_with(sight);
-        self.row = match (sight.outcome, self.row.take()) {
-            (Outcome::Ok, None) => None,
-            (Outcome::Ok, Some(row)) => self.succeeded(row, sight),
-            (outcome, row) => {
+        self.row = match (leads_to, self.row.take()) {
+            (None, None) if sight.outcome == Outcome::Ok => None,
+            (None, Some(row)) if sight.outcome == Outcome::Ok => self.succeeded(row, sight),
+            (leads_to, row) => {
                 let row = row.unwrap_or_else(|| self.fresh(slot, Some(sight.started_at)));
-                Some(match outcome {
-                    _ if no_vote => self.failed(row, sight, RegionState::Unknown),
-                    Outcome::Degraded => self.degraded(row, sight),
-                    _ => self.failed(row, sight, RegionState::Down),
+                Some(match leads_to {
+                    Some(leads_to) => self.failed(row, sight, leads_to),
+                    None => self.degraded(row, sight),
                 })
             }
         };
         if let Some(row) = &mut self.row {
             row.newest_slot = slot;
             row.newest_at = Some(sight.started_at);
-            row.burst = sight.burst.or(row.burst);
-            if !no_vote {
+            row.burst = BurstMarks::newest(row.burst, sight.burst);
+            if leads_to != Some(RegionState::Unknown) {
                 row.observed_at = Some(sight.started_at);
+            }
+            if leads_to.is_none() {
+                row.broken_at = Some(sight.started_at);
             }
         }
         self.newest = Some(Newest { slot, started_at: sight.started_at });
@@ -248,13 +339,9 @@ impl Track {
     /// The newest slot there is after `sight`. A burst's check is none: the slot's
     /// own may still come.
     fn newest_slot_with(&self, sight: &Sight) -> i64 {
-        let known = match (&self.row, self.newest) {
-            (Some(row), _) => Some(row.newest_slot),
-            (None, newest) => newest.map(|newest| newest.slot),
-        };
         match sight.burst {
             None => sight.slot,
-            Some(_) => known.unwrap_or(sight.slot - 1),
+            Some(_) => self.newest_slot().unwrap_or(sight.slot - 1),
         }
     }
 
@@ -264,6 +351,7 @@ impl Track {
         let recent = |newest: &Newest| {
             started_at.is_none_or(|at| at - newest.started_at <= self.thresholds.stale_after_ms)
         };
+        let broken_at = self.newest.map(|newest| newest.started_at);
         let newest = self.newest.filter(recent);
         StateRow {
             revision: self.revision,
@@ -274,6 +362,7 @@ impl Track {
             streak_began: None,
             newest_slot: slot,
             newest_at: newest.map(|newest| newest.started_at),
+            broken_at,
             burst: None,
             observed_at: newest.map(|newest| newest.started_at),
             reason: None,
@@ -291,14 +380,13 @@ impl Track {
                 row.state = RegionState::Unknown;
                 row.since = Some(observed_at.saturating_add(stale_after));
             }
-            (row.failures, row.successes, row.streak_began) = (0, 0, None);
+            row.break_streak();
         }
     }
 
     fn failed(&self, mut row: StateRow, sight: &Sight, leads_to: RegionState) -> StateRow {
-        let was_no_vote = row.reason.as_deref().is_some_and(casts_no_vote);
-        if row.failures > 0 && was_no_vote != (leads_to == RegionState::Unknown) {
-            row.failures = 0;
+        if row.counts().is_some_and(|counted| counted != leads_to) {
+            row.break_streak();
         }
         row.successes = 0;
         row.failures = row.failures.saturating_add(1);
@@ -307,10 +395,7 @@ impl Track {
         }
         row.reason.clone_from(&sight.reason);
         row.message.clone_from(&sight.message);
-        if row.failures >= self.thresholds.fail_after && row.state != leads_to {
-            row.state = leads_to;
-            row.since = row.streak_began;
-        }
+        move_down(&mut row, leads_to, self.thresholds.fail_after);
         row
     }
 
@@ -343,6 +428,14 @@ impl Track {
             (row.reason, row.message) = (None, None);
         }
         Some(row)
+    }
+}
+
+/// Moves the row when enough failures are in.
+fn move_down(row: &mut StateRow, state: RegionState, needed: u32) {
+    if row.failures >= needed && row.state != state {
+        row.state = state;
+        row.since = row.streak_began;
     }
 }
 

@@ -151,6 +151,7 @@ mod tests {
                 streak_began: None,
                 newest_slot: 1,
                 newest_at: None,
+                broken_at: None,
                 burst: None,
                 observed_at: Some(at),
                 reason: Some(reason.to_owned()),

@@ -72,17 +72,19 @@ pub async fn accept_set(
     Ok(tx.execute(SQL, params![organisation_id, agent_id, session_id, version]).await? == 1)
 }
 
-/// All the agent's slots up to `through` are known; never lowered.
+/// All the agent's slots up to `through` are known. Never lowered, unless what is known
+/// lies after `latest`: a clock showed it that was set back since.
 pub async fn raise_complete_through(
     tx: &mut Tx,
     organisation_id: Uuid,
     agent_id: &str,
     through: i64,
+    latest: i64,
 ) -> Result<bool, StoreError> {
     const SQL: &str = "UPDATE agents SET complete_through = $3
         WHERE organisation_id = $1 AND id = $2
-            AND (complete_through IS NULL OR complete_through < $3)";
-    Ok(tx.execute(SQL, params![organisation_id, agent_id, through]).await? == 1)
+            AND (complete_through IS NULL OR complete_through < $3 OR complete_through > $4)";
+    Ok(tx.execute(SQL, params![organisation_id, agent_id, through, latest]).await? == 1)
 }
 
 /// The agent is considered lost from `now` on.

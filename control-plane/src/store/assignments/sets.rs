@@ -106,18 +106,19 @@ pub async fn content_version(
     row.map(|row| row.get("content_version")).transpose()
 }
 
-/// Agents of the organisation whose set was issued at or before `issued_before`,
-/// or that take part and have none yet.
+/// Agents of the organisation whose set was issued at or before `issued_before`, or after
+/// `now` by a clock that was set back since, or that take part and have none yet.
 pub async fn due_for_renewal(
     tx: &mut Tx,
     organisation_id: Uuid,
     issued_before: i64,
+    now: i64,
 ) -> Result<Vec<String>, StoreError> {
     const SQL: &str = "SELECT a.id FROM agents a LEFT JOIN assignment_sets s
             ON s.organisation_id = a.organisation_id AND s.agent_id = a.id
         WHERE a.organisation_id = $1 AND a.state = 'enrolled'
-            AND (s.issued_at IS NULL OR s.issued_at <= $2)
+            AND (s.issued_at IS NULL OR s.issued_at <= $2 OR s.issued_at > $3)
         ORDER BY a.id";
-    let rows = tx.fetch_all(SQL, params![organisation_id, issued_before]).await?;
+    let rows = tx.fetch_all(SQL, params![organisation_id, issued_before, now]).await?;
     rows.iter().map(|row| row.get("id")).collect()
 }

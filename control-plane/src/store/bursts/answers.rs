@@ -18,8 +18,7 @@ pub struct Ordered {
 /// What one region said, as far as is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// The highest index of a check without a success. Those before it were
-    /// without one too, or there would have been no more.
+    /// Checks without a success that were not recorded yet. They may come in any order.
     pub failures: u32,
     pub succeeded: bool,
 }
@@ -61,9 +60,9 @@ pub async fn answer(
     now: i64,
 ) -> Result<u64, StoreError> {
     const ANSWER: &str = "UPDATE burst_orders
-        SET failures = CASE WHEN failures < $4 THEN $4 ELSE failures END,
+        SET failures = failures + $4,
             successes = CASE WHEN $5 THEN 1 ELSE successes END,
-            answered_at = CASE WHEN answered_at IS NULL AND ($5 OR $4 >= $6) THEN $7 ELSE answered_at END
+            answered_at = CASE WHEN answered_at IS NULL AND ($5 OR failures + $4 >= $6) THEN $7 ELSE answered_at END
         WHERE organisation_id = $1 AND burst_id = $2 AND region_id = $3";
     let ids: Vec<Uuid> = answers.keys().copied().collect();
     let plain = crate::among!(tx, "SELECT id, failures FROM bursts

@@ -8,7 +8,7 @@ mod seats;
 
 use super::{Row, StoreError, Tx, json_text, listed_id, rows_text};
 use crate::params;
-use hyperverge_control_core::correlation::{BurstMark, Scope, StateRow, Verdict};
+use hyperverge_control_core::correlation::{BurstMarks, Scope, StateRow, Verdict};
 use hyperverge_control_core::incident::flap::Turn;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -201,21 +201,23 @@ pub async fn put_rows(
     let sql = crate::listed!(tx, "$2",
         [monitor_id uuid, region_id uuid, revision bigint, state text, since bigint,
          failures bigint, successes bigint, streak_began bigint, newest_slot bigint,
-         newest_at bigint, burst_id uuid, burst_index bigint, observed_at bigint, reason text,
+         newest_at bigint, broken_at bigint, burst_id uuid, burst_index bigint,
+         burst_below bigint, observed_at bigint, reason text,
          message text],
         "INSERT INTO region_states (organisation_id, monitor_id, region_id, revision,
-            state, since, failures, successes, streak_began, newest_slot, newest_at, burst_id,
-            burst_index, observed_at, reason, message)
+            state, since, failures, successes, streak_began, newest_slot, newest_at, broken_at,
+            burst_id, burst_index, burst_below, observed_at, reason, message)
         SELECT $1, l.monitor_id, l.region_id, l.revision, l.state, l.since, l.failures,
-            l.successes, l.streak_began, l.newest_slot, l.newest_at, l.burst_id, l.burst_index,
-            l.observed_at, l.reason, l.message
+            l.successes, l.streak_began, l.newest_slot, l.newest_at, l.broken_at, l.burst_id,
+            l.burst_index, l.burst_below, l.observed_at, l.reason, l.message
         FROM listed l WHERE TRUE
         ON CONFLICT (organisation_id, monitor_id, region_id) DO UPDATE SET
             revision = excluded.revision, state = excluded.state, since = excluded.since,
             failures = excluded.failures, successes = excluded.successes,
             streak_began = excluded.streak_began, newest_slot = excluded.newest_slot,
-            newest_at = excluded.newest_at, burst_id = excluded.burst_id,
-            burst_index = excluded.burst_index,
+            newest_at = excluded.newest_at, broken_at = excluded.broken_at,
+            burst_id = excluded.burst_id, burst_index = excluded.burst_index,
+            burst_below = excluded.burst_below,
             observed_at = excluded.observed_at, reason = excluded.reason,
             message = excluded.message");
     for some in rows.chunks(ROWS) {
@@ -231,8 +233,10 @@ pub async fn put_rows(
                 "streak_began": row.streak_began,
                 "newest_slot": row.newest_slot,
                 "newest_at": row.newest_at,
-                "burst_id": row.burst.map(|mark| listed_id(mark.id)),
-                "burst_index": row.burst.map(|mark| mark.index),
+                "broken_at": row.broken_at,
+                "burst_id": row.burst.map(|marks| listed_id(marks.id)),
+                "burst_index": row.burst.map(|marks| marks.index),
+                "burst_below": row.burst.map(|marks| marks.below.cast_signed()),
                 "observed_at": row.observed_at,
                 "reason": &row.reason,
                 "message": &row.message,
@@ -298,6 +302,17 @@ fn read_monitor(row: &Row) -> Result<MonitorState, StoreError> {
     })
 }
 
+fn read_marks(row: &Row) -> Result<Option<BurstMarks>, StoreError> {
+    let id: Option<Uuid> = row.get("burst_id")?;
+    let index: Option<i64> = row.get("burst_index")?;
+    let below: Option<i64> = row.get("burst_below")?;
+    Ok(id.map(|id| BurstMarks {
+        id,
+        index: index.and_then(|index| u32::try_from(index).ok()).unwrap_or(0),
+        below: below.unwrap_or(0).cast_unsigned(),
+    }))
+}
+
 pub(in crate::store) fn read_row(row: &Row) -> Result<StateRow, StoreError> {
     let count = |column| -> Result<u32, StoreError> {
         Ok(u32::try_from(row.get::<i64>(column)?).unwrap_or(u32::MAX))
@@ -313,12 +328,8 @@ pub(in crate::store) fn read_row(row: &Row) -> Result<StateRow, StoreError> {
         streak_began: row.get("streak_began")?,
         newest_slot: row.get("newest_slot")?,
         newest_at: row.get("newest_at")?,
-        burst: match (row.get("burst_id")?, row.get::<Option<i64>>("burst_index")?) {
-            (Some(id), Some(index)) => {
-                Some(BurstMark { id, index: u32::try_from(index).unwrap_or(u32::MAX) })
-            }
-            _ => None,
-        },
+        broken_at: row.get("broken_at")?,
+        burst: read_marks(row)?,
         observed_at: row.get("observed_at")?,
         reason: row.get("reason")?,
         message: row.get("message")?,

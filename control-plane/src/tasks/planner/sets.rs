@@ -46,7 +46,7 @@ pub(super) async fn renew(
     plan: &Plan,
     now: i64,
 ) -> Result<usize, SetError> {
-    let due = assignments::due_for_renewal(tx, organisation_id, now - RENEW_AFTER_MS).await?;
+    let due = assignments::due_for_renewal(tx, organisation_id, now - RENEW_AFTER_MS, now).await?;
     let mut wanted: BTreeSet<&str> = due.iter().map(String::as_str).collect();
     wanted.extend(plan.agents());
     let takes_part = |agent: &&FleetAgent| {

@@ -31,7 +31,7 @@ struct World {
 impl World {
     fn new(caps: Caps, set: Vec<Assigned<()>>) -> Self {
         let mut schedule = Schedule::new(caps, Resume::default());
-        schedule.replace(set, i64::MAX, at(0));
+        schedule.replace(set, 0, i64::MAX, at(0));
         let (started, missed) = (Vec::new(), Vec::new());
         Self { schedule, now_ms: 0, ends: BinaryHeap::new(), started, missed }
     }
@@ -131,12 +131,12 @@ fn a_host_at_its_cap_holds_up_only_its_own() {
 fn who_waits_for_a_host_starts_when_a_place_there_is_free() {
     let caps = Caps { in_flight: 10, per_target: 1 };
     let mut schedule = Schedule::new(caps, Resume::default());
-    schedule.replace(vec![assigned(1, 1, 60_000), assigned(4, 1, 60_000)], i64::MAX, at(0));
+    schedule.replace(vec![assigned(1, 1, 60_000), assigned(4, 1, 60_000)], 0, i64::MAX, at(0));
     let (first, _) = drain(&mut schedule);
     assert_eq!(first.len(), 1, "both watch the same host");
     assert!(!schedule.is_held());
     // A new set in between forgets neither the probe nor who waits for it.
-    schedule.replace(vec![assigned(4, 1, 60_000), assigned(1, 1, 60_000)], i64::MAX, at(10));
+    schedule.replace(vec![assigned(4, 1, 60_000), assigned(1, 1, 60_000)], 10, i64::MAX, at(10));
     assert!(drain(&mut schedule).0.is_empty());
     schedule.handle_finished(first[0].ticket, Outcome::Ok, at(20));
     let (second, _) = drain(&mut schedule);
@@ -145,16 +145,45 @@ fn who_waits_for_a_host_starts_when_a_place_there_is_free() {
 }
 
 #[test]
+fn a_parked_quick_one_comes_back_though_slow_ones_were_parked_before_it() {
+    let entry = |target| {
+        let mut entry = Entry::fresh(assigned(1, 1, 60_000), 0, None);
+        entry.target = target;
+        entry
+    };
+    // Entries 0 to 3 of target 0, entry 4 of target 1.
+    let entries: Vec<_> = [0, 0, 0, 0, 1].map(entry).into_iter().collect();
+    let mut line = Admission::new(Caps { in_flight: 2, per_target: 1 });
+    line.clear(2);
+    let start = |line: &mut Admission, target, slow| {
+        line.next_turn();
+        let next = line.next(&entries);
+        next.inspect(|_| line.started(target, slow))
+    };
+    line.join(0, None, false);
+    assert_eq!(start(&mut line, 0, false), Some(0));
+    for (position, slow) in [(1, true), (2, true), (3, false)] {
+        line.join(position, None, slow);
+    }
+    assert_eq!(start(&mut line, 0, false), None, "all met the cap");
+    // The one slow place is taken elsewhere.
+    line.join(4, None, true);
+    assert_eq!(start(&mut line, 1, true), Some(4));
+    line.ended(Some(0), false);
+    assert_eq!(start(&mut line, 0, false), Some(3));
+}
+
+#[test]
 fn a_new_set_does_not_change_the_order_of_the_line() {
     let caps = Caps { in_flight: 1, per_target: 1 };
     let mut schedule = Schedule::new(caps, Resume::default());
     let set = |order: [u128; 4]| order.map(|monitor| assigned(monitor, 1, 60_000)).to_vec();
-    schedule.replace(set([3, 1, 4, 2]), i64::MAX, at(0));
+    schedule.replace(set([3, 1, 4, 2]), 0, i64::MAX, at(0));
     let mut order = Vec::new();
     for ms in 1..5 {
         let (started, _) = drain(&mut schedule);
         order.extend(started.iter().map(|due| due.monitor.as_u128()));
-        schedule.replace(set([1, 2, 3, 4]), i64::MAX, at(ms));
+        schedule.replace(set([1, 2, 3, 4]), ms, i64::MAX, at(ms));
         schedule.handle_finished(started[0].ticket, Outcome::Ok, at(ms));
     }
     assert_eq!(order, [3, 1, 4, 2]);

@@ -19,7 +19,7 @@ fn burst(id: u128, monitor: u128, failures: u32) -> Burst {
 /// A schedule of one monitor of a minute whose slot 0 has ended at `now`.
 fn schedule(now: i64) -> Schedule<()> {
     let mut schedule = Schedule::new(caps(8), Resume::default());
-    schedule.replace(vec![assigned(1, 1, 60 * SECOND)], i64::MAX, at(0));
+    schedule.replace(vec![assigned(1, 1, 60 * SECOND)], 0, i64::MAX, at(0));
     let (started, _) = drain(&mut schedule);
     schedule.handle_finished(started[0].ticket, Outcome::Fail, at(now));
     schedule
@@ -68,7 +68,7 @@ fn failures_are_confirmed_a_second_apart_and_a_success_ends_it() {
 #[test]
 fn a_change_and_an_answer_are_news() {
     let mut schedule = Schedule::new(caps(8), Resume::default());
-    schedule.replace(vec![assigned(1, 1, SECOND)], i64::MAX, at(0));
+    schedule.replace(vec![assigned(1, 1, SECOND)], 0, i64::MAX, at(0));
     let mut now = 0;
     let mut news = |schedule: &mut Schedule<()>, outcome| {
         schedule.handle_timeout(at(now));
@@ -85,6 +85,20 @@ fn a_change_and_an_answer_are_news() {
     schedule.handle_burst(burst(1, 1, 1), at(5_100)).expect("taken");
     let due = drain(&mut schedule).0.remove(0);
     assert!(schedule.is_news(due.ticket, Ok), "somebody waits for it");
+}
+
+#[test]
+fn what_nobody_hears_of_was_not_the_last_check() {
+    let mut schedule = Schedule::new(caps(8), Resume::default());
+    schedule.replace(vec![assigned(1, 1, SECOND)], 0, i64::MAX, at(0));
+    let (told, _) = drain(&mut schedule);
+    schedule.handle_finished(told[0].ticket, Outcome::Ok, at(5));
+    schedule.handle_timeout(at(SECOND));
+    let (lost, _) = drain(&mut schedule);
+    schedule.handle_abandoned(lost[0].ticket, MissedReason::Overload, at(SECOND + 5));
+    schedule.handle_timeout(at(2 * SECOND));
+    let next = drain(&mut schedule).0.remove(0).ticket;
+    assert!(schedule.is_news(next, Outcome::Fail) && !schedule.is_news(next, Outcome::Ok));
 }
 
 #[test]
@@ -123,25 +137,79 @@ fn nothing_starts_before_it_was_asked() {
 #[test]
 fn the_monitors_own_check_ends_first_and_its_next_slot_waits() {
     let mut schedule = Schedule::new(caps(8), Resume::default());
-    schedule.replace(vec![assigned(1, 1, 2 * SECOND)], i64::MAX, at(0));
+    schedule.replace(vec![assigned(1, 1, 2 * SECOND)], 0, i64::MAX, at(0));
+    schedule.handle_timeout(at(1_400));
     let (own, _) = drain(&mut schedule);
-    schedule.handle_burst(burst(1, 1, 2), at(500)).expect("taken");
-    schedule.handle_timeout(at(1_500));
-    assert!(drain(&mut schedule).0.is_empty(), "one probe of a monitor at a time");
-    schedule.handle_finished(own[0].ticket, Outcome::Fail, at(1_900));
+    schedule.handle_finished(own[0].ticket, Outcome::Ok, at(1_401));
+    schedule.handle_timeout(at(2_000));
+    let (own, _) = drain(&mut schedule);
+    schedule.handle_burst(burst(1, 1, 2), at(2_500)).expect("taken");
+    assert!(drain(&mut schedule).0.is_empty(), "it may yet be answered");
+    schedule.handle_finished(own[0].ticket, Outcome::Fail, at(2_900));
     let (first, _) = drain(&mut schedule);
     assert_eq!(first[0].burst.map(|check| check.index), Some(1));
-    schedule.handle_timeout(at(2_000));
-    assert_eq!(schedule.complete_through(), Some(1_999), "slot 1 waits");
-    schedule.handle_finished(first[0].ticket, Outcome::Fail, at(2_300));
+    schedule.handle_finished(first[0].ticket, Outcome::Fail, at(3_100));
+    schedule.handle_timeout(at(4_050));
     let (slot, _) = drain(&mut schedule);
-    assert_eq!((slot[0].slot, slot[0].burst), (1, None), "between two checks of the burst");
-    schedule.handle_timeout(at(3_400));
+    assert_eq!((slot[0].slot, slot[0].burst), (2, None), "between two checks of the burst");
+    schedule.handle_timeout(at(4_200));
     assert!(drain(&mut schedule).0.is_empty());
-    schedule.handle_finished(slot[0].ticket, Outcome::Fail, at(3_500));
+    schedule.handle_finished(slot[0].ticket, Outcome::Fail, at(4_300));
     let (second, _) = drain(&mut schedule);
     assert_eq!(second[0].burst.map(|check| check.index), Some(2));
-    assert_eq!(schedule.complete_through(), Some(3_400), "no slot waits for it");
+    assert_eq!(schedule.complete_through(4_300), Some(4_200), "no slot waits for it");
+    schedule.handle_timeout(at(6_000));
+    assert!(drain(&mut schedule).0.is_empty(), "but a slot starts beside nothing");
+    assert_eq!(schedule.complete_through(6_000), Some(5_999));
+}
+
+/// (when, which check of the burst) of what starts until `end_ms`, when nothing is answered
+/// but after `takes`.
+fn hangs(schedule: &mut Schedule<()>, from: i64, end_ms: i64, takes: i64) -> Vec<(i64, u32)> {
+    let mut seen = Vec::new();
+    let mut running: VecDeque<(i64, Ticket)> = VecDeque::new();
+    for now in from..end_ms {
+        while let Some((_, ticket)) = running.pop_front_if(|(ends, _)| *ends <= now) {
+            schedule.handle_finished(ticket, Outcome::Fail, at(now));
+        }
+        if schedule.next_wakeup().is_none_or(|next| next > now) && now > from {
+            for due in drain(schedule).0 {
+                seen.push((now, due.burst.map_or(0, |check| check.index)));
+                running.push_back((now + takes, due.ticket));
+            }
+            continue;
+        }
+        schedule.handle_timeout(at(now));
+        for due in drain(schedule).0 {
+            seen.push((now, due.burst.map_or(0, |check| check.index)));
+            running.push_back((now + takes, due.ticket));
+        }
+    }
+    seen
+}
+
+#[test]
+fn what_hangs_is_not_waited_for() {
+    let mut schedule = schedule(5);
+    schedule.handle_burst(burst(1, 1, 4), at(100)).expect("taken");
+    let asked = hangs(&mut schedule, 100, 40_000, 10_000);
+    // Two at once at most, and the last two are needed only when the first have failed.
+    assert_eq!(asked, [(100, 1), (1_100, 2), (10_100, 3), (11_100, 4)]);
+}
+
+#[test]
+fn a_check_of_a_slot_that_hangs_is_not_waited_for_either() {
+    for (asked_at, starts_at) in [(200, 1_000), (4_000, 4_000)] {
+        let mut schedule = Schedule::new(caps(8), Resume::default());
+        schedule.replace(vec![assigned(1, 1, 60 * SECOND)], 0, i64::MAX, at(0));
+        let (own, _) = drain(&mut schedule);
+        schedule.handle_burst(burst(1, 1, 2), at(asked_at)).expect("taken");
+        let asked = hangs(&mut schedule, asked_at, 9_000, 10_000);
+        assert_eq!(asked, [(starts_at, 1)], "not a third beside two");
+        schedule.handle_finished(own[0].ticket, Outcome::Fail, at(10_000));
+        let (second, _) = drain(&mut schedule);
+        assert_eq!(second[0].burst.map(|check| check.index), Some(2));
+    }
 }
 
 #[test]
@@ -153,7 +221,7 @@ fn it_passes_the_line_but_not_the_caps() {
         (Caps { in_flight: 8, per_target: 1 }, 0),
     ] {
         let mut schedule = Schedule::new(caps, Resume::default());
-        schedule.replace(set(), i64::MAX, at(0));
+        schedule.replace(set(), 0, i64::MAX, at(0));
         let (mut started, _) = drain(&mut schedule);
         schedule.handle_burst(burst(1, 4, 1), at(10)).expect("taken");
         assert!(drain(&mut schedule).0.is_empty());
@@ -171,7 +239,7 @@ fn a_turn_that_is_used_up_holds_it() {
     let mut schedule = Schedule::new(caps(1_000), Resume::default());
     let set =
         (1..=100).map(|m| Assigned { target: m.to_string().into(), ..assigned(m, 1, 60_000) });
-    schedule.replace(set.collect(), i64::MAX, at(0));
+    schedule.replace(set.collect(), 0, i64::MAX, at(0));
     let (started, _) = drain(&mut schedule);
     let waits = (1..=100).find(|m| started.iter().all(|due| due.monitor.as_u128() != *m));
     schedule.handle_burst(burst(1, waits.expect("not all at once"), 1), at(1)).expect("taken");
@@ -191,7 +259,7 @@ fn what_the_set_does_not_hold_any_more_ends() {
         (two(1), true, false),
     ] {
         let mut schedule = Schedule::new(caps(8), Resume::default());
-        schedule.replace(two(1), 10_000, at(0));
+        schedule.replace(two(1), 0, 10_000, at(0));
         for due in drain(&mut schedule).0 {
             schedule.handle_finished(due.ticket, Outcome::Ok, at(1));
         }
@@ -200,7 +268,7 @@ fn what_the_set_does_not_hold_any_more_ends() {
         if idle {
             schedule.handle_timeout(at(10_000));
         }
-        schedule.replace(set, i64::MAX, at(10_001));
+        schedule.replace(set, 10_001, i64::MAX, at(10_001));
         schedule.handle_finished(first[0].ticket, Outcome::Fail, at(10_002));
         schedule.handle_timeout(at(12_000));
         let (second, missed) = drain(&mut schedule);
@@ -215,7 +283,7 @@ fn what_the_set_does_not_hold_any_more_ends() {
 fn a_newer_order_takes_over_and_too_many_are_refused() {
     let mut schedule = Schedule::new(caps(1_000), Resume::default());
     let most = ACTIVE_BURSTS as u128;
-    schedule.replace((1..=most + 1).map(|m| assigned(m, 1, 60_000)).collect(), i64::MAX, at(0));
+    schedule.replace((1..=most + 1).map(|m| assigned(m, 1, 60_000)).collect(), 0, i64::MAX, at(0));
     for monitor in 1..=most {
         schedule.handle_burst(burst(monitor, monitor, 5), at(1)).expect("taken");
     }
@@ -251,7 +319,9 @@ pub(super) struct Confirmations {
 struct Taken {
     order: Burst,
     checks: u32,
-    ended_ms: Option<i64>,
+    /// When the newest check started, or was answered if it was.
+    newest_ms: Option<i64>,
+    ended: u32,
     over: bool,
 }
 
@@ -261,17 +331,18 @@ impl Confirmations {
         &mut self,
         schedule: &mut Schedule<()>,
         order: Burst,
-        now_ms: i64,
+        now: Now,
     ) -> Result<(), TestCaseError> {
+        let now_ms = now.control_ms;
         let again = self.last.filter(|_| now_ms % 4 == 0);
         let order = again.unwrap_or_else(|| {
             self.next_id += 1;
             Burst { id: Uuid::from_u128(self.next_id), ..order }
         });
         self.last = Some(order);
-        if schedule.handle_burst(order, at(now_ms)).is_ok() {
+        if schedule.handle_burst(order, now).is_ok() {
             prop_assert!((1..=100).contains(&order.failures) && now_ms < order.expires_ms);
-            let taken = Taken { order, checks: 0, ended_ms: None, over: false };
+            let taken = Taken { order, checks: 0, newest_ms: None, ended: 0, over: false };
             prop_assert!(self.taken.insert(order.id, taken).is_none(), "{order:?} taken twice");
         }
         Ok(())
@@ -293,8 +364,8 @@ impl Confirmations {
         taken.checks += 1;
         prop_assert_eq!(check.index, taken.checks);
         prop_assert!(taken.checks <= order.failures);
-        if let Some(ended) = taken.ended_ms {
-            prop_assert!(now_ms - ended >= SECOND || now_ms < ended, "{ended} to {now_ms}");
+        if let Some(newest) = taken.newest_ms.replace(now_ms) {
+            prop_assert!(now_ms - newest >= SECOND || now_ms < newest, "{newest} to {now_ms}");
         }
         prop_assert_eq!(Some(due.slot), held.map(|held| held.slot_at(now_ms)));
         Ok(())
@@ -303,8 +374,11 @@ impl Confirmations {
     pub(super) fn ended(&mut self, due: &Due<()>, well: bool, now_ms: i64) {
         let taken = due.burst.and_then(|check| self.taken.get_mut(&check.id));
         if let Some(taken) = taken {
-            taken.ended_ms = Some(now_ms);
-            taken.over |= well || taken.checks >= taken.order.failures;
+            taken.ended += 1;
+            if due.burst.is_some_and(|check| check.index == taken.checks) {
+                taken.newest_ms = Some(now_ms);
+            }
+            taken.over |= well || taken.ended >= taken.order.failures;
         }
     }
 }
