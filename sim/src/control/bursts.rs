@@ -2,13 +2,14 @@
 //! `control-plane/src/store/bursts/` keeps them.
 
 use super::database::{BurstRow, Database, OrderRow};
-use super::note::{Note, Seen};
+use super::note::{Note, Seen, Unasked};
 use crate::world::cast::{AgentIndex, Cast, MonitorIndex, RegionIndex};
 use hyperverge_agent_core::schedule::Burst;
 use hyperverge_control_core::correlation::Evaluation;
 use hyperverge_control_core::correlation::burst::{
     Decision, Input, Last, Recent, WINDOW_MS, ask as decide,
 };
+use hyperverge_protocol::limits::BURST_LIFE;
 use hyperverge_protocol::outcome::Outcome;
 use uuid::Uuid;
 
@@ -43,39 +44,52 @@ pub(super) fn ask(
     let (failures, expires_at) = match decide(&input, now) {
         Decision::Ask { failures, expires_at } => (failures, expires_at),
         Decision::Keep(kept) => {
-            notes.push(Note::BurstKept { monitor, agent: first.agent, why: kept });
+            let why = Unasked::Kept(kept);
+            notes.push(Note::BurstKept { monitor, agent: first.agent, why });
             return;
         }
     };
+    let asked = addressees(db, cast, monitor);
+    let Some(current) = db.current.get(&(monitor, first.region)).filter(|_| !asked.is_empty())
+    else {
+        let why = Unasked::NobodyToAsk;
+        notes.push(Note::BurstKept { monitor, agent: first.agent, why });
+        return;
+    };
+    let revision = current.revision;
+    let life = i64::try_from(BURST_LIFE.as_millis()).unwrap_or(i64::MAX);
     db.next_burst += 1;
     let id = db.next_burst;
     if let Some(before) = db.newest_burst.get(&monitor).copied() {
         settle(db, before);
     }
-    let Some(current) = db.current.get(&(monitor, first.region)) else { return };
     let row = BurstRow {
         monitor,
-        revision: current.revision,
+        revision,
         origin: first.agent,
         failures,
         asked_at: now,
-        expires_at,
+        expires_at: expires_at.min(now.saturating_add(life)),
         settled: false,
     };
     db.bursts.put(id, row);
     db.newest_burst.put(monitor, id);
-    let mut asked = 0;
-    for region in &watched.seats {
-        let Some(current) = db.current.get(&(monitor, *region)) else { continue };
-        let agent = current.agent;
-        if db.lost.get(&agent).is_some() {
-            continue;
-        }
+    let count = asked.len();
+    for (region, agent) in asked {
         let order = OrderRow { agent, signed: false, failures: 0, successes: 0, answered: false };
-        db.orders.put((id, *region), order);
-        asked += 1;
+        db.orders.put((id, region), order);
     }
-    notes.push(Note::BurstAsked { monitor, burst: id, origin: first.agent, asked });
+    notes.push(Note::BurstAsked { monitor, burst: id, origin: first.agent, asked: count });
+}
+
+/// The agents that watch a monitor now and were not lost, with their regions.
+fn addressees(db: &Database, cast: &Cast, monitor: MonitorIndex) -> Vec<(RegionIndex, AgentIndex)> {
+    let seats = cast.monitors[monitor].seats.iter();
+    let held = seats.filter_map(|region| {
+        let current = db.current.get(&(monitor, *region))?;
+        Some((*region, current.agent))
+    });
+    held.filter(|(_, agent)| db.lost.get(agent).is_none()).collect()
 }
 
 fn last(db: &Database, monitor: MonitorIndex, now: i64) -> Option<Last> {

@@ -2,7 +2,7 @@
 //! transaction, as in `control-plane/src/tasks/correlator`.
 
 use super::database::{Database, GroupRow, IncidentId, IncidentRow, IntentRow};
-use super::note::{Note, Told};
+use super::note::{Joined, Note, Told};
 use super::vantage;
 use super::waiting::{facts, input, number_of, unresolved};
 use crate::world::cast::Cast;
@@ -14,9 +14,9 @@ use hyperverge_control_core::paging::{Form, GroupRef, Join, Plan, Send, plan};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-/// Whether there is anything to do.
+/// Whether something has to be told, or a group is over.
 pub(super) fn has_work(db: &Database, now: i64) -> bool {
-    is_due(db, now) || vantage::is_suspicious(db) || group_is_over(db)
+    is_due(db, now) || group_is_over(db)
 }
 
 fn is_due(db: &Database, now: i64) -> bool {
@@ -34,7 +34,7 @@ pub(super) fn round(db: &mut Database, cast: &Cast, notes: &mut Vec<Note>, now: 
     if vantage::is_suspicious(db) {
         vantage::judge(db, cast, notes, now);
     }
-    if is_due(db, now) || group_is_over(db) {
+    if has_work(db, now) {
         let plan = plan(&input(db, cast, now), now);
         carry_out(db, cast, plan, notes, now);
     }
@@ -106,6 +106,10 @@ impl Round<'_> {
         let id = self.db.next_group;
         self.formed.insert(form.lead, id);
         let lead = number_of(form.lead);
+        if self.db.groups.iter().any(|(_, row)| row.lead == lead) {
+            let what = format!("#{lead} leads a group already, and the store refuses another");
+            self.notes.push(Note::Refused(what));
+        }
         let (newest, interval) = self.began(lead);
         let row = GroupRow {
             cause: form.cause.clone(),
@@ -121,9 +125,10 @@ impl Round<'_> {
         self.db.groups.put(id, row);
         let (cause, quiet) = (form.cause.clone(), form.quiet);
         self.notes.push(Note::GroupFormed { id, cause, lead, quiet });
-        self.enter(lead, id, false);
+        self.tell(lead, id, quiet);
+        self.notes.push(Note::GroupJoined { group: id, incident: lead, how: Joined::Leads });
         for held in &form.held {
-            self.enter(number_of(*held), id, true);
+            self.list(number_of(*held), id);
         }
     }
 
@@ -136,30 +141,37 @@ impl Round<'_> {
         (row.started_at, interval)
     }
 
-    fn enter(&mut self, incident: IncidentId, group: u64, listed: bool) {
+    /// Makes it a member that the group's notice tells.
+    fn tell(&mut self, incident: IncidentId, group: u64, quiet: bool) {
         let (started, interval) = self.began(incident);
-        self.alter(incident, |row| (row.group, row.listed) = (Some(group), listed));
+        self.alter(incident, |row| {
+            (row.group, row.listed) = (Some(group), false);
+            row.paged |= !quiet;
+            row.told_quietly |= quiet;
+        });
         if let Some(mut row) = self.db.groups.get(&group).cloned() {
             row.newest_started_at = row.newest_started_at.max(started);
             row.interval_ms = row.interval_ms.max(interval);
             self.db.groups.put(group, row);
         }
-        self.notes.push(Note::GroupJoined { group, incident });
+    }
+
+    fn list(&mut self, incident: IncidentId, group: u64) {
+        self.alter(incident, |row| (row.group, row.listed) = (Some(group), true));
+        self.notes.push(Note::GroupJoined { group, incident, how: Joined::Listed });
     }
 
     fn join(&mut self, join: &Join) {
         let incident = number_of(join.incident_id);
         let Some(group) = self.group(join.group) else { return };
-        self.enter(incident, group, join.held);
         if join.held {
-            return;
+            return self.list(incident, group);
         }
-        self.joined.entry(group).or_default().push(incident);
         let quiet = self.db.groups.get(&group).is_some_and(|group| group.quiet);
-        self.alter(incident, |row| {
-            row.paged |= !quiet;
-            row.told = row.told.max((!quiet).then_some(row.scope));
-        });
+        self.tell(incident, group, quiet);
+        self.alter(incident, |row| row.told = row.told.max((!quiet).then_some(row.scope)));
+        self.notes.push(Note::GroupJoined { group, incident, how: Joined::Told });
+        self.joined.entry(group).or_default().push(incident);
         self.settle(incident, &join.events, "told by its group");
     }
 

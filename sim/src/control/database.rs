@@ -144,10 +144,13 @@ pub struct GroupRow {
     pub told_global: bool,
 }
 
+/// A process: a replica, and which of its starts. One that restarted is another.
+pub type Holder = (usize, u64);
+
 /// Work that one replica does at a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseRow {
-    pub holder: usize,
+    pub holder: Holder,
     pub fence: i64,
     pub held_until: i64,
 }
@@ -243,7 +246,7 @@ impl Database {
     pub fn acquire(
         &mut self,
         name: &'static str,
-        holder: usize,
+        holder: Holder,
         for_ms: i64,
         now: i64,
     ) -> Option<i64> {
@@ -259,7 +262,7 @@ impl Database {
     }
 
     /// Whether the lease is still held with this fence.
-    pub fn guard(&mut self, name: &'static str, holder: usize, fence: i64, now: i64) -> bool {
+    pub fn guard(&mut self, name: &'static str, holder: Holder, fence: i64, now: i64) -> bool {
         let lease = self.leases.lock(&name);
         lease.is_some_and(|it| (it.holder, it.fence) == (holder, fence) && it.held_until > now)
     }

@@ -38,6 +38,10 @@ const PAUSE_MS: i64 = 15_000;
 const ATTEMPTS: u32 = 4;
 /// Batches of one transaction.
 const GROUP: usize = 64;
+/// Agents are compared no oftener while nothing else is due, ms.
+const COMPARE_EVERY_MS: i64 = 1_000;
+/// How often a transaction whose answer was lost was committed all the same.
+const COMMITTED_UNHEARD: f64 = 0.5;
 
 /// What a replica does by itself, and how often.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,6 +107,8 @@ pub struct Pending {
     pub epoch: u64,
     /// ms until it commits.
     pub takes: i64,
+    /// Virtual time.
+    began: i64,
     work: Work,
     attempt: u32,
     transaction: Transaction,
@@ -121,6 +127,8 @@ pub struct Outcome {
     pub next: Vec<Work>,
     /// Another transaction was faster: to be begun again after so many ms.
     pub again: Option<(Work, u32, i64)>,
+    /// It was committed, and whoever asked for it never heard so.
+    pub unheard: bool,
 }
 
 /// One process.
@@ -135,6 +143,8 @@ pub struct Replica {
     /// (first, newest) round of liveness without a pause between.
     listening: Option<(i64, i64)>,
     cursor: Option<MonitorIndex>,
+    /// When agents were compared while nothing else was due.
+    compared: Option<i64>,
     /// Agents with a session here, by connection.
     pub sessions: BTreeMap<AgentIndex, Session>,
     /// A round of this task is under way.
@@ -161,8 +171,8 @@ pub struct Control {
     pub replicas: Vec<Replica>,
     /// What the database's clock was set by, ms.
     pub stepped: i64,
-    /// Until when the database takes nothing.
-    pub database_until: Option<i64>,
+    /// From when until when the database takes nothing.
+    pub database_away: Option<(i64, i64)>,
     random: Random,
     /// Whether the product's rule decides; else only results are stored.
     decides: bool,
@@ -190,7 +200,7 @@ impl Control {
             db,
             replicas: (0..cast.replicas).map(|_| Replica::new()).collect(),
             stepped: 0,
-            database_until: None,
+            database_away: None,
             random: Random::new(cast.seed, Stream::Control),
             decides,
         }
@@ -203,7 +213,12 @@ impl Control {
 
     /// Whether the database takes transactions.
     pub fn is_reachable(&self, now: i64) -> bool {
-        self.database_until.is_none_or(|until| now >= until)
+        self.database_away.is_none_or(|(_, until)| now >= until)
+    }
+
+    /// Whether the product's rule decides.
+    pub fn decides(&self) -> bool {
+        self.decides
     }
 
     /// One of the replicas that would take a new session.
@@ -224,7 +239,7 @@ impl Control {
         if !self.is_reachable(now) {
             return Vec::new();
         }
-        if task == Task::Correlator && !correlator::has_work(&self.db, self.clock(now)) {
+        if task == Task::Correlator && !self.is_worth_it(replica, now) {
             return Vec::new();
         }
         match task {
@@ -234,6 +249,24 @@ impl Control {
                 vec![Work::Lease(task)]
             }
         }
+    }
+
+    /// Whether a round of the correlator would do anything.
+    fn is_worth_it(&mut self, replica: usize, now: i64) -> bool {
+        let clock = self.clock(now);
+        if correlator::has_work(&self.db, clock) {
+            return true;
+        }
+        let compared = &mut self.replicas[replica].compared;
+        if !vantage::is_suspicious(&self.db) {
+            *compared = None;
+            return false;
+        }
+        let due = compared.is_none_or(|last| !(last..last + COMPARE_EVERY_MS).contains(&clock));
+        if due {
+            *compared = Some(clock);
+        }
+        due
     }
 
     fn heartbeats(&mut self, replica: usize) -> Vec<Work> {
@@ -278,6 +311,7 @@ impl Control {
             replica,
             epoch: self.replicas[replica].epoch,
             takes: self.random.between(1, cast.transaction),
+            began: now,
             work,
             attempt,
             transaction: self.db.roll_back(),
@@ -293,6 +327,7 @@ impl Control {
 
     fn decide(&mut self, cast: &Cast, pending: &mut Pending, clock: i64) {
         let (db, replica, decides) = (&mut self.db, pending.replica, self.decides);
+        let holder = (replica, pending.epoch);
         let notes = &mut pending.notes;
         match &pending.work {
             Work::Ingest(group) => {
@@ -307,29 +342,29 @@ impl Control {
             }),
             Work::Lease(task) => {
                 if let Some((name, for_ms)) = task.lease() {
-                    pending.fence = db.acquire(name, replica, for_ms, clock);
+                    pending.fence = db.acquire(name, holder, for_ms, clock);
                 }
             }
             Work::Liveness { fence } => {
                 let since = self.replicas[replica].listening.map_or(clock, |(since, _)| since);
-                if db.guard("liveness", replica, *fence, clock) {
+                if db.guard("liveness", holder, *fence, clock) {
                     fleet::liveness(db, cast, since, notes, clock);
                 }
             }
             Work::Stale { fence } => {
                 let cursor = self.replicas[replica].cursor;
-                if db.guard("liveness", replica, *fence, clock) {
+                if db.guard("liveness", holder, *fence, clock) {
                     pending.cursor = fleet::stale(db, cast, cursor, notes, clock);
                 }
             }
             Work::Planner { fence } => {
-                if db.guard("planner", replica, *fence, clock) {
+                if db.guard("planner", holder, *fence, clock) {
                     fleet::plan(db, cast, notes, clock);
                 }
             }
             Work::Sign => bursts::sign(db, notes),
             Work::Correlate { fence } => {
-                if db.guard("correlator", replica, *fence, clock) {
+                if db.guard("correlator", holder, *fence, clock) {
                     correlator::round(db, cast, notes, clock);
                 }
             }
@@ -340,8 +375,13 @@ impl Control {
     pub fn commit(&mut self, pending: Pending, now: i64) -> Outcome {
         let Pending { replica, work, attempt, .. } = pending;
         let reachable = self.is_reachable(now);
-        if !reachable || !self.db.commit(pending.transaction) {
-            return self.failed(replica, work, attempt, reachable);
+        let asked = self.database_away.is_some_and(|(from, _)| pending.began < from);
+        let unheard = !reachable && asked && self.random.chance(COMMITTED_UNHEARD);
+        let committed = (reachable || unheard) && self.db.commit(pending.transaction);
+        if !committed || unheard {
+            let failed = self.failed(replica, work, attempt, reachable);
+            let notes = if committed { pending.notes } else { Vec::new() };
+            return Outcome { notes, unheard: committed, ..failed };
         }
         let mut outcome = Outcome { notes: pending.notes, ..Outcome::default() };
         let clock = self.clock(now);
@@ -374,6 +414,15 @@ impl Control {
             Work::Heartbeats(_) | Work::Sign => {}
         }
         outcome
+    }
+
+    /// The process that asked for it is gone: whether it was committed all the same, and
+    /// what it did then.
+    pub fn orphaned(&mut self, pending: Pending, now: i64) -> Vec<Note> {
+        let committed = self.is_reachable(now)
+            && self.random.chance(COMMITTED_UNHEARD)
+            && self.db.commit(pending.transaction);
+        if committed { pending.notes } else { Vec::new() }
     }
 
     fn idle(&mut self, replica: usize, task: Task) {
@@ -470,6 +519,7 @@ impl Replica {
             ingesting: false,
             listening: None,
             cursor: None,
+            compared: None,
             sessions: BTreeMap::new(),
             busy: Vec::new(),
         }

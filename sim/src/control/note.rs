@@ -53,6 +53,35 @@ pub struct Told {
     pub quiet: bool,
 }
 
+/// How an incident came into a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Joined {
+    /// The group is told through it.
+    Leads,
+    /// The group's notice tells its beginning.
+    Told,
+    /// It is only listed there.
+    Listed,
+}
+
+/// Why no region was asked to confirm a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unasked {
+    Kept(Kept),
+    /// No agent that could be asked is there.
+    NobodyToAsk,
+}
+
+impl Unasked {
+    /// The word in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kept(kept) => kept.as_str(),
+            Self::NobodyToAsk => "nobody_to_ask",
+        }
+    }
+}
+
 /// See the module's head.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Note {
@@ -101,7 +130,7 @@ pub enum Note {
     BurstKept {
         monitor: MonitorIndex,
         agent: AgentIndex,
-        why: Kept,
+        why: Unasked,
     },
     OrdersSigned,
     VoteLost(AgentIndex),
@@ -116,8 +145,11 @@ pub enum Note {
     GroupJoined {
         group: u64,
         incident: IncidentId,
+        how: Joined,
     },
     GroupClosed(u64),
+    /// A transaction did what the store refuses.
+    Refused(String),
     AgentLost(AgentIndex),
     AgentFound(AgentIndex),
     SetChanged(AgentIndex),

@@ -5,8 +5,9 @@ use super::database::Database;
 use super::note::Note;
 use super::verdicts;
 use crate::world::cast::{AgentIndex, Cast, MonitorIndex, RegionIndex};
-use hyperverge_control_core::correlation::{Newest, Step, Taken, Track, Verdict, casts_no_vote};
-use hyperverge_protocol::outcome::Outcome;
+use hyperverge_control_core::correlation::{
+    Newest, Sight, StateRow, Step, Track, Verdict, casts_no_vote,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A monitor at a revision, in a region.
@@ -15,10 +16,9 @@ type Question = (RegionIndex, MonitorIndex, i64);
 /// What the batches of a group say.
 #[derive(Debug, Default)]
 pub struct Steps {
-    /// With the agent that saw it.
-    by_question: BTreeMap<Question, Vec<(Step, AgentIndex)>>,
-    /// Where something else than plain success was seen.
-    eventful: BTreeSet<(RegionIndex, MonitorIndex)>,
+    by_question: BTreeMap<Question, Vec<Step>>,
+    /// Where something else than plain success was seen, with the agent that saw it.
+    eventful: BTreeMap<(RegionIndex, MonitorIndex), AgentIndex>,
     /// What was newest before the group; read once.
     newest: BTreeMap<Question, Newest>,
     asked: BTreeSet<(RegionIndex, MonitorIndex)>,
@@ -35,14 +35,14 @@ impl Steps {
         step: Step,
     ) {
         if !step.is_plain() {
-            self.eventful.insert((region, monitor));
+            self.eventful.insert((region, monitor), agent);
         }
-        self.by_question.entry((region, monitor, revision)).or_default().push((step, agent));
+        self.by_question.entry((region, monitor, revision)).or_default().push(step);
     }
 
     /// Reads what was newest of the eventful monitors that were not asked for yet.
     pub(super) fn read_newest(&mut self, db: &Database, region: RegionIndex) {
-        for place in self.eventful.range((region, 0)..=(region, usize::MAX)) {
+        for (place, _) in self.eventful.range((region, 0)..=(region, usize::MAX)) {
             if !self.asked.insert(*place) {
                 continue;
             }
@@ -62,7 +62,7 @@ impl Steps {
             .by_question
             .keys()
             .filter(|(region, monitor, _)| {
-                self.eventful.contains(&(*region, *monitor)) || is_unsteady(db, *monitor, *region)
+                self.eventful.contains_key(&(*region, *monitor)) || is_unsteady(db, *monitor, *region)
             })
             .map(|(_, monitor, _)| *monitor)
             .collect();
@@ -81,7 +81,7 @@ impl Steps {
         }
     }
 
-    /// Counts what every region saw; the first failure of a streak, if one began.
+    /// Counts what every region saw; where a streak of failures began, the first of them.
     fn count(
         &mut self,
         db: &mut Database,
@@ -94,19 +94,31 @@ impl Steps {
             let Some(current) = db.current.get(&(monitor, *region)) else { continue };
             let question = (*region, monitor, current.revision);
             let Some(mut steps) = self.by_question.remove(&question) else { continue };
-            steps.sort_by_key(|(step, _)| step.order());
+            steps.sort_by_key(Step::order);
             let newest = self.newest.get(&question).copied();
             let row = db.region_states.get(&(monitor, *region)).cloned();
             let thresholds = cast.monitors[monitor].thresholds;
             let mut track = Track::new(current.revision, thresholds, row.clone(), newest);
-            for (step, agent) in &steps {
-                let counted = track.step(step, now) == Taken::Counted;
-                if counted && begins_streak(step, &track) {
-                    first = first.or(Some(First { region: *region, agent: *agent }));
-                }
+            let mut streak = false;
+            for step in &steps {
+                let before = track.row().and_then(|row| row.streak_began);
+                track.step(step, now);
+                // The failures of a burst are answers, and ask for nothing.
+                let own = matches!(step, Step::Sight(Sight { burst: None, .. }));
+                streak |= own && fails_since(track.row()).is_some_and(|at| Some(at) != before);
             }
-            match track.into_row() {
-                next if next == row => {}
+            let next = track.into_row();
+            if next == row {
+                continue;
+            }
+            // What is over by the end of the group needs no confirmation any more.
+            if let Some(agent) = self.eventful.get(&(*region, monitor))
+                && streak
+                && fails_since(next.as_ref()).is_some()
+            {
+                first = first.or(Some(First { region: *region, agent: *agent }));
+            }
+            match next {
                 Some(next) => db.region_states.put((monitor, *region), next),
                 None => db.region_states.remove(&(monitor, *region)),
             }
@@ -115,12 +127,12 @@ impl Steps {
     }
 }
 
-/// Whether `step`, which `track` has counted, is the first failure of a streak that votes.
-fn begins_streak(step: &Step, track: &Track) -> bool {
-    let Step::Sight(sight) = step else { return false };
-    let votes =
-        sight.outcome == Outcome::Fail && !sight.reason.as_deref().is_some_and(casts_no_vote);
-    votes && track.clone().into_row().is_some_and(|row| row.failures == 1)
+/// When the streak of failures began that the row is in: of failures that say something
+/// about the target.
+fn fails_since(row: Option<&StateRow>) -> Option<i64> {
+    let row = row.filter(|row| row.failures > 0)?;
+    let ours = row.reason.as_deref().is_some_and(casts_no_vote);
+    row.streak_began.filter(|_| !ours)
 }
 
 /// Whether steady success of `region` may still change this monitor.

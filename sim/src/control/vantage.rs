@@ -12,11 +12,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether the agents have to be compared.
 pub(super) fn is_suspicious(db: &Database) -> bool {
-    let failing = db.region_states.iter().filter(|(_, row)| row.failures > 0);
-    let open = |subject: &Subject| subject.0 == SubjectKind::Agent;
+    let mut failing: BTreeMap<AgentIndex, usize> = BTreeMap::new();
+    for (place, _) in db.region_states.iter().filter(|(_, row)| row.failures > 0) {
+        if let Some(current) = db.current.get(place) {
+            *failing.entry(current.agent).or_default() += 1;
+        }
+    }
+    let discredited = |(subject, id): (&Subject, &u64)| {
+        let cause = db.incidents.get(id).and_then(|row| row.cause.as_deref());
+        subject.0 != SubjectKind::Monitor && cause == Some(DISCREDITED)
+    };
     !db.discredited.is_empty()
-        || failing.take(UNRELATED).count() >= UNRELATED
-        || db.open.iter().any(|(subject, _)| open(subject))
+        || failing.values().any(|count| *count >= UNRELATED)
+        || db.open.iter().any(discredited)
 }
 
 /// Compares them and writes what follows.
@@ -87,7 +95,7 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
         });
         Watch {
             host: watched.monitor.host.to_lowercase(),
-            network: Some(watched.network()),
+            network: watched.network(),
             seats: looks.collect(),
         }
     });
@@ -134,16 +142,8 @@ fn evaluate_all_of(
     notes: &mut Vec<Note>,
     now: i64,
 ) {
-    let regions: BTreeMap<usize, ()> =
-        agents.iter().map(|agent| (cast.agents[*agent].region, ())).collect();
-    let of_them = |monitor: &usize, region: &usize| {
-        db.current.get(&(*monitor, *region)).is_some_and(|row| agents.contains(&row.agent))
-    };
-    let rows = db.region_states.iter().map(|((monitor, region), _)| (monitor, region));
-    let turning: BTreeSet<usize> = rows
-        .filter(|(monitor, region)| regions.contains_key(*region) && of_them(monitor, region))
-        .map(|(monitor, _)| *monitor)
-        .collect();
+    let of_them = db.current.iter().filter(|(_, row)| agents.contains(&row.agent));
+    let turning: BTreeSet<usize> = of_them.map(|((monitor, _), _)| *monitor).collect();
     for monitor in turning {
         db.monitor_states.lock(&monitor);
         verdicts::evaluate(db, cast, monitor, notes, now);

@@ -3,12 +3,12 @@
 use super::database::{Database, GroupRow, IncidentId, IncidentRow};
 use super::verdicts;
 use crate::world::cast::{Cast, CastMonitor, MonitorIndex};
-use hyperverge_control_core::correlation::{RegionState, Verdict, looked};
+use hyperverge_control_core::correlation::{RegionState, Scope, Verdict, looked};
 use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::hold::held;
 use hyperverge_control_core::notification::route::Facts;
 use hyperverge_control_core::paging::{
-    Candidate, Cause, CauseKind, Group, Input, Parent, ParentState, Traits, Waiting,
+    Candidate, Cause, CauseKind, Group, Input, Parent, ParentState, Traits, Waiting, causes,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -23,21 +23,34 @@ pub(super) fn number_of(id: Uuid) -> u64 {
     u64::try_from(id.as_u128()).unwrap_or(0)
 }
 
+/// How long a result takes from an agent to a verdict, ms, beside the check itself.
+const ARRIVAL_MS: i64 = 2_000;
+/// How long the confirmation of a parent holds its children at most, ms.
+const CONFIRMING_MS: i64 = 60_000;
+
 /// Everything that waits or hurts.
 pub(super) fn input(db: &Database, cast: &Cast, now: i64) -> Input {
+    let open = || db.groups.iter().filter(|(_, group)| group.resolved_at.is_none());
     let waiting: BTreeSet<IncidentId> =
         db.unsettled.iter().map(|((incident, _), ())| *incident).collect();
-    let hurting = db.open.iter().map(|(_, id)| *id).filter(|id| {
-        db.incidents.get(id).is_some_and(|row| row.paged || row.verdict == Verdict::Down)
-    });
-    let ids: BTreeSet<IncidentId> = waiting.into_iter().chain(hurting).collect();
-    let rows = ids.iter().filter_map(|id| Some((*id, db.incidents.get(id)?)));
+    let hurts = |row: &IncidentRow| {
+        let monitor = row.subject.0 == SubjectKind::Monitor;
+        monitor && row.resolved_at.is_none() && row.verdict == Verdict::Down
+    };
+    let hurting = db.open.iter().map(|(_, id)| *id);
+    let hurting = hurting.filter(|id| db.incidents.get(id).is_some_and(hurts));
+    let leads = open().map(|(_, group)| group.lead);
+    let loaded: BTreeSet<IncidentId> =
+        waiting.iter().copied().chain(hurting).chain(leads).collect();
+    let rows = || loaded.iter().filter_map(|id| Some((*id, db.incidents.get(id)?)));
+    let speaks = rows().filter(|(id, row)| waiting.contains(id) || hurts(row));
     let candidates: Vec<Candidate> =
-        rows.map(|(id, row)| candidate(db, cast, id, row, now)).collect();
+        speaks.map(|(id, row)| candidate(db, cast, id, row, now)).collect();
     let unresolved = unresolved(db);
-    let groups = db.groups.iter().filter(|(_, group)| group.resolved_at.is_none());
-    let groups = groups.map(|(id, row)| group(*id, row, &unresolved)).collect();
-    Input { population: population(db, cast, &candidates, now), candidates, groups }
+    let groups = open().map(|(id, row)| group(*id, row, &unresolved)).collect();
+    let about_monitors = rows().filter(|(_, row)| row.subject.0 == SubjectKind::Monitor);
+    let hurt = about_monitors.map(|(_, row)| row.subject.1).collect();
+    Input { population: population(db, cast, &candidates, &hurt, now), candidates, groups }
 }
 
 /// Members of each group that were told and are not over.
@@ -45,8 +58,7 @@ pub(super) fn unresolved(db: &Database) -> BTreeMap<u64, u32> {
     let mut count = BTreeMap::new();
     for row in db.open.iter().filter_map(|(_, id)| db.incidents.get(id)) {
         let Some(group) = row.group else { continue };
-        let quiet = db.groups.get(&group).is_some_and(|group| group.quiet);
-        if row.paged || (quiet && row.told_quietly) {
+        if row.paged || row.told_quietly {
             *count.entry(group).or_default() += 1;
         }
     }
@@ -67,16 +79,24 @@ fn group(id: u64, row: &GroupRow, unresolved: &BTreeMap<u64, u32>) -> Group {
 }
 
 fn candidate(db: &Database, cast: &Cast, id: IncidentId, row: &IncidentRow, now: i64) -> Candidate {
-    let waiting = db.waiting(id).map(|(event_number, intent)| Waiting {
-        event_number,
-        kind: intent.kind,
-        due_at: intent.due_at,
-        quiet: intent.quiet,
-    });
+    let waiting: Vec<Waiting> = db
+        .waiting(id)
+        .map(|(event_number, intent)| Waiting {
+            event_number,
+            kind: intent.kind,
+            due_at: intent.due_at,
+            quiet: intent.quiet,
+        })
+        .collect();
     let monitor = (row.subject.0 == SubjectKind::Monitor).then_some(row.subject.1);
     let watched = monitor.map(|monitor| &cast.monitors[monitor]);
-    // The vote as it is now: what is stored may have grown old while nobody looked.
-    let verdict = monitor.map(|monitor| verdicts::count(db, cast, monitor, now).verdict);
+    // Of what wants to be told the vote as it is now: what is stored may have grown old
+    // while nobody looked.
+    let verdict = monitor.and_then(|monitor| match waiting.is_empty() {
+        true => db.monitor_states.get(&monitor).map(|state| state.verdict),
+        false => Some(verdicts::count(db, cast, monitor, now).verdict),
+    });
+    let told = row.paged || row.told_quietly;
     let group = row
         .group
         .filter(|group| db.groups.get(group).is_some_and(|group| group.resolved_at.is_none()));
@@ -90,15 +110,16 @@ fn candidate(db: &Database, cast: &Cast, id: IncidentId, row: &IncidentRow, now:
         resolved: row.resolved_at.is_some(),
         paged: row.paged,
         told_quietly: row.told_quietly,
-        told_alone: db
-            .deliveries
-            .range((id, i64::MIN, 0)..=(id, i64::MAX, usize::MAX))
-            .next()
-            .is_some(),
+        told_alone: told
+            && db
+                .deliveries
+                .range((id, i64::MIN, 0)..=(id, i64::MAX, usize::MAX))
+                .next()
+                .is_some(),
         group: group.map(id_of),
-        waiting: waiting.collect(),
+        waiting,
         traits: monitor.map(|monitor| traits(cast, monitor, row)).unwrap_or_default(),
-        parents: monitor.map(|monitor| parents(db, cast, monitor)).unwrap_or_default(),
+        parents: monitor.map(|monitor| parents(db, cast, monitor, now)).unwrap_or_default(),
         interval_ms: watched.map_or(0, |watched| watched.interval),
         recheck_ms: watched.map_or(0, recheck),
         hold: held(&cast.silences, &cast.windows, &facts(cast, row), now),
@@ -107,7 +128,7 @@ fn candidate(db: &Database, cast: &Cast, id: IncidentId, row: &IncidentRow, now:
 
 /// How long it takes at most to see that a target is well again, ms.
 fn recheck(watched: &CastMonitor) -> i64 {
-    i64::from(watched.thresholds.recover_after) * watched.interval + watched.timeout
+    i64::from(watched.thresholds.recover_after) * watched.interval + watched.timeout + ARRIVAL_MS
 }
 
 /// What routes and holds match on.
@@ -129,51 +150,64 @@ pub(super) fn facts(cast: &Cast, row: &IncidentRow) -> Facts {
 fn traits(cast: &Cast, monitor: MonitorIndex, row: &IncidentRow) -> Traits {
     let watched = &cast.monitors[monitor];
     let cause = row.cause.as_deref().unwrap_or_default();
-    let about_certificate = cause.starts_with("tls_") || cause == "certificate_days";
-    let of = |state| row.regions.iter().filter(move |region| region.state == state);
-    let partly = of(RegionState::Up).next().is_some();
-    let regions = of(RegionState::Down).filter(|_| partly).map(|region| region.region.clone());
+    let about_certificate = cause.starts_with("tls_") || cause.starts_with("certificate");
+    let down = row.regions.iter().filter(|region| region.state == RegionState::Down);
+    let partly = row.scope != Scope::Global;
+    let regions = down.filter(|_| partly).map(|region| region.region.clone());
     Traits {
         host: Some(watched.monitor.host.to_lowercase()),
         addresses: [watched.monitor.address.clone()].into(),
-        networks: [watched.network()].into(),
+        networks: watched.network().into_iter().collect(),
         certificate: about_certificate.then(|| watched.monitor.certificate.clone()),
         regions: regions.collect(),
     }
 }
 
-fn parents(db: &Database, cast: &Cast, monitor: MonitorIndex) -> Vec<Parent> {
+fn parents(db: &Database, cast: &Cast, monitor: MonitorIndex, now: i64) -> Vec<Parent> {
     let names = cast.monitors[monitor].monitor.spec.depends_on.iter();
     let known = names.filter_map(|name| {
         let index = cast.monitors.iter().position(|it| it.name() == name)?;
-        let state = db.monitor_states.get(&index)?;
-        let burst = db.newest_burst.get(&index).and_then(|id| db.bursts.get(id));
-        let confirming = burst.filter(|burst| !burst.settled).map(|burst| burst.expires_at);
-        let state = match (state.verdict, confirming) {
-            (Verdict::Down, _) => ParentState::Down,
-            (Verdict::Unknown, _) if pages(db, index) => ParentState::Down,
-            (Verdict::Unknown, _) => ParentState::Unknown,
-            (_, Some(until)) => ParentState::Confirming { until },
-            _ => ParentState::Well { since: came_back(db, index).unwrap_or(state.since) },
-        };
-        Some(Parent { name: name.clone(), state })
+        Some(Parent { name: name.clone(), state: parent(db, index, now) })
     });
     known.collect()
 }
-
-/// Whether the monitor's incident is open with a quorum.
-fn pages(db: &Database, monitor: MonitorIndex) -> bool {
-    let open = db.open.get(&(SubjectKind::Monitor, monitor));
-    open.and_then(|id| db.incidents.get(id)).is_some_and(|row| row.verdict == Verdict::Down)
+fn parent(db: &Database, monitor: MonitorIndex, now: i64) -> ParentState {
+    let Some(state) = db.monitor_states.get(&monitor) else { return ParentState::Unknown };
+    let burst = db.newest_burst.get(&monitor).and_then(|id| db.bursts.get(id));
+    let confirming = burst.filter(|burst| !burst.settled && burst.expires_at > now);
+    let down = last_down(db, monitor);
+    match (state.verdict, down, confirming) {
+        (Verdict::Down, ..) => ParentState::Down,
+        // Its votes are not fresh any more, but nobody saw it well since.
+        (Verdict::Unknown, Some(down), _) if down.pages_now => ParentState::Down,
+        (Verdict::Unknown, ..) => ParentState::Unknown,
+        (_, _, Some(burst)) => ParentState::Confirming { until: burst.asked_at + CONFIRMING_MS },
+        // While its incident is open below the quorum, it is well since the verdict turned.
+        (_, Some(down), None) => ParentState::Well { since: down.over_at.unwrap_or(state.since) },
+        (_, None, None) => ParentState::Well { since: 0 },
+    }
 }
 
-/// When the monitor last came back from being down, or 0; `None` while the incident in
-/// which it was down is open below the quorum.
-fn came_back(db: &Database, monitor: MonitorIndex) -> Option<i64> {
-    let of_it =
-        db.incidents.iter().filter(|(_, row)| row.subject == (SubjectKind::Monitor, monitor));
-    let mut down = of_it.filter(|(_, row)| row.widest_down.is_some());
-    down.try_fold(0, |newest, (_, row)| Some(row.resolved_at?.max(newest)))
+/// The last time a monitor was down by its quorum.
+struct LastDown {
+    /// Its incident is open, and down.
+    pages_now: bool,
+    /// When that was over; `None` while it is open, though perhaps below the quorum.
+    over_at: Option<i64>,
+}
+
+fn last_down(db: &Database, monitor: MonitorIndex) -> Option<LastDown> {
+    let rows = db.incidents.iter().map(|(_, row)| row);
+    let of_it = rows.filter(|row| row.subject == (SubjectKind::Monitor, monitor));
+    let mut down = of_it.filter(|row| row.verdict == Verdict::Down || row.paged).peekable();
+    down.peek()?;
+    let (mut pages_now, mut open, mut over_at) = (false, false, None);
+    for row in down {
+        open |= row.resolved_at.is_none();
+        pages_now |= row.resolved_at.is_none() && row.verdict == Verdict::Down;
+        over_at = over_at.max(row.resolved_at);
+    }
+    Some(LastDown { pages_now, over_at: over_at.filter(|_| !open) })
 }
 
 /// How many monitors share what could be the cause: those that fail, and those that
@@ -183,22 +217,21 @@ fn population(
     db: &Database,
     cast: &Cast,
     candidates: &[Candidate],
+    hurt: &BTreeSet<MonitorIndex>,
     now: i64,
 ) -> BTreeMap<Cause, u32> {
     let mut since: BTreeMap<Cause, (i64, u32)> = BTreeMap::new();
     for candidate in candidates.iter().filter(|candidate| !candidate.resolved) {
-        for cause in wide_causes(candidate) {
+        for cause in causes(candidate).into_iter().filter(is_wide) {
             let (began, failing) = since.entry(cause).or_insert((candidate.started_at, 0));
             *began = (*began).min(candidate.started_at);
             *failing += 1;
         }
     }
-    since.retain(|cause, (_, failing)| {
-        *failing >= if cause.kind == CauseKind::Region { 3 } else { 2 }
-    });
+    since.retain(|_, (_, failing)| *failing > 1);
     let shares = |watched: &CastMonitor, cause: &Cause| match cause.kind {
         CauseKind::Address => watched.monitor.address == cause.value,
-        CauseKind::Network => watched.network() == cause.value,
+        CauseKind::Network => watched.network().as_ref() == Some(&cause.value),
         _ => cause
             .value
             .split(", ")
@@ -208,7 +241,7 @@ fn population(
     for (cause, (began, failing)) in since {
         let well = (0..cast.monitors.len()).filter(|monitor| {
             shares(&cast.monitors[*monitor], &cause)
-                && !db.open.contains(&(SubjectKind::Monitor, *monitor))
+                && !hurt.contains(monitor)
                 && was_seen_well(db, cast, *monitor, began, now)
         });
         let well = u32::try_from(well.count()).unwrap_or(u32::MAX);
@@ -217,14 +250,8 @@ fn population(
     count
 }
 
-fn wide_causes(candidate: &Candidate) -> Vec<Cause> {
-    let traits = &candidate.traits;
-    let of = |kind| move |value: &String| Cause { kind, value: value.clone() };
-    let regions: Vec<&str> = traits.regions.iter().map(String::as_str).collect();
-    let regions = (!regions.is_empty()).then(|| regions.join(", "));
-    let addresses = traits.addresses.iter().map(of(CauseKind::Address));
-    let networks = traits.networks.iter().map(of(CauseKind::Network));
-    addresses.chain(networks).chain(regions.iter().map(of(CauseKind::Region))).collect()
+fn is_wide(cause: &Cause) -> bool {
+    matches!(cause.kind, CauseKind::Address | CauseKind::Network | CauseKind::Region)
 }
 
 /// Whether some region looked at it since `began`, and found it well.

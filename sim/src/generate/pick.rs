@@ -20,11 +20,12 @@ pub(super) fn monitor(at: i64, regions: usize, alone: bool, random: &mut Random)
     let timeout = random.one(&[1, 3, 5, 10]).copied().unwrap_or(5).min(interval);
     let scheme = if random.chance(0.7) { "https" } else { "http" };
     let all_regions = random.chance(0.7) || regions < 3;
+    let (host, address) = target(at, random);
     let named: Vec<String> = (1..regions).map(|region| format!("region-{region}")).collect();
     let seats = if all_regions { regions } else { named.len() };
-    json!({
+    let mut monitor = json!({
         "name": format!("monitor-{}", at + 1),
-        "target": format!("{scheme}://host-{}.example.com/{at}", random.between(1, 5)),
+        "target": format!("{scheme}://{host}/{at}"),
         "interval": format!("{interval}s"),
         "timeout": format!("{timeout}s"),
         "regions": if all_regions { vec!["*".to_owned()] } else { named },
@@ -37,7 +38,21 @@ pub(super) fn monitor(at: i64, regions: usize, alone: bool, random: &mut Random)
             "confirm": random.chance(0.8),
             "flap": { "changes": 4, "within": "10m", "settle": "2m" },
         },
-    })
+    });
+    if let Some(address) = address {
+        monitor["address"] = address.into();
+    }
+    monitor
+}
+
+/// A host and, where it is told, its address: a site and a network of its own for most,
+/// as an agent at fault can only be known by targets that have nothing in common.
+fn target(at: i64, random: &mut Random) -> (String, Option<String>) {
+    match random.between(0, 9) {
+        0 => (format!("host-{}.shared.example", random.between(1, 3)), None),
+        1 => (format!("www.own-{at}.example"), Some(format!("203.0.113.{}", at + 1))),
+        _ => (format!("www.own-{at}.example"), None),
+    }
 }
 
 fn quorum(seats: usize, alone: bool, random: &mut Random) -> Value {

@@ -8,21 +8,32 @@
 //! | file | says |
 //! |---|---|
 //! | `observed` | what a quorum is, recounted from what was observed |
+//! | `verdicts` | a verdict is what was observed, at any time |
+//! | `course` | clean faults are found, told and seen to be over in time |
 //! | `notices` | who was told what, and told the end of it |
-//! | `results` | acknowledged is stored, once |
+//! | `believed` | an agent at fault is known, and nobody else is blamed |
 //! | `silence` | silence is neither up nor down, and ours is nobody's outage |
-//! | `settled` | it all ends, and clean faults are found in time |
+//! | `results` | acknowledged is stored, once |
+//! | `settled` | it all ends |
 //!
 //! To add an invariant: a method in the file it belongs to, called from
-//! [`Reference::note`] or [`Reference::finish`]; and a scenario that breaks it.
+//! [`Reference::note`], [`Reference::tick`] or [`Reference::finish`]; and a case in
+//! `tests.rs` that breaks it.
 
+mod believed;
+mod course;
 mod notices;
 mod observed;
+mod related;
 mod results;
 mod settled;
 mod silence;
+#[cfg(test)]
+mod tests;
+mod verdicts;
 
 use crate::control::Control;
+use crate::control::database::IncidentId;
 use crate::control::note::Note;
 use crate::limits::VIOLATIONS;
 use crate::scenario::{FaultKind, Scenario};
@@ -31,21 +42,32 @@ use crate::world::truth::Truth;
 use hyperverge_agent_core::Lane;
 use hyperverge_control_core::correlation::Verdict;
 use hyperverge_protocol::wire::ResultBatch;
+use believed::Believed;
+use course::Course;
 use notices::Notices;
 use observed::Observed;
 use results::Results;
-use settled::Course;
 use silence::Silence;
+use verdicts::Verdicts;
+
+pub use course::Judged;
+
+/// How long after our own absence a vote may still rest on it, ms: the grace, a lease.
+const AFTERMATH_MS: i64 = 120_000;
 
 /// See the module's head.
 #[derive(Debug)]
 pub struct Reference {
     /// What was broken, each with its time.
     pub violations: Vec<String>,
+    /// What was judged; complete when the run is over.
+    pub judged: Judged,
     observed: Observed,
     notices: Notices,
     results: Results,
     silence: Silence,
+    believed: Believed,
+    verdicts: Verdicts,
     course: Course,
     /// The database's clock is set in this scenario: ages mean little.
     clock_is_set: bool,
@@ -66,10 +88,13 @@ impl Reference {
         let mut faults = scenario.faults.iter();
         Self {
             violations: Vec::new(),
+            judged: Judged::default(),
             observed: Observed::new(cast),
             notices: Notices::default(),
             results: Results::default(),
             silence: Silence::new(cast),
+            believed: Believed::new(scenario, cast),
+            verdicts: Verdicts::new(cast),
             course: Course::new(scenario),
             clock_is_set: faults.any(|fault| fault.kind == FaultKind::ControlClock),
         }
@@ -84,29 +109,67 @@ impl Reference {
                 self.observed.arrived(at, seen);
             }
             Note::Batch { agent, lane, number, refused } => {
-                self.results.committed(*agent, *lane, *number, *refused);
+                let batch = (*agent, *lane, *number);
+                broken.extend(self.results.committed(at, batch, *refused, self.clock_is_set));
                 self.silence.heard(*agent, at.now);
             }
             Note::Verdict { monitor, to, .. } => {
                 self.course.turned(*monitor, *to, at.now);
+                self.notices.turned(*monitor, *to, at.now);
                 match to {
                     Verdict::Down => broken.extend(self.no_quorum(at, *monitor, "is down")),
                     Verdict::Up => broken.extend(self.silence.came_up(at, *monitor)),
                     Verdict::Degraded | Verdict::Unknown => {}
                 }
             }
-            Note::Incident { id, subject, kind, .. } => {
+            Note::Incident { id, subject, kind, row, .. } => {
                 broken.extend(self.notices.incident(at, *id, *subject, *kind));
-                broken.extend(self.silence.incident(at, *subject, *kind));
+                broken.extend(Believed::incident(at, *subject, *kind, row));
+            }
+            Note::GroupJoined { group, incident, how } => {
+                let (wrong, begins) = self.notices.joined(at, *group, *incident, *how);
+                broken.extend(wrong);
+                broken.extend(self.told_without_quorum(at, begins.as_slice()));
             }
             Note::Told(told) => {
-                for monitor in self.notices.told(at, told) {
-                    broken.extend(self.no_quorum(at, monitor, "is paged"));
-                }
-                broken.extend(self.notices.bounded(at, told));
+                let (wrong, begins) = self.notices.told(at, told);
+                broken.extend(wrong);
+                broken.extend(self.told_without_quorum(at, &begins));
             }
-            Note::BurstKept { monitor, .. } => self.course.unconfirmed(*monitor, at.now),
+            Note::BurstKept { monitor, why, .. } => self.course.kept(*monitor, *why, at.now),
+            Note::VoteRegained(agent) => self.observed.forgiven(at, *agent),
+            Note::Refused(what) => broken.push(what.clone()),
             _ => {}
+        }
+        self.violated(at.now, broken);
+    }
+
+    /// What is wrong with a page that tells these beginnings: each monitor has a quorum, or
+    /// had one while its incident was open.
+    fn told_without_quorum(&self, at: &At<'_>, begins: &[IncidentId]) -> Vec<String> {
+        let (now, once) = self.notices.should_have_quorum(begins);
+        let mut broken: Vec<String> =
+            now.iter().filter_map(|monitor| self.no_quorum(at, *monitor, "is paged")).collect();
+        for (monitor, since) in once {
+            if self.observed.had_quorum_at(monitor).is_none_or(|had| had < since) {
+                let name = at.cast.monitors[monitor].name();
+                broken.push(format!("{name} is paged, and never had a quorum"));
+            }
+        }
+        broken
+    }
+
+    /// A second passed.
+    pub(crate) fn tick(&mut self, at: &At<'_>) {
+        if self.clock_is_set {
+            return;
+        }
+        let ours = self.course.control_is_away(at.now, AFTERMATH_MS);
+        let mut broken = self.believed.tick(at, &self.observed, ours);
+        let seen = (&self.observed, &mut self.silence, &self.course);
+        broken.extend(self.verdicts.tick(at, seen, ours));
+        if !ours {
+            broken.extend(self.silence.unnoticed(at));
         }
         self.violated(at.now, broken);
     }
@@ -114,7 +177,7 @@ impl Reference {
     /// What is wrong where a monitor is down or paged without a quorum.
     fn no_quorum(&self, at: &At<'_>, monitor: usize, what: &str) -> Option<String> {
         self.observed
-            .no_quorum(at, monitor, self.clock_is_set)
+            .no_quorum(at, monitor, self.clock_is_set, &self.believed)
             .map(|why| format!("{} {what} {why}", at.cast.monitors[monitor].name()))
     }
 
@@ -137,7 +200,14 @@ impl Reference {
             broken.extend(settled::is_settled(at, waiting));
             broken.extend(self.notices.all_resolved(at));
         }
-        broken.extend(self.course.found_in_time(at));
+        let (judged, late) = self.course.judge(at, &self.notices);
+        self.judged = Judged {
+            agents: self.believed.known,
+            regions: self.silence.known,
+            verdicts: self.verdicts.compared,
+            ..judged
+        };
+        broken.extend(late);
         self.violated(at.now, broken);
     }
 

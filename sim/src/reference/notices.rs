@@ -3,16 +3,17 @@
 
 use super::At;
 use crate::control::database::{IncidentId, Subject};
-use crate::control::note::Told;
+use crate::control::note::{Joined, Told};
 use crate::world::cast::MonitorIndex;
+use hyperverge_control_core::correlation::Verdict;
 use hyperverge_control_core::incident::{EventKind, SubjectKind};
 use hyperverge_control_core::notification::NoticeKind;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use hyperverge_protocol::monitor::Flap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-/// Over what time notices about one monitor are counted, ms.
-const WINDOW_MS: i64 = 30 * 60_000;
-/// The most in such a time: what a flapping monitor may say before it is held.
-const NOTICES: usize = 12;
+/// A notice follows its turn so late at most, beside the group wait, ms.
+const TELLING_MS: i64 = 5_000;
 
 /// How often each channel was told.
 #[derive(Debug, Default)]
@@ -22,17 +23,41 @@ struct ToldOf {
     resolved: BTreeMap<usize, usize>,
 }
 
+/// What is known of an incident.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    subject: Subject,
+    opened_at: i64,
+    resolved_at: Option<i64>,
+    /// When its beginning was told with a quorum.
+    began: Option<i64>,
+}
+
 /// See the module's head.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     open: BTreeMap<Subject, IncidentId>,
-    subjects: BTreeMap<IncidentId, Subject>,
+    incidents: BTreeMap<IncidentId, Known>,
+    of_monitor: BTreeMap<MonitorIndex, Vec<IncidentId>>,
     /// By the incident through which it was told: a group's is its lead.
     told: BTreeMap<IncidentId, ToldOf>,
-    times: BTreeMap<MonitorIndex, VecDeque<i64>>,
+    /// When people were told of a monitor, by its own incident or a group's.
+    times: BTreeMap<MonitorIndex, Vec<i64>>,
+    /// Since when each monitor's verdict is up.
+    up_since: BTreeMap<MonitorIndex, i64>,
 }
 
 impl Notices {
+    /// A verdict changed.
+    pub(super) fn turned(&mut self, monitor: MonitorIndex, to: Verdict, now: i64) {
+        match to {
+            Verdict::Up => _ = self.up_since.insert(monitor, now),
+            // Silence makes nothing worse.
+            Verdict::Unknown => {}
+            Verdict::Down | Verdict::Degraded => _ = self.up_since.remove(&monitor),
+        }
+    }
+
     /// An incident changed.
     pub(super) fn incident(
         &mut self,
@@ -41,23 +66,36 @@ impl Notices {
         subject: Subject,
         kind: EventKind,
     ) -> Option<String> {
-        self.subjects.insert(id, subject);
         let name = || crate::report::subject_name(at.cast, subject);
         match kind {
             EventKind::Opened => {
+                let (opened_at, resolved_at, began) = (at.now, None, None);
+                self.incidents.insert(id, Known { subject, opened_at, resolved_at, began });
+                if subject.0 == SubjectKind::Monitor {
+                    self.of_monitor.entry(subject.1).or_default().push(id);
+                }
                 let other = self.open.insert(subject, id);
                 other.map(|other| format!("{} has two open incidents, #{other} and #{id}", name()))
             }
             EventKind::Resolved => {
                 let was = self.open.remove(&subject);
-                (was != Some(id)).then(|| format!("#{id} of {} ended and was not open", name()))
+                if was != Some(id) {
+                    return Some(format!("#{id} of {} ended and was not open", name()));
+                }
+                let known = self.incidents.get_mut(&id)?;
+                known.resolved_at = Some(at.now);
+                let told = known.began.is_some();
+                (told && subject.0 == SubjectKind::Monitor)
+                    .then(|| self.ended_too_soon(at, subject.1))
+                    .flatten()
             }
             _ => None,
         }
     }
 
-    /// A notice goes out; the monitors of which it says that they are down.
-    pub(super) fn told(&mut self, at: &At<'_>, told: &Told) -> Vec<MonitorIndex> {
+    /// A notice goes out. Gives what is wrong, and the incidents of which it says to
+    /// people who are paged that they began.
+    pub(super) fn told(&mut self, at: &At<'_>, told: &Told) -> (Vec<String>, Vec<IncidentId>) {
         let of = self.told.entry(told.incident).or_default();
         let kind = match told.kind {
             NoticeKind::Opened if told.quiet => Some(&mut of.quietly),
@@ -71,30 +109,88 @@ impl Notices {
         if told.kind == NoticeKind::Resolved && told.opening_included {
             told.channels.iter().for_each(|channel| *of.opened.entry(*channel).or_default() += 1);
         }
-        let members = told.begins.iter().filter_map(|id| self.subjects.get(id).map(|it| (id, it)));
-        let monitors: BTreeSet<MonitorIndex> = members
-            .filter(|(_, (kind, _))| *kind == SubjectKind::Monitor)
-            .filter(|(id, _)| {
-                // A quiet incident says of itself that it is below the quorum.
-                let row = at.control.db.incidents.get(id);
-                row.is_some_and(|row| row.verdict.as_str() == "down" && row.resolved_at.is_none())
-            })
-            .map(|(_, (_, monitor))| *monitor)
-            .collect();
-        if told.kind == NoticeKind::Resolved { Vec::new() } else { monitors.into_iter().collect() }
+        if told.quiet {
+            return (Vec::new(), Vec::new());
+        }
+        for member in &told.members {
+            if let Some(Known { subject: (SubjectKind::Monitor, monitor), .. }) =
+                self.incidents.get(member)
+            {
+                self.times.entry(*monitor).or_default().push(at.now);
+            }
+        }
+        let opens = told.kind == NoticeKind::Opened || told.opening_included;
+        // A newcomer is told through the lead, and began when it joined.
+        let own = opens && told.begins.contains(&told.incident);
+        let broken = own.then(|| self.begins(at, told.incident)).flatten();
+        let says = opens || told.kind == NoticeKind::Widened;
+        (broken.into_iter().collect(), if says { told.begins.clone() } else { Vec::new() })
     }
 
-    /// What is wrong with how often people hear of one monitor.
-    pub(super) fn bounded(&mut self, at: &At<'_>, told: &Told) -> Option<String> {
-        let subject = self.subjects.get(&told.incident)?;
-        let (SubjectKind::Monitor, monitor) = *subject else { return None };
-        let times = self.times.entry(monitor).or_default();
-        times.push_back(at.now);
-        while times.front().is_some_and(|first| at.now - first > WINDOW_MS) {
-            times.pop_front();
+    /// An incident came into a group. Gives what is wrong, and the incident if its
+    /// beginning is told to people who are paged.
+    pub(super) fn joined(
+        &mut self,
+        at: &At<'_>,
+        group: u64,
+        incident: IncidentId,
+        how: Joined,
+    ) -> (Option<String>, Option<IncidentId>) {
+        let quiet = at.control.db.groups.get(&group).is_none_or(|group| group.quiet);
+        if how != Joined::Told || quiet {
+            return (None, None);
         }
-        let (name, count) = (at.cast.monitors[monitor].name(), times.len());
-        (count > NOTICES).then(|| format!("{name} was told of {count} times within 30 min"))
+        (self.begins(at, incident), Some(incident))
+    }
+
+    /// Its beginning is told with a quorum; what is wrong if it was before.
+    fn begins(&mut self, at: &At<'_>, incident: IncidentId) -> Option<String> {
+        let known = self.incidents.get_mut(&incident)?;
+        let before = known.began.replace(at.now);
+        before.map(|before| format!("the beginning of #{incident} was told at {before} ms already"))
+    }
+
+    /// Of these incidents, monitors that should have a quorum now, and those that should
+    /// have had one since a time, as they are over.
+    pub(super) fn should_have_quorum(
+        &self,
+        begins: &[IncidentId],
+    ) -> (BTreeSet<MonitorIndex>, Vec<(MonitorIndex, i64)>) {
+        let (mut now, mut once) = (BTreeSet::new(), Vec::new());
+        for known in begins.iter().filter_map(|id| self.incidents.get(id)) {
+            let (SubjectKind::Monitor, monitor) = known.subject else { continue };
+            match known.resolved_at {
+                None => _ = now.insert(monitor),
+                Some(_) => once.push((monitor, known.opened_at)),
+            }
+        }
+        (now, once)
+    }
+
+    /// Whether people were told by `due` of the incident in which the monitor was down at `at`.
+    pub(super) fn began_loudly(&self, monitor: MonitorIndex, at: i64, due: i64) -> bool {
+        let ids = self.of_monitor.get(&monitor).map(Vec::as_slice).unwrap_or_default();
+        let mut then = ids.iter().filter_map(|id| self.incidents.get(id)).filter(|known| {
+            known.opened_at <= at && known.resolved_at.is_none_or(|resolved| resolved > at)
+        });
+        then.any(|known| known.began.is_some_and(|began| began <= due))
+    }
+
+    /// What is wrong with an end after so many notices that it flaps: it ends when it has
+    /// been well for as long as its policy says.
+    fn ended_too_soon(&self, at: &At<'_>, monitor: MonitorIndex) -> Option<String> {
+        let watched = &at.cast.monitors[monitor];
+        let Flap { changes, within, settle } = watched.monitor.spec.policy.flap;
+        let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let late = at.cast.group_wait + TELLING_MS;
+        let times = self.times.get(&monitor)?;
+        let recent = times.iter().filter(|time| at.now - **time <= ms(within.0) - late).count();
+        let flaps = changes > 0 && recent > changes as usize;
+        let well = self.up_since.get(&monitor).map_or(0, |since| at.now - since);
+        (flaps && well < ms(settle.0) - 1_000).then(|| {
+            let name = watched.name();
+            format!("{name} ended after {recent} notices and {well} ms of being well: it flaps")
+        })
     }
 
     /// Whoever was told of a beginning was told of its end, once.

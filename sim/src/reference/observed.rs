@@ -1,27 +1,32 @@
 //! What was really observed, and when it was known: a quorum, counted by hand.
 
 use super::At;
+use super::believed::Believed;
+use super::related::unrelated;
 use crate::control::note::Seen;
-use crate::world::cast::{Cast, MonitorIndex, RegionIndex};
+use crate::world::cast::{AgentIndex, Cast, MonitorIndex, RegionIndex};
 use hyperverge_protocol::outcome::Outcome;
 
 /// What is older than this when it comes is history, ms.
 const HISTORY_MS: i64 = 600_000;
 /// A vote may have grown a little old since it was counted, ms.
 const SLACK_MS: i64 = 10_000;
-
 /// How far an agent's idea of our clock may be off, ms.
 const CLOCK_MS: i64 = 500;
+/// What was looked at so lately says how the world is now, ms.
+const LATELY_MS: i64 = 15_000;
 
 /// What one region saw of one monitor, as far as it was known in time.
 #[derive(Debug, Clone, Copy, Default)]
 struct Sightings {
-    /// Failures and successes in a row.
+    /// Failures, successes, and what says nothing about the target, in a row.
     failures: u32,
     successes: u32,
+    voteless: u32,
     down: bool,
-    /// Control-plane time of the newest that says something about the target.
+    /// Control-plane time of the newest that says something about the target, and who saw it.
     newest: Option<i64>,
+    agent: AgentIndex,
     /// The newest of any kind.
     newest_at: Option<i64>,
     /// The newest that is not a failure of the target.
@@ -31,9 +36,13 @@ struct Sightings {
 }
 
 impl Sightings {
+    fn is_fresh(&self, stale_after: i64, now: i64) -> bool {
+        self.newest.is_some_and(|newest| now - newest <= stale_after)
+    }
+
     /// One more failure in a row.
     fn fail(&mut self, at: &At<'_>, seen: &Seen) {
-        self.successes = 0;
+        (self.successes, self.voteless) = (0, 0);
         self.failures += 1;
         self.down |= self.failures >= at.cast.monitors[seen.monitor].thresholds.fail_after;
         let then = |time: i64| time - at.control.clock(0);
@@ -43,19 +52,46 @@ impl Sightings {
     }
 }
 
+/// How old the votes may be that are counted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Age {
+    Any,
+    /// As old as the policy allows, and so much older (or younger), ms.
+    Within(i64),
+}
+
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Observed {
     by_place: Vec<Vec<Sightings>>,
+    /// When each monitor last had its quorum, virtual time.
+    quorum_at: Vec<Option<i64>>,
 }
 
 impl Observed {
     pub(super) fn new(cast: &Cast) -> Self {
-        Self { by_place: vec![vec![Sightings::default(); cast.regions.len()]; cast.monitors.len()] }
+        Self {
+            by_place: vec![vec![Sightings::default(); cast.regions.len()]; cast.monitors.len()],
+            quorum_at: vec![None; cast.monitors.len()],
+        }
     }
 
     /// An observation reached the control plane.
     pub(super) fn arrived(&mut self, at: &At<'_>, seen: &Seen) {
+        self.count(at, seen);
+        if self.by_place[seen.monitor][seen.region].down {
+            self.look_for_quorum(at, seen.monitor);
+        }
+    }
+
+    fn look_for_quorum(&mut self, at: &At<'_>, monitor: MonitorIndex) {
+        let votes = self.votes(at, monitor, Age::Within(0)).len();
+        if votes >= at.cast.monitors[monitor].needed {
+            self.quorum_at[monitor] = Some(at.now);
+        }
+    }
+
+    fn count(&mut self, at: &At<'_>, seen: &Seen) {
         let place = &mut self.by_place[seen.monitor][seen.region];
         let clock = at.control.clock(at.now);
         if !seen.dated || clock - seen.started_at > HISTORY_MS {
@@ -82,19 +118,70 @@ impl Observed {
         }
         match seen.outcome {
             Outcome::Ok | Outcome::Degraded => {
-                place.failures = 0;
+                (place.failures, place.voteless) = (0, 0);
                 place.successes += 1;
-                if place.successes >= policy.recover_after {
-                    (place.down, place.honest) = (false, false);
-                }
+                place.down &= place.successes < policy.recover_after;
+                place.honest &= place.down;
             }
             Outcome::Fail if fails => place.fail(at, seen),
             Outcome::Fail | Outcome::Policy | Outcome::Unsupported => {
-                place.failures = 0;
+                (place.failures, place.successes) = (0, 0);
+                place.voteless += 1;
+                place.down &= place.voteless < policy.fail_after;
                 return;
             }
         }
-        place.newest = Some(seen.started_at);
+        (place.newest, place.agent) = (Some(seen.started_at), seen.agent);
+    }
+
+    /// An agent is believed again: what it saw before is held against nobody.
+    pub(super) fn forgiven(&mut self, at: &At<'_>, agent: AgentIndex) {
+        let region = at.cast.agents[agent].region;
+        for monitor in 0..self.by_place.len() {
+            let place = &mut self.by_place[monitor][region];
+            let held = at.control.db.current.get(&(monitor, region));
+            if held.is_some_and(|it| it.agent == agent) && (place.down || place.failures > 0) {
+                *place = Sightings { newest_at: place.newest_at, ..Sightings::default() };
+            }
+        }
+    }
+
+    /// The regions that say that it is down and are believed.
+    pub(super) fn votes(&self, at: &At<'_>, monitor: MonitorIndex, age: Age) -> Vec<RegionIndex> {
+        let watched = &at.cast.monitors[monitor];
+        let clock = at.control.clock(at.now);
+        let votes = |region: &&RegionIndex| {
+            let place = &self.by_place[monitor][**region];
+            let fresh = match age {
+                Age::Any => place.newest.is_some(),
+                Age::Within(slack) => {
+                    place.is_fresh(watched.thresholds.stale_after_ms + slack, clock)
+                }
+            };
+            place.down && fresh && !is_discredited(at, monitor, **region)
+        };
+        watched.seats.iter().filter(votes).copied().collect()
+    }
+
+    /// Whether the region's vote is that of who watches it now and was heard to the end.
+    pub(super) fn is_current(&self, at: &At<'_>, monitor: MonitorIndex, region: usize) -> bool {
+        let place = &self.by_place[monitor][region];
+        let db = &at.control.db;
+        let stale = at.cast.monitors[monitor].thresholds.stale_after_ms;
+        let clock = at.control.clock(at.now);
+        db.current.get(&(monitor, region)).is_some_and(|current| {
+            let complete = db.complete.get(&current.agent).copied();
+            let begun = current.slots.due(current.first_slot);
+            current.agent == place.agent
+                && complete.is_some_and(|through| {
+                    through >= begun && clock - through <= stale - SLACK_MS / 2
+                })
+        })
+    }
+
+    /// When it last had its quorum.
+    pub(super) fn had_quorum_at(&self, monitor: MonitorIndex) -> Option<i64> {
+        self.quorum_at[monitor]
     }
 
     /// Why too few regions say that it is down, if that is so.
@@ -103,23 +190,60 @@ impl Observed {
         at: &At<'_>,
         monitor: MonitorIndex,
         any_age: bool,
+        believed: &Believed,
     ) -> Option<String> {
-        let watched = &at.cast.monitors[monitor];
-        let clock = at.control.clock(at.now);
-        let votes = |region: &&RegionIndex| {
-            let place = &self.by_place[monitor][**region];
-            let fresh = place.newest.is_some_and(|newest| {
-                any_age || clock - newest <= watched.thresholds.stale_after_ms + SLACK_MS
-            });
-            place.down && fresh && !is_discredited(at, monitor, **region)
-        };
-        let down: Vec<RegionIndex> = watched.seats.iter().filter(votes).copied().collect();
-        let (found, needed) = (down.len(), watched.needed);
+        let age = if any_age { Age::Any } else { Age::Within(SLACK_MS) };
+        let needed = at.cast.monitors[monitor].needed;
+        let down = self.votes(at, monitor, age);
+        let found = down.len();
         if found < needed {
             return Some(format!("with {found} fresh votes of the {needed} it needs"));
         }
-        let honest = down.iter().any(|region| self.by_place[monitor][*region].honest);
-        (!honest).then(|| format!("though it hurt nowhere: {found} regions fail by themselves"))
+        let places = || down.iter().map(|region| &self.by_place[monitor][*region]);
+        let honest = places().filter(|place| place.honest).count();
+        let unknown = places().filter(|it| !it.honest && !believed.is_known(at, it.agent)).count();
+        if honest == 0 && needed > 1 {
+            return Some(format!("though it hurt nowhere: {found} regions fail by themselves"));
+        }
+        (honest + unknown < needed).then(|| {
+            format!("though it hurt in {honest} of {found} regions, and the rest was known to fail by itself")
+        })
+    }
+
+    /// How many unrelated targets an agent fails that others see well, where that is most
+    /// of what it looks at and the others see little else fail; 0 else.
+    pub(super) fn fails_alone(&self, at: &At<'_>, agent: AgentIndex) -> usize {
+        let clock = at.control.clock(at.now);
+        let region = at.cast.agents[agent].region;
+        let (mut compared, mut alone) = (0, Vec::new());
+        let (mut others_looked, mut others_failed) = (0, 0);
+        for (monitor, places) in self.by_place.iter().enumerate() {
+            let watched = &at.cast.monitors[monitor];
+            let stale = watched.thresholds.stale_after_ms - SLACK_MS / 2;
+            let others: Vec<&Sightings> = watched
+                .seats
+                .iter()
+                .filter(|other| **other != region && !is_discredited(at, monitor, **other))
+                .map(|other| &places[*other])
+                .filter(|place| place.is_fresh(stale, clock))
+                .collect();
+            let failing = others.iter().filter(|place| place.failures > 0).count();
+            let lately = others.iter().filter(|place| place.is_fresh(LATELY_MS, clock));
+            others_looked += lately.clone().count();
+            others_failed += lately.filter(|place| place.failures > 0).count();
+            let own = &places[region];
+            let held = at.control.db.current.get(&(monitor, region));
+            let looks = held.is_some_and(|it| it.agent == agent) && own.agent == agent;
+            if !looks || !watched.seats.contains(&region) || others.is_empty() {
+                continue;
+            }
+            compared += 1;
+            if own.failures > 0 && own.is_fresh(stale, clock) && others.len() > 2 * failing {
+                alone.push(monitor);
+            }
+        }
+        let most = alone.len() * 3 >= compared * 2 && others_failed * 3 <= others_looked;
+        if most && others_looked > 0 { unrelated(at.cast, &alone) } else { 0 }
     }
 }
 

@@ -30,8 +30,19 @@ impl Results {
         again.then(|| format!("slot {} of {name} is counted twice", seen.slot))
     }
 
-    pub(super) fn committed(&mut self, agent: AgentIndex, lane: Lane, number: u64, refused: u32) {
+    /// A batch is stored. Agents report what they were asked, so while no clock is set,
+    /// nothing of it is refused.
+    pub(super) fn committed(
+        &mut self,
+        at: &At<'_>,
+        (agent, lane, number): (AgentIndex, Lane, u64),
+        refused: u32,
+        clock_is_set: bool,
+    ) -> Option<String> {
         self.committed.insert((agent, lane, number), refused);
+        let name = &at.cast.agents[agent].name;
+        (refused > 0 && !clock_is_set)
+            .then(|| format!("{refused} rows of batch {number} of {name} are refused"))
     }
 
     /// What is missing of a batch of which its agent now forgets everything.

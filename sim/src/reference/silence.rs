@@ -1,26 +1,41 @@
-//! Silence is neither up nor down, and silence of ours is nobody's outage.
+//! Silence is neither up nor down, and a region that is silent is one incident about us.
 
 use super::At;
-use crate::control::database::Subject;
 use crate::scenario::FaultKind;
 use crate::world::cast::{AgentIndex, Cast, MonitorIndex};
-use hyperverge_control_core::incident::{EventKind, SubjectKind};
+use hyperverge_control_core::incident::SubjectKind;
 
 /// How long an agent seals nothing at most, and a batch is on its way, ms.
 const SLACK_MS: i64 = 30_000;
-/// What silenced an agent may be over for so long when we notice, ms.
-const LOOKBACK_MS: i64 = 120_000;
+/// A verdict that rests on silence is turned this soon, ms.
+const TURNED_MS: i64 = 5_000;
+/// A region from which nothing comes for so long has an incident, ms: a minute of silence,
+/// and the rounds until that is noticed and written.
+const SILENT_MS: i64 = 65_000;
+/// A fleet that began so long ago was heard, ms.
+const STARTED_MS: i64 = 150_000;
 
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Silence {
     /// When the newest batch of each agent was committed.
     heard: Vec<Option<i64>>,
+    /// Since when a monitor is up that too few regions speak of.
+    unheard: Vec<Option<i64>>,
+    /// Regions whose silence was judged, until they are heard.
+    judged: Vec<bool>,
+    /// Silent regions that had their incident.
+    pub(super) known: u64,
 }
 
 impl Silence {
     pub(super) fn new(cast: &Cast) -> Self {
-        Self { heard: vec![None; cast.agents.len()] }
+        Self {
+            heard: vec![None; cast.agents.len()],
+            unheard: vec![None; cast.monitors.len()],
+            judged: vec![false; cast.regions.len()],
+            known: 0,
+        }
     }
 
     pub(super) fn heard(&mut self, agent: AgentIndex, now: i64) {
@@ -41,27 +56,50 @@ impl Silence {
             .then(|| format!("{name} is up with {speaking} regions heard; {enough} must be"))
     }
 
-    /// What is wrong with an incident about the fleet.
-    pub(super) fn incident(
-        &self,
-        at: &At<'_>,
-        subject: Subject,
-        kind: EventKind,
-    ) -> Option<String> {
-        if kind != EventKind::Opened {
+    /// Whether a monitor stays up though nobody speaks of it.
+    pub(super) fn stays_up(&mut self, at: &At<'_>, monitor: MonitorIndex) -> Option<String> {
+        let Some(wrong) = self.came_up(at, monitor) else {
+            self.unheard[monitor] = None;
             return None;
-        }
-        let (agents, name): (Vec<AgentIndex>, &str) = match subject {
-            (SubjectKind::Monitor, _) => return None,
-            (SubjectKind::Agent, agent) => (vec![agent], &at.cast.agents[agent].name),
-            (SubjectKind::Region, region) => {
-                (at.cast.agents_of(region).collect(), &at.cast.regions[region].name)
-            }
         };
-        let from = at.now - LOOKBACK_MS;
-        let harmless = |kind| matches!(kind, FaultKind::AgentClock);
-        let had = |agent: &AgentIndex| at.truth.agent_had(*agent, from, at.now, |it| !harmless(it));
-        let blamed = agents.iter().any(|agent| !had(agent));
-        blamed.then(|| format!("{name} has an incident, and had no trouble of its own"))
+        let since = *self.unheard[monitor].get_or_insert(at.now);
+        (TURNED_MS..TURNED_MS + 1_000)
+            .contains(&(at.now - since))
+            .then(|| format!("{wrong}, and that for {TURNED_MS} ms"))
+    }
+
+    /// It is not up, or it was our own silence.
+    pub(super) fn excused(&mut self, monitor: MonitorIndex) {
+        self.unheard[monitor] = None;
+    }
+
+    /// Regions that have been silent for long and have no incident.
+    pub(super) fn unnoticed(&mut self, at: &At<'_>) -> Vec<String> {
+        let mut broken = Vec::new();
+        for region in 0..self.judged.len() {
+            let mute = |kind| {
+                matches!(
+                    kind,
+                    FaultKind::AgentCrash | FaultKind::AgentSuspend | FaultKind::Partition
+                )
+            };
+            let silent = at.cast.agents_of(region).all(|agent| {
+                at.truth.of_agent(agent, at.now).any(|extent| {
+                    mute(extent.kind)
+                        && extent.from >= STARTED_MS
+                        && at.now - extent.from >= SILENT_MS
+                })
+            });
+            if !silent {
+                self.judged[region] = false;
+            } else if !std::mem::replace(&mut self.judged[region], true) {
+                let known = at.control.db.open.get(&(SubjectKind::Region, region)).is_some();
+                self.known += u64::from(known);
+                let name = &at.cast.regions[region].name;
+                let wrong = (!known).then(|| format!("{name} is silent and has no incident"));
+                broken.extend(wrong);
+            }
+        }
+        broken
     }
 }

@@ -153,7 +153,7 @@ fn groups(world: &World) -> Vec<GroupLine> {
                 };
                 found.insert(*id, formed);
             }
-            Note::GroupJoined { group, incident } => {
+            Note::GroupJoined { group, incident, .. } => {
                 if let Some(group) = found.get_mut(group) {
                     group.members.push(*incident);
                 }

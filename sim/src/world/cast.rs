@@ -6,6 +6,7 @@ use crate::scenario::{HoldEntry, Monitor, Scenario, ms};
 use hyperverge_control_core::correlation::{Thresholds, seat_names};
 use hyperverge_control_core::notification::hold::{Silence, Window};
 use hyperverge_control_core::notification::route::Route;
+use hyperverge_control_core::paging::network_of;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -73,11 +74,9 @@ pub struct CastMonitor {
 }
 
 impl CastMonitor {
-    /// The /24 its address is in.
-    pub fn network(&self) -> String {
-        let address = &self.monitor.address;
-        let beginning = address.rfind('.').map_or(address.as_str(), |end| &address[..end]);
-        format!("{beginning}.0/24")
+    /// The network its address is in.
+    pub fn network(&self) -> Option<String> {
+        network_of(&self.monitor.address)
     }
 
     /// Its name.

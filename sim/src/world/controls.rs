@@ -41,6 +41,9 @@ impl World {
             {
                 // A restarted process does not know the connection, and says so.
                 self.send_down(connection, Down::Closed);
+            } else if let Event::Commit(pending) = event {
+                let notes = self.control.orphaned(*pending, self.now);
+                self.note(notes);
             }
             return;
         }
@@ -70,7 +73,9 @@ impl World {
                     };
                     self.send_down(connection, message);
                 }
-                self.follow(replica, &outcome.notes);
+                if !outcome.unheard {
+                    self.follow(replica, &outcome.notes);
+                }
                 self.note(outcome.notes);
                 outcome.next.into_iter().for_each(|work| self.begin_work(replica, work, 1));
             }

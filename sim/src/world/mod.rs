@@ -213,6 +213,10 @@ impl World {
             let line = |page| RuleLine { at: self.now, rule: index, page };
             self.rule_lines.extend(pages.into_iter().map(line));
         }
+        if self.control.decides() {
+            let (cast, truth, control) = (&self.cast, &self.truth, &self.control);
+            self.reference.tick(&At { cast, truth, control, now: self.now });
+        }
         self.queue.push(self.now + 1_000, Event::Tick);
     }
 

@@ -35,8 +35,10 @@ impl World {
                 }
             }
             FaultKind::Database => {
-                let until = &mut self.control.database_until;
-                *until = (*until).max(Some(extent.until));
+                let away = &mut self.control.database_away;
+                let from = away.filter(|(_, until)| self.now < *until).map_or(self.now, |it| it.0);
+                let until = away.map_or(extent.until, |(_, until)| until.max(extent.until));
+                *away = Some((from, until));
             }
             FaultKind::ControlClock => self.control.stepped += fault.step().unwrap_or(0),
             _ => {}

@@ -89,6 +89,27 @@ impl Truth {
         self.hitting(monitor, region).any(|extent| extent.from < until && extent.until > from)
     }
 
+    /// Whether it hurt now and then at some time from `from` to `until`.
+    pub fn hurts_in_part(
+        &self,
+        monitor: MonitorIndex,
+        region: RegionIndex,
+        from: i64,
+        until: i64,
+    ) -> bool {
+        let mut all = self.hitting(monitor, region);
+        all.any(|it| {
+            let in_part = it.share < 1.0 || it.kind == FaultKind::Flap;
+            in_part && it.from < until && it.until > from
+        })
+    }
+
+    /// The faults that hit `monitor` anywhere at `at`.
+    pub fn hitting_at(&self, monitor: MonitorIndex, at: i64) -> impl Iterator<Item = &Extent> {
+        let all = self.by_monitor[monitor].iter().map(|index| &self.extents[*index]);
+        all.filter(move |extent| extent.is_on(at))
+    }
+
     fn hitting(&self, monitor: MonitorIndex, region: RegionIndex) -> impl Iterator<Item = &Extent> {
         self.by_monitor[monitor]
             .iter()
