@@ -169,7 +169,9 @@ impl Round<'_> {
         }
         let quiet = self.db.groups.get(&group).is_some_and(|group| group.quiet);
         self.tell(incident, group, quiet);
-        self.notes.push(Note::GroupJoined { group, incident, how: Joined::Told });
+        let loud = self.db.waiting(incident).any(|(_, intent)| !intent.quiet);
+        let how = if loud { Joined::Told } else { Joined::Quietly };
+        self.notes.push(Note::GroupJoined { group, incident, how });
         self.joined.entry(group).or_default().push(incident);
         self.settle(incident, &join.events, "told by its group");
     }

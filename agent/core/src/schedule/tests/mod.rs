@@ -276,7 +276,7 @@ impl Ledger {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(2 * ProptestConfig::default().cases))]
 
     /// No slot twice and none lost, whatever time and bursts do: each slot of a
     /// held assignment that `complete_through` covers is finished or missed. And
