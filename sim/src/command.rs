@@ -12,6 +12,7 @@ use crate::report::{self, Report};
 use crate::scenario::{self, Scenario, Unreadable};
 use crate::world::{Options, World};
 use clap::{Parser, Subcommand};
+use hyperverge_protocol::problem::FieldProblem;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -154,7 +155,7 @@ impl Arguments {
                 } else {
                     write!(out, "{}", compare::table(&comparison))?;
                 }
-                Ok(Ended::Well)
+                Ok(if comparison.misses_a_goal() { Ended::Broken } else { Ended::Well })
             }
         }
     }
@@ -193,7 +194,12 @@ pub fn load(path: &Path) -> Result<Scenario, CommandError> {
     let failed = |source| CommandError::File { path: name.clone(), source };
     let file = std::fs::File::open(path).map_err(failed)?;
     let mut text = String::new();
-    file.take(FILE_BYTES).read_to_string(&mut text).map_err(failed)?;
+    file.take(FILE_BYTES + 1).read_to_string(&mut text).map_err(failed)?;
+    if text.len() as u64 > FILE_BYTES {
+        let rule = format!("must be at most {} MiB", FILE_BYTES >> 20);
+        let source = Unreadable::Problems(vec![FieldProblem::new("the file", rule)]);
+        return Err(CommandError::Scenario { path: name, source });
+    }
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
     scenario::read(&text, &stem.unwrap_or_default())
         .map_err(|source| CommandError::Scenario { path: name.clone(), source })

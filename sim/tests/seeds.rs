@@ -6,7 +6,22 @@ fn hold(from: u64) {
     let summary = campaign::run(from, 60);
     assert!(summary.broken.is_empty(), "{summary}");
     assert_eq!(summary.seeds, 60);
-    assert!(summary.pages > 0 && summary.incidents > 0 && summary.burst_checks > 0);
+    for (what, count) in [
+        ("notices", summary.pages),
+        ("checks of bursts", summary.burst_checks),
+        ("conflicts", summary.conflicts),
+        ("votes lost", summary.votes_lost),
+        ("incidents about agents", summary.agent_incidents),
+        ("incidents about regions", summary.region_incidents),
+        ("groups", summary.groups),
+        ("agents known to be at fault", summary.judged.agents),
+        ("silent regions noticed", summary.judged.regions),
+        ("faults seen to be over", summary.judged.recovered),
+    ] {
+        assert!(count > 0, "no {what}: {summary}");
+    }
+    assert!(summary.judged.tightly >= 30, "{summary}");
+    assert!(summary.judged.told >= 20, "{summary}");
 }
 
 #[test]

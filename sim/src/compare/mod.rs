@@ -46,6 +46,14 @@ pub struct Comparison {
     pub misses: Vec<Miss>,
 }
 
+impl Comparison {
+    /// Whether a fault that is due was not paged, or one of an agent was.
+    pub fn misses_a_goal(&self) -> bool {
+        let own = self.standings.first();
+        own.is_some_and(|own| own.total.paged < own.total.due || own.agents_pages > 0)
+    }
+}
+
 /// One case, judged.
 #[derive(Debug)]
 struct Judged {

@@ -106,7 +106,7 @@ impl Round<'_> {
         let id = self.db.next_group;
         self.formed.insert(form.lead, id);
         let lead = number_of(form.lead);
-        if self.db.groups.iter().any(|(_, row)| row.lead == lead) {
+        if self.db.groups.iter().any(|(_, row)| row.lead == lead && row.quiet == form.quiet) {
             let what = format!("#{lead} leads a group already, and the store refuses another");
             self.notes.push(Note::Refused(what));
         }
@@ -170,7 +170,9 @@ impl Round<'_> {
         let quiet = self.db.groups.get(&group).is_some_and(|group| group.quiet);
         self.tell(incident, group, quiet);
         self.alter(incident, |row| row.told = row.told.max((!quiet).then_some(row.scope)));
-        self.notes.push(Note::GroupJoined { group, incident, how: Joined::Told });
+        let loud = self.db.waiting(incident).any(|(_, intent)| !intent.quiet);
+        let how = if loud { Joined::Told } else { Joined::Quietly };
+        self.notes.push(Note::GroupJoined { group, incident, how });
         self.joined.entry(group).or_default().push(incident);
         self.settle(incident, &join.events, "told by its group");
     }

@@ -452,6 +452,10 @@ impl Control {
             Work::Ingest(_) if reachable && attempt < ATTEMPTS => {
                 outcome.again = Some((work, attempt + 1, 20));
             }
+            // Whose commit another was faster than is woken at once.
+            Work::Correlate { .. } if reachable && attempt < ATTEMPTS => {
+                outcome.again = Some((work, attempt + 1, 20));
+            }
             Work::Ingest(group) => {
                 let told = group.iter().map(|it| (it.agent, it.connection, busy(it)));
                 outcome.answers = told.collect();

@@ -60,6 +60,8 @@ pub enum Joined {
     Leads,
     /// The group's notice tells its beginning.
     Told,
+    /// So it does, though it asked only for routes that name quiet incidents.
+    Quietly,
     /// It is only listed there.
     Listed,
 }

@@ -62,7 +62,8 @@ impl Steps {
             .by_question
             .keys()
             .filter(|(region, monitor, _)| {
-                self.eventful.contains_key(&(*region, *monitor)) || is_unsteady(db, *monitor, *region)
+                self.eventful.contains_key(&(*region, *monitor))
+                    || is_unsteady(db, *monitor, *region)
             })
             .map(|(_, monitor, _)| *monitor)
             .collect();

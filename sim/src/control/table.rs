@@ -2,9 +2,10 @@
 //!
 //! A transaction writes at once and is then rolled back into a [`Redo`], which is
 //! applied when it commits: that lies some ms later, and other transactions may
-//! commit between. What a transaction locked (`FOR UPDATE`, a unique key) must be
-//! unchanged by then, or it conflicts and is tried again; what it only read may
-//! have changed, as under READ COMMITTED.
+//! commit between. What a transaction locked (`FOR UPDATE`, a unique key) nobody else may
+//! have written or locked by then, or it conflicts and is tried again: one of two that
+//! lock the same waits for the other, and reads anew. What it only read may have
+//! changed, as under READ COMMITTED.
 
 use std::collections::BTreeMap;
 use std::ops::RangeBounds;
@@ -118,10 +119,13 @@ impl<K: Ord + Clone, V> Table<K, V> {
 
     /// Commits.
     pub fn apply(&mut self, redo: Redo<K, V>) {
-        for (key, new) in redo.writes {
-            if let Some(version) = self.versions.get_mut(&key) {
+        let locked = redo.locks.iter().map(|(key, _)| key);
+        for key in locked.chain(redo.writes.iter().map(|(key, _)| key)) {
+            if let Some(version) = self.versions.get_mut(key) {
                 *version += 1;
             }
+        }
+        for (key, new) in redo.writes {
             match new {
                 Some(new) => self.rows.insert(key, new),
                 None => self.rows.remove(&key),
@@ -156,6 +160,17 @@ mod tests {
         assert_eq!((table.get(&1), table.get(&2)), (Some(&"a"), None));
         table.apply(second);
         assert_eq!((table.get(&1), table.get(&2)), (None, Some(&"d")));
+    }
+
+    #[test]
+    fn one_of_two_that_lock_the_same_reads_anew() {
+        let mut table: Table<i32, &str> = Table::default();
+        table.lock(&1);
+        let first = table.roll_back();
+        table.lock(&1);
+        let second = table.roll_back();
+        table.apply(first);
+        assert!(!table.is_unchanged(&second), "it read before the first wrote elsewhere");
     }
 
     #[test]

@@ -111,11 +111,7 @@ fn candidate(db: &Database, cast: &Cast, id: IncidentId, row: &IncidentRow, now:
         paged: row.paged,
         told_quietly: row.told_quietly,
         told_alone: told
-            && db
-                .deliveries
-                .range((id, i64::MIN, 0)..=(id, i64::MAX, usize::MAX))
-                .next()
-                .is_some(),
+            && db.deliveries.range((id, i64::MIN, 0)..=(id, i64::MAX, usize::MAX)).next().is_some(),
         group: group.map(id_of),
         waiting,
         traits: monitor.map(|monitor| traits(cast, monitor, row)).unwrap_or_default(),

@@ -29,9 +29,8 @@ pub fn scenario(seed: u64) -> Result<Scenario, Unreadable> {
     let regions: Vec<Value> = (0..random.between(2, 5)).map(|at| region(at, &mut random)).collect();
     let alone = random.chance(0.12);
     let many = if random.chance(0.25) { random.between(10, 20) } else { random.between(2, 9) };
-    let monitors: Vec<Value> = (0..many)
-        .map(|at| monitor(at, regions.len(), alone, &mut random))
-        .collect();
+    let monitors: Vec<Value> =
+        (0..many).map(|at| monitor(at, regions.len(), alone, &mut random)).collect();
     let replicas = if random.chance(0.4) { 2 } else { 1 };
     let names: Vec<String> = regions.iter().filter_map(name_of).collect();
     let whom: Vec<String> = monitors.iter().filter_map(name_of).collect();

@@ -116,7 +116,8 @@ fn is_mute(kind: FaultKind) -> bool {
 }
 
 /// Whether so many unrelated targets truly hurt in this region and in few others that
-/// nobody can tell that from a fault of the region's agents, or hurt only now and then.
+/// nobody can tell that from a fault of the region's agents, or hurt only now and then, or
+/// began or ceased to hurt a moment ago: who looks first or last is alone with what it sees.
 fn looks_like_it(at: &At<'_>, region: RegionIndex) -> bool {
     let from = at.now - LOOKBACK_MS;
     let here: Vec<usize> = (0..at.cast.monitors.len())
@@ -126,7 +127,9 @@ fn looks_like_it(at: &At<'_>, region: RegionIndex) -> bool {
             let others = watched.seats.iter().filter(|other| **other != region);
             let hurting = others.clone().filter(|other| hurts(other)).count();
             let alone = others.count() > 2 * hurting;
-            hurts(&region) && (alone || at.truth.hurts_in_part(*monitor, region, from, at.now))
+            let shared = at.truth.hurts_in_part(*monitor, region, from, at.now)
+                || at.truth.turned_within(*monitor, region, from, at.now);
+            hurts(&region) && (alone || shared)
         })
         .collect();
     unrelated(at.cast, &here) >= ENOUGH

@@ -23,6 +23,8 @@ const SLACK_MS: i64 = 4_000;
 const BETWEEN_MS: i64 = 1_000;
 /// From a verdict to its page, beside the group wait, ms.
 const TELLING_MS: i64 = 2_000;
+/// Transactions on that way at most, those that met others counted.
+const TRANSACTIONS: i64 = 10;
 /// A run that has been up for so long has assigned everything, ms.
 const STARTED_MS: i64 = 150_000;
 /// What was wrong with us may be felt for so long afterwards, ms.
@@ -42,6 +44,20 @@ pub struct Judged {
     pub regions: u64,
     /// Comparisons of a verdict with what arrived.
     pub verdicts: u64,
+}
+
+impl Judged {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Self) {
+        self.tightly += other.tightly;
+        self.slowly += other.slowly;
+        self.skipped += other.skipped;
+        self.told += other.told;
+        self.recovered += other.recovered;
+        self.agents += other.agents;
+        self.regions += other.regions;
+        self.verdicts += other.verdicts;
+    }
 }
 
 /// How verdicts went.
@@ -147,8 +163,7 @@ impl Course {
         }
         let name = watched.name();
         let turns = self.turns.get(&monitor).map(Vec::as_slice).unwrap_or_default();
-        let found =
-            turns.iter().find(|(when, to)| *when >= extent.from && *to == Verdict::Down);
+        let found = turns.iter().find(|(when, to)| *when >= extent.from && *to == Verdict::Down);
         let Some((found, _)) = found else {
             return vec![format!("{name} hurt from {} ms and was never down", extent.from)];
         };
@@ -170,11 +185,12 @@ impl Course {
                 found - extent.from
             ));
         }
-        let due = found + at.cast.group_wait + TELLING_MS;
+        let due = found + at.cast.group_wait + TELLING_MS + TRANSACTIONS * at.cast.transaction;
         if extent.until >= due && !is_held(at, monitor) {
             judged.told += 1;
             if !told.began_loudly(monitor, *found, due) {
-                broken.push(format!("{name} was down at {found} ms and nobody was told by {due} ms"));
+                broken
+                    .push(format!("{name} was down at {found} ms and nobody was told by {due} ms"));
             }
         }
         broken.extend(self.recovery(at, extent, monitor, turns, judged));
@@ -191,7 +207,10 @@ impl Course {
             it.from < until && it.until > extent.from - watched.thresholds.stale_after_ms - slowly
         });
         let long = extent.until >= until && extent.from >= STARTED_MS;
-        !mixed && long && !self.is_ours(extent.from, until) && !self.is_ambiguous(at, extent, monitor)
+        !mixed
+            && long
+            && !self.is_ours(extent.from, until)
+            && !self.is_ambiguous(at, extent, monitor)
     }
 
     /// What is wrong with how the end was seen.
@@ -207,9 +226,8 @@ impl Course {
         let checks = i64::from(watched.thresholds.recover_after);
         let by = extent.until + checks * watched.interval + watched.timeout + SLACK_MS;
         let mut others = at.truth.extents.iter().filter(|it| it.fault != extent.fault);
-        let mixed = others.any(|it| {
-            it.monitors.contains(&monitor) && it.from < by && it.until > extent.from
-        });
+        let mixed = others
+            .any(|it| it.monitors.contains(&monitor) && it.from < by && it.until > extent.from);
         if mixed || by > self.duration || self.is_ours(extent.from, by) {
             return None;
         }

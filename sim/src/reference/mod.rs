@@ -39,11 +39,11 @@ use crate::limits::VIOLATIONS;
 use crate::scenario::{FaultKind, Scenario};
 use crate::world::cast::{AgentIndex, Cast};
 use crate::world::truth::Truth;
+use believed::Believed;
+use course::Course;
 use hyperverge_agent_core::Lane;
 use hyperverge_control_core::correlation::Verdict;
 use hyperverge_protocol::wire::ResultBatch;
-use believed::Believed;
-use course::Course;
 use notices::Notices;
 use observed::Observed;
 use results::Results;
@@ -138,6 +138,7 @@ impl Reference {
             }
             Note::BurstKept { monitor, why, .. } => self.course.kept(*monitor, *why, at.now),
             Note::VoteRegained(agent) => self.observed.forgiven(at, *agent),
+            Note::AgentLost(agent) => self.results.lost(*agent),
             Note::Refused(what) => broken.push(what.clone()),
             _ => {}
         }

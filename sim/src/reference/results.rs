@@ -16,6 +16,8 @@ pub(super) struct Results {
     stored: BTreeSet<ResultKey>,
     /// Rows that were refused in each batch that was committed.
     committed: BTreeMap<(AgentIndex, Lane, u64), u32>,
+    /// Agents that were lost: what they see after others took their place is refused.
+    lost: BTreeSet<AgentIndex>,
 }
 
 impl Results {
@@ -30,8 +32,13 @@ impl Results {
         again.then(|| format!("slot {} of {name} is counted twice", seen.slot))
     }
 
-    /// A batch is stored. Agents report what they were asked, so while no clock is set,
-    /// nothing of it is refused.
+    /// Others take an agent's place.
+    pub(super) fn lost(&mut self, agent: AgentIndex) {
+        self.lost.insert(agent);
+    }
+
+    /// A batch is stored. Agents report what they were asked, so while no clock is set
+    /// and nobody took their place, nothing of it is refused.
     pub(super) fn committed(
         &mut self,
         at: &At<'_>,
@@ -41,7 +48,7 @@ impl Results {
     ) -> Option<String> {
         self.committed.insert((agent, lane, number), refused);
         let name = &at.cast.agents[agent].name;
-        (refused > 0 && !clock_is_set)
+        (refused > 0 && !clock_is_set && !self.lost.contains(&agent))
             .then(|| format!("{refused} rows of batch {number} of {name} are refused"))
     }
 

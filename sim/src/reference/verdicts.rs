@@ -69,7 +69,8 @@ impl Verdicts {
         let since = &mut self.since[monitor];
         let current = |region: &usize| observed.is_current(at, monitor, *region);
         let votes = || observed.votes(at, monitor, Age::Within(-OLD_MS));
-        let missed = stored != Verdict::Down && votes().iter().filter(|it| current(it)).count() >= needed;
+        let missed =
+            stored != Verdict::Down && votes().iter().filter(|it| current(it)).count() >= needed;
         let invented = stored == Verdict::Down
             && !ours
             && observed.votes(at, monitor, Age::Within(0)).len() < needed;
@@ -101,8 +102,9 @@ impl Verdicts {
         let since = &mut self.since[monitor].hurts;
         let began = since.unwrap_or(at.now);
         let wrong = wrong && !course.is_ours(began, at.now);
-        lasts(since, wrong, at.now, slowest(watched))
-            .map(|()| format!("{} hurts in {count} regions since {began} ms and is {stored}", watched.name()))
+        lasts(since, wrong, at.now, slowest(watched)).map(|()| {
+            format!("{} hurts in {count} regions since {began} ms and is {stored}", watched.name())
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{
     EventLine, GroupLine, HeldLine, IncidentLine, PageLine, Report, TruthLine, VerdictLine,
-    detection, expected,
+    VoteLine, detection, expected,
 };
 use crate::control::EPOCH_MS;
 use crate::control::database::{IncidentId, IncidentRow, Subject};
@@ -28,6 +28,10 @@ pub fn of(world: &World) -> Report {
         held: held(world),
         detections: detection::of(world),
         counts: world.counts,
+        bursts_asked: count(world, |note| matches!(note, Note::BurstAsked { .. })),
+        bursts_kept: kept(world),
+        votes_lost: votes(world),
+        judged: world.reference.judged,
         violations: world.reference.violations.clone(),
         expectations: Vec::new(),
     };
@@ -36,6 +40,32 @@ pub fn of(world: &World) -> Report {
     }
     report.ok = report.violations.is_empty() && report.expectations.iter().all(|it| it.met);
     report
+}
+
+fn count(world: &World, such: impl Fn(&Note) -> bool) -> u64 {
+    world.lines.iter().filter(|line| such(&line.note)).count() as u64
+}
+
+fn kept(world: &World) -> BTreeMap<&'static str, u64> {
+    let mut kept = BTreeMap::new();
+    for line in &world.lines {
+        if let Note::BurstKept { why, .. } = &line.note {
+            *kept.entry(why.as_str()).or_default() += 1;
+        }
+    }
+    kept
+}
+
+fn votes(world: &World) -> Vec<VoteLine> {
+    let lines = world.lines.iter().filter_map(|line| {
+        let (agent, lost) = match &line.note {
+            Note::VoteLost(agent) => (*agent, true),
+            Note::VoteRegained(agent) => (*agent, false),
+            _ => return None,
+        };
+        Some(VoteLine { at_ms: line.at, agent: world.cast.agents[agent].name.clone(), lost })
+    });
+    lines.collect()
 }
 
 /// What people call a subject.
@@ -126,6 +156,7 @@ fn opened(
         group: None,
         paged: false,
         events: Vec::new(),
+        regions: BTreeMap::new(),
     }
 }
 
@@ -135,6 +166,8 @@ fn fill(incident: &mut IncidentLine, row: &IncidentRow) {
     incident.widest_scope = row.widest_down.map(|scope| scope.to_string());
     incident.severity = row.severity.to_string();
     incident.cause.clone_from(&row.cause);
+    let states = row.regions.iter().map(|it| (it.region.clone(), it.state.to_string()));
+    incident.regions = states.collect();
 }
 
 fn groups(world: &World) -> Vec<GroupLine> {

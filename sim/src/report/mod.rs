@@ -6,8 +6,10 @@ mod detection;
 mod expected;
 mod table;
 
+use crate::reference::Judged;
 use crate::world::Counts;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 pub use build::of;
 pub(crate) use build::subject_name;
@@ -29,6 +31,11 @@ pub struct Report {
     pub held: Vec<HeldLine>,
     pub detections: Vec<Detection>,
     pub counts: Counts,
+    /// Bursts that were asked for, and those that were not, by the reason.
+    pub bursts_asked: u64,
+    pub bursts_kept: BTreeMap<&'static str, u64>,
+    pub votes_lost: Vec<VoteLine>,
+    pub judged: Judged,
     pub violations: Vec<String>,
     pub expectations: Vec<Expectation>,
 }
@@ -82,6 +89,8 @@ pub struct IncidentLine {
     pub group: Option<u64>,
     pub paged: bool,
     pub events: Vec<EventLine>,
+    /// Where each region stood when it last changed: region and state.
+    pub regions: BTreeMap<String, String>,
 }
 
 /// A line of an incident's timeline.
@@ -135,6 +144,14 @@ pub struct HeldLine {
     pub incident: u64,
     pub kind: String,
     pub reason: String,
+}
+
+/// An agent lost its vote, or got it back.
+#[derive(Debug, Clone, Serialize)]
+pub struct VoteLine {
+    pub at_ms: i64,
+    pub agent: String,
+    pub lost: bool,
 }
 
 /// How soon a fault was known.

@@ -275,7 +275,7 @@ impl Ledger {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(2 * ProptestConfig::default().cases))]
 
     /// No slot twice and none lost, whatever time, sets and bursts do. And bursts do what
     /// they were ordered, within the caps.
