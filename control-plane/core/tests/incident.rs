@@ -327,8 +327,8 @@ fn what_flaps_for_a_day_is_told_a_handful_of_times() {
 
 #[test]
 fn a_held_resolution_counts_what_turned_within_the_window() {
-    let mut life = Life::default();
-    life.turns = vec![Turn { at: 0, loud: true }; 9];
+    let turns = vec![Turn { at: 0, loud: true }; 9];
+    let mut life = Life { turns, ..Life::default() };
     let now = 10 * DAY;
     for (minute, states) in (0..).zip([[D, D, D], [O, O, O], [D, D, D]]) {
         life.see(&states, now + minute * MINUTE);

@@ -81,7 +81,7 @@ async fn silence_is_ours_for_a_minute_and_unknown_after() {
         assert_eq!(fixture.text(VERDICT).await.as_deref(), Some("unknown"));
         assert_eq!(fixture.text(INTENT).await, None, "nobody is paged about the monitor");
 
-        fixture.age_heartbeat(-65_000).await;
+        fixture.run("UPDATE agents SET last_heartbeat_at = lost_at + 1", params![]).await;
         fixture.run("UPDATE agents SET complete_through = $1", params![now]).await;
         round(&fixture.shared, holder, &mut patient).await.unwrap();
         assert_eq!(fixture.text(LOST).await, None);

@@ -242,7 +242,8 @@ pub(crate) fn failed(now: i64, reason: &str) -> StateRow {
         since: Some(now - 1_000),
         failures: 2,
         successes: 0,
-        streak_began: Some(now - 1_000),
+        // Since then everybody else's slot was due.
+        streak_began: Some(now - INTERVAL_MS - 1_000),
         newest_slot: now / INTERVAL_MS,
         newest_at: Some(now - 10),
         broken_at: None,
