@@ -65,7 +65,13 @@ fn held(monitor: u128, name: &str, interval_ms: i64) -> HeldAssignment {
 fn set(version: u64, new: u128) -> Arc<HeldSet> {
     let new = (1..=new).map(|id| held(id, &format!("new-{id}"), 3_600_000));
     let assignments = std::iter::once(held(0, "old", 20)).chain(new).collect();
-    Arc::new(HeldSet { version, lifetime_ms: 3_600_000, region: "here".into(), assignments })
+    Arc::new(HeldSet {
+        version,
+        issued_ms: 1,
+        lifetime_ms: 3_600_000,
+        region: "here".into(),
+        assignments,
+    })
 }
 
 async fn until(what: &str, mut is_so: impl FnMut() -> bool) {

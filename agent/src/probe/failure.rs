@@ -130,8 +130,7 @@ pub fn inverted(judged: Result<(), Failure>) -> Result<(), Failure> {
 /// A check during which the host slept for so long accuses nobody: its own time
 /// stood still, and whom it talked to had given up on it by the time it woke.
 pub fn acquit_if_slept(judged: Result<(), Failure>, slept: Duration) -> Result<(), Failure> {
-    let accuses =
-        |failure: &Failure| matches!(failure.outcome, Outcome::Fail | Outcome::Degraded);
+    let accuses = |failure: &Failure| matches!(failure.outcome, Outcome::Fail | Outcome::Degraded);
     if slept <= limits::SLEPT || !judged.as_ref().is_err_and(accuses) {
         return judged;
     }

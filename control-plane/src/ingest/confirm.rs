@@ -129,7 +129,8 @@ pub(super) async fn ask(
     let mut known = Known::read(tx, organisation_id, &ids, now).await?;
     for monitor in states::watched(tx, organisation_id, &ids).await? {
         let began = by_monitor.get(&monitor.monitor_id).filter(|_| monitor.spec.enabled);
-        let judged = began.into_iter().flatten().map(|one| (one, judge(&known, &monitor, one, now)));
+        let judged =
+            began.into_iter().flatten().map(|one| (one, judge(&known, &monitor, one, now)));
         let mut refused = None;
         let asks = judged
             .map(|(one, judged)| judged.map_err(|why| refused = refused.or(Some((one, why)))))

@@ -121,6 +121,7 @@ async fn what_an_agent_at_fault_saw_is_not_left_to_its_successor() {
             streak_began: Some(now),
             newest_slot: 1,
             newest_at: Some(now),
+            broken_at: None,
             burst: None,
             observed_at: Some(now),
             reason: Some("dns_servfail".to_owned()),

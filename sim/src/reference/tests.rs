@@ -101,6 +101,8 @@ impl Case {
             last_event: 1,
             changed_at: 0,
             widest_down: None,
+            told: None,
+            flaps: false,
             paged: false,
             told_quietly: false,
             group: None,
