@@ -254,7 +254,7 @@ async fn many_change_at_once_each_in_its_own_way() {
             stand,
             [
                 (0, Verdict::Up, 2, Some(53_000), 40_000),
-                (1, Verdict::Down, 2, None, 40_000),
+                (1, Verdict::Down, 2, None, 45_000),
                 (2, Verdict::Down, 1, None, 41_000),
                 (3, Verdict::Up, 1, None, 46_000),
             ]

@@ -22,7 +22,7 @@ const SLACK_MS: i64 = 4_000;
 /// Between two checks of a burst, ms.
 const BETWEEN_MS: i64 = 1_000;
 /// From a verdict to its page, beside the group wait, ms.
-const TELLING_MS: i64 = 2_000;
+const TELLING_MS: i64 = 3_000;
 /// Transactions on that way at most, those that met others counted.
 const TRANSACTIONS: i64 = 10;
 /// A run that has been up for so long has assigned everything, ms.

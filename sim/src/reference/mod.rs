@@ -36,7 +36,7 @@ use crate::control::Control;
 use crate::control::database::IncidentId;
 use crate::control::note::Note;
 use crate::limits::VIOLATIONS;
-use crate::scenario::{FaultKind, Scenario};
+use crate::scenario::{Fault, FaultKind, Scenario, ms};
 use crate::world::cast::{AgentIndex, Cast};
 use crate::world::truth::Truth;
 use believed::Believed;
@@ -52,7 +52,8 @@ use verdicts::Verdicts;
 
 pub use course::Judged;
 
-/// How long after our own absence a vote may still rest on it, ms: the grace, a lease.
+/// How long after our own absence, or a step of our clock, a vote may still rest on it, ms:
+/// the grace, a lease.
 const AFTERMATH_MS: i64 = 120_000;
 
 /// See the module's head.
@@ -71,6 +72,8 @@ pub struct Reference {
     course: Course,
     /// The database's clock is set in this scenario: ages mean little.
     clock_is_set: bool,
+    /// From when until when looks are dated earlier than those before them.
+    set_back: Vec<(i64, i64)>,
 }
 
 /// What an invariant is judged with.
@@ -86,7 +89,13 @@ impl Reference {
     /// A model of a world in which nothing happened yet.
     pub fn new(scenario: &Scenario, cast: &Cast) -> Self {
         let mut faults = scenario.faults.iter();
+        let steps = scenario.faults.iter().filter(|it| it.kind == FaultKind::ControlClock);
+        let back = |fault: &Fault| {
+            let (at, by) = (ms(fault.at), fault.step().unwrap_or(0).min(0));
+            (at, at - by + AFTERMATH_MS)
+        };
         Self {
+            set_back: steps.filter(|fault| fault.step() < Some(0)).map(back).collect(),
             violations: Vec::new(),
             judged: Judged::default(),
             observed: Observed::new(cast),
@@ -177,6 +186,10 @@ impl Reference {
 
     /// What is wrong where a monitor is down or paged without a quorum.
     fn no_quorum(&self, at: &At<'_>, monitor: usize, what: &str) -> Option<String> {
+        // Which looks are the newest is what the product decides then, and this model cannot.
+        if self.set_back.iter().any(|(from, until)| (*from..*until).contains(&at.now)) {
+            return None;
+        }
         self.observed
             .no_quorum(at, monitor, self.clock_is_set, &self.believed)
             .map(|why| format!("{} {what} {why}", at.cast.monitors[monitor].name()))

@@ -32,7 +32,7 @@ impl Case {
             )
         };
         let monitors: String = (0..4).map(monitor).collect();
-        let text = format!("regions = [\"a\", \"b\", \"c\"]\nduration = \"20m\"\n{monitors}{more}");
+        let text = format!("regions = [\"a\", \"b\", \"c\"]\nduration = \"25m\"\n{monitors}{more}");
         let scenario = read(&text, "broken").unwrap();
         let cast = Cast::of(&scenario, 1);
         let mut control = Control::new(&cast, true);
@@ -143,7 +143,7 @@ impl Case {
     }
 
     fn finish(&mut self) {
-        self.now = 1_200_000;
+        self.now = 1_500_000;
         let at = At { cast: &self.cast, truth: &self.truth, control: &self.control, now: self.now };
         self.reference.finish(&at, &[]);
     }
@@ -399,7 +399,7 @@ fn nobody_is_told_and_nobody_sees_the_end() {
     let mut case = down();
     case.opens(1, 0);
     case.finish();
-    let told = "m0 was down at 204000 ms and nobody was told by 211100 ms";
+    let told = "m0 was down at 204000 ms and nobody was told by 212100 ms";
     let broken = case.reference.violations.clone();
     assert!(broken.iter().any(|what| what.contains(told)), "{broken:?}");
     case.breaks("m0 was well from 400000 ms and is not up by 415000 ms");

@@ -95,7 +95,13 @@ impl Verdicts {
             extent.hurt == Hurt::Down && extent.share >= 1.0 && extent.kind != FaultKind::Flap
         });
         let surely: Vec<_> = surely.collect();
-        let hit = |region: &&usize| surely.iter().any(|it| it.regions.contains(region));
+        // An agent that was alone in what it saw has no vote for a while.
+        let votes = |region: &usize| {
+            let seat = at.control.db.current.get(&(monitor, *region));
+            seat.is_some_and(|seat| at.control.db.discredited.get(&seat.agent).is_none())
+        };
+        let hit =
+            |region: &&usize| votes(region) && surely.iter().any(|it| it.regions.contains(region));
         let count = watched.seats.iter().filter(hit).count();
         let known_to_be = surely.iter().any(|extent| course.is_ambiguous(at, extent, monitor));
         let wrong = count >= watched.needed && stored != Verdict::Down && !known_to_be;

@@ -127,9 +127,10 @@ impl Kept {
 /// there, or none knows bursts.
 pub const NOBODY_TO_ASK: &str = "nobody_to_ask";
 
-/// Whether a word for why nothing is asked says more than the policy and the vote do.
+/// Whether a word for why nothing is asked says more than the policy, the vote and the
+/// burst that was asked do.
 pub fn is_worth_keeping(reason: &str) -> bool {
-    let plain = [Kept::NotWanted, Kept::AlreadyDown, Kept::NothingToAsk];
+    let plain = [Kept::NotWanted, Kept::AlreadyDown, Kept::NothingToAsk, Kept::Asked];
     plain.iter().all(|kept| kept.as_str() != reason)
 }
 
