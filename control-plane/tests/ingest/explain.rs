@@ -170,8 +170,8 @@ async fn confirmation_is_told_of_an_incident_and_of_any_time() {
         fleet.report(0, vec![row(monitor, slot, Outcome::Fail)]).await;
         tick(&fleet).await;
         // Asked before the other region began to fail: it confirms nothing of that.
-        fleet.execute("UPDATE bursts SET asked_at = asked_at - 150000").await;
-        fleet.report(1, vec![row(monitor, slot, Outcome::Fail)]).await;
+        fleet.execute("UPDATE bursts SET asked_at = asked_at - 50000").await;
+        fleet.report(1, vec![row(monitor, slot + 60, Outcome::Fail)]).await;
         let (app, token) = reader(&fleet).await;
         let tells = |told: &Value| {
             let burst = &told["bursts"][0];
