@@ -61,7 +61,8 @@ impl Route {
             Destination::Addresses(addresses) => ("the target", Cow::from(addresses)),
             Destination::Name(name) => {
                 let began = clock::monotonic();
-                let looking = lookup::timed(context.0.resolver.resolve(name, self.family));
+                let looking =
+                    Box::pin(lookup::timed(context.0.resolver.resolve(name, self.family)));
                 let looked_up = deadline.within(Phase::Resolve, looking).await;
                 let took = since(began);
                 // The name servers' time only, where it is known; a failure's is all of it.
