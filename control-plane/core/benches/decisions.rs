@@ -161,6 +161,7 @@ fn watch(number: u128) -> vantage::Watch {
             .map(|region| vantage::Look {
                 agent: (*region).to_owned(),
                 failing_since: Some(NOW),
+                well_since: None,
                 at: NOW,
             })
             .collect(),

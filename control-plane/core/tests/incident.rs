@@ -348,6 +348,24 @@ fn what_a_silence_kept_from_people_makes_nothing_flap() {
 }
 
 #[test]
+fn what_falls_below_the_quorum_before_it_is_told_is_a_quiet_incident_then() {
+    let opens = ask(None, &[D, D, O], 1_000).unwrap();
+    let open = apply(None, &opens, 1_000).unwrap();
+    let below = ask(Some(open.clone()), &[D, O, O], 2_000).unwrap();
+    let intent = below.intent.expect("routes that hear of such are told");
+    assert_eq!(
+        (below.kind, intent.kind, intent.quiet),
+        (EventKind::Narrowed, NoticeKind::Opened, true)
+    );
+    // Once is enough, and who was paged knows.
+    let quiet = apply(Some(&open), &below, 2_000).unwrap();
+    let again = Open { verdict: Verdict::Down, ..quiet };
+    assert_eq!(ask(Some(again), &[D, O, O], 3_000).unwrap().intent, None);
+    let paged = Open { paged: true, opening_waits: false, ..open };
+    assert_eq!(ask(Some(paged), &[D, O, O], 3_000).unwrap().intent, None);
+}
+
+#[test]
 fn what_only_a_faulty_agent_saw_is_withdrawn_unless_people_were_paged() {
     let mut any = vote(&[D, O, O]);
     any = evaluate(any.regions, Quorum::Any);

@@ -6,7 +6,7 @@ use hyperverge_control_core::notification::NoticeKind::{self, Opened, Resolved, 
 use hyperverge_control_core::notification::hold::{Hold, HoldKind};
 use hyperverge_control_core::paging::{
     Candidate, Cause, CauseKind, Concerns, Group, GroupRef, Input, Parent, ParentState, Plan,
-    Reach, Traits, Waiting, plan,
+    Reach, Traits, Waiting, plan, shared,
 };
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -259,6 +259,81 @@ fn a_quorum_that_is_not_there_any_more_pages_nobody() {
         let plan = with(verdict);
         assert_eq!((plan.sends.len(), plan.folds.len()), (0, 1));
     }
+}
+
+#[test]
+fn what_falls_below_the_quorum_untold_is_told_to_who_hears_of_such() {
+    let fell = Candidate {
+        verdict: Verdict::Up,
+        waiting: vec![
+            waits(1, Opened, NOW),
+            Waiting { quiet: true, ..waits(2, Opened, NOW + 1_000) },
+        ],
+        ..down(1, "a.example")
+    };
+    let first = decide(vec![fell.clone()]);
+    assert_eq!((first.sends.len(), &first.folds[0].events), (0, &vec![1]));
+    let later = plan(
+        &Input {
+            candidates: vec![Candidate { waiting: fell.waiting[1..].to_vec(), ..fell }],
+            ..Input::default()
+        },
+        NOW + 1_000,
+    );
+    assert_eq!((later.sends[0].event_number, later.sends[0].quiet), (2, true));
+}
+
+#[test]
+fn a_lead_that_is_down_again_speaks_for_its_group_whatever_that_was_told() {
+    let widens = |number| Candidate {
+        paged: true,
+        group: Some(id(77)),
+        waiting: vec![waits(4, Widened, NOW)],
+        ..down(number, "edge.example")
+    };
+    let group = Group { quiet: false, told_global: true, ..quiet_group(2) };
+    let plan = beside(vec![widens(1), widens(2)], group);
+    assert_eq!((plan.sends.len(), plan.sends[0].incident_id), (1, id(1)));
+    assert_eq!(plan.folds[0].incident_id, id(2));
+}
+
+#[test]
+fn a_parent_that_was_well_all_along_is_no_cause() {
+    let of = |state| decide(vec![child(2, 1, state), child(3, 1, state)]);
+    let well = of(ParentState::Well { since: NOW - 90_000 });
+    assert_eq!((well.forms.len(), well.sends.len()), (0, 2));
+    let unknown = of(ParentState::Unknown);
+    assert_eq!((unknown.forms[0].cause.kind, unknown.sends.len()), (CauseKind::Parent, 1));
+    // Who comes late joins its siblings, but not what a parent's own page has told.
+    let late = |lead: Candidate| {
+        let group = Group {
+            cause: Cause { kind: CauseKind::Parent, value: "monitor-1".to_owned() },
+            lead: lead.incident_id,
+            quiet: false,
+            ..quiet_group(1)
+        };
+        let lead = Candidate { paged: true, group: Some(group.id), waiting: Vec::new(), ..lead };
+        beside(vec![lead, child(9, 1, ParentState::Unknown)], group)
+    };
+    let sibling = late(child(2, 1, ParentState::Unknown));
+    assert_eq!((sibling.joins.len(), sibling.sends.len()), (1, 0));
+    let parent = late(down(1, "parent.example"));
+    assert_eq!((parent.joins.len(), parent.sends.len()), (0, 1));
+}
+
+#[test]
+fn what_has_hurt_for_long_does_not_count_among_those_that_began_together() {
+    let network = |number, started_at| Candidate {
+        started_at,
+        traits: Traits { networks: ["192.0.2.0/24".to_owned()].into(), ..Traits::default() },
+        ..down(number, "unused.example")
+    };
+    let cause = Cause { kind: CauseKind::Network, value: "192.0.2.0/24".to_owned() };
+    let old = network(1, NOW - 90_000_000);
+    let now = [network(2, NOW - 6_000), network(3, NOW - 3_000)];
+    let all = [&[old.clone()][..], &now[..]].concat();
+    assert_eq!(shared(&all).get(&cause), Some(&(2, NOW - 6_000)));
+    assert!(shared(&[old, now[0].clone()]).is_empty(), "one beside an old one is alone");
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn input(fails: impl Fn(usize, usize) -> bool) -> Input {
     let look = |agent: usize, site: usize| Look {
         agent: agents[agent].to_owned(),
         failing_since: fails(agent, site).then_some(at(site)),
+        well_since: (!fails(agent, site)).then_some(at(site) - 60_000),
         at: at(site),
     };
     Input {
@@ -27,6 +28,16 @@ fn input(fails: impl Fn(usize, usize) -> bool) -> Input {
             .collect(),
         open: BTreeSet::new(),
     }
+}
+
+/// It fails since, and looked last, at these times.
+fn fail(look: &mut Look, since: i64, at: i64) {
+    *look = Look { agent: look.agent.clone(), failing_since: Some(since), well_since: None, at };
+}
+
+/// It is well since, and looked last, at these times.
+fn succeed(look: &mut Look, since: i64, at: i64) {
+    *look = Look { agent: look.agent.clone(), failing_since: None, well_since: Some(since), at };
 }
 
 fn trusted(id: &str, region: &str) -> Agent {
@@ -65,8 +76,10 @@ fn an_outage_of_which_others_have_old_looks_is_no_agents_fault() {
     let mut outage = input(|agent, site| site % 3 == agent);
     for (site, watch) in outage.watches.iter_mut().enumerate() {
         for (agent, look) in watch.seats.iter_mut().enumerate() {
-            look.at = if site % 3 == agent { NOW - 1_000 } else { NOW - 40_000 };
-            look.failing_since = (site % 3 == agent).then_some(NOW - 1_000);
+            match site % 3 == agent {
+                true => fail(look, NOW - 1_000, NOW - 1_000),
+                false => succeed(look, NOW - 90_000, NOW - 40_000),
+            }
         }
     }
     assert!(plan(&outage, NOW).is_empty());
@@ -78,9 +91,10 @@ fn who_looked_before_it_failed_is_no_witness() {
     let mut outage = input(|_, _| false);
     for (site, watch) in outage.watches.iter_mut().enumerate() {
         for (agent, look) in watch.seats.iter_mut().enumerate() {
-            let fails = agent == 0 && site < 3;
-            look.at = NOW - if fails { 10_000 } else { 30_000 };
-            look.failing_since = fails.then_some(NOW - 10_000);
+            match agent == 0 && site < 3 {
+                true => fail(look, NOW - 10_000, NOW - 10_000),
+                false => succeed(look, NOW - 90_000, NOW - 30_000),
+            }
         }
     }
     assert!(plan(&outage, NOW).is_empty());
@@ -92,9 +106,33 @@ fn who_looked_before_it_failed_is_no_witness() {
     assert_eq!(plan(&fault, NOW).lose, ["a"]);
     // Or they fail it too.
     for watch in &mut outage.watches[..3] {
-        (watch.seats[1].at, watch.seats[1].failing_since) = (NOW - 9_000, Some(NOW - 9_000));
+        fail(&mut watch.seats[1], NOW - 9_000, NOW - 9_000);
     }
     assert!(plan(&outage, NOW).is_empty());
+}
+
+#[test]
+fn who_looks_last_when_an_outage_ends_is_not_at_fault() {
+    // All failed three targets for a minute; since then all but a have looked again.
+    let mut over = input(|_, _| false);
+    for watch in &mut over.watches[..3] {
+        fail(&mut watch.seats[0], NOW - 60_000, NOW - 9_000);
+        succeed(&mut watch.seats[1], NOW - 6_000, NOW - 6_000);
+        succeed(&mut watch.seats[2], NOW - 3_000, NOW - 3_000);
+    }
+    assert!(plan(&over, NOW).is_empty());
+    // It looks too, and fails still.
+    for watch in &mut over.watches[..3] {
+        fail(&mut watch.seats[0], NOW - 60_000, NOW - 2_000);
+    }
+    assert_eq!(plan(&over, NOW).lose, ["a"]);
+    // What the others answered to its failure stands when they look once more.
+    for watch in &mut over.watches[..3] {
+        fail(&mut watch.seats[0], NOW - 9_000, NOW - 9_000);
+        succeed(&mut watch.seats[1], NOW - 8_000, NOW - 1_000);
+        succeed(&mut watch.seats[2], NOW - 8_000, NOW - 1_000);
+    }
+    assert_eq!(plan(&over, NOW).lose, ["a"]);
 }
 
 #[test]

@@ -87,11 +87,9 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
         let stale = watched.thresholds.stale_after_ms;
         let looks = watched.seats.iter().filter_map(|region| {
             let agent = db.current.get(&(monitor, *region))?.agent;
-            let (failing_since, at) = looked(&seat(db, cast, monitor, *region), stale, now)?;
-            // A burst answered with a success leaves no other trace.
-            let well_at = answered(db, monitor, *region, agent).filter(|_| failing_since.is_none());
-            let at = at.max(well_at.unwrap_or(at));
-            Some(Look { agent: cast.agents[agent].name.clone(), failing_since, at })
+            let looked = looked(&seat(db, cast, monitor, *region), stale, now)?;
+            let answered = answered(db, monitor, *region, agent);
+            Some(Look::of(cast.agents[agent].name.clone(), looked, answered))
         });
         Watch {
             host: watched.monitor.host.to_lowercase(),

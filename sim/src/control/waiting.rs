@@ -8,7 +8,7 @@ use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::hold::held;
 use hyperverge_control_core::notification::route::Facts;
 use hyperverge_control_core::paging::{
-    Candidate, Cause, CauseKind, Group, Input, Parent, ParentState, Traits, Waiting, causes,
+    Candidate, Cause, CauseKind, Group, Input, Parent, ParentState, Traits, Waiting, shared,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -216,15 +216,6 @@ fn population(
     hurt: &BTreeSet<MonitorIndex>,
     now: i64,
 ) -> BTreeMap<Cause, u32> {
-    let mut since: BTreeMap<Cause, (i64, u32)> = BTreeMap::new();
-    for candidate in candidates.iter().filter(|candidate| !candidate.resolved) {
-        for cause in causes(candidate).into_iter().filter(is_wide) {
-            let (began, failing) = since.entry(cause).or_insert((candidate.started_at, 0));
-            *began = (*began).min(candidate.started_at);
-            *failing += 1;
-        }
-    }
-    since.retain(|_, (_, failing)| *failing > 1);
     let shares = |watched: &CastMonitor, cause: &Cause| match cause.kind {
         CauseKind::Address => watched.monitor.address == cause.value,
         CauseKind::Network => watched.network().as_ref() == Some(&cause.value),
@@ -234,7 +225,7 @@ fn population(
             .all(|name| watched.seats.iter().any(|region| cast.regions[*region].name == name)),
     };
     let mut count = BTreeMap::new();
-    for (cause, (began, failing)) in since {
+    for (cause, (failing, began)) in shared(candidates) {
         let well = (0..cast.monitors.len()).filter(|monitor| {
             shares(&cast.monitors[*monitor], &cause)
                 && !hurt.contains(monitor)
@@ -246,16 +237,12 @@ fn population(
     count
 }
 
-fn is_wide(cause: &Cause) -> bool {
-    matches!(cause.kind, CauseKind::Address | CauseKind::Network | CauseKind::Region)
-}
-
 /// Whether some region looked at it since `began`, and found it well.
 fn was_seen_well(db: &Database, cast: &Cast, monitor: MonitorIndex, began: i64, now: i64) -> bool {
     let watched = &cast.monitors[monitor];
     watched.seats.iter().any(|region| {
         let seat = verdicts::seat(db, cast, monitor, *region);
         let looked = looked(&seat, watched.thresholds.stale_after_ms, now);
-        looked.is_some_and(|(failing, at)| failing.is_none() && at >= began)
+        looked.is_some_and(|looked| looked.failing_since.is_none() && looked.at >= began)
     })
 }

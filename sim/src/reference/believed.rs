@@ -2,7 +2,7 @@
 //! to be soon, and nobody else is.
 
 use super::At;
-use super::observed::Observed;
+use super::observed::{Observed, is_discredited};
 use super::related::{ENOUGH, unrelated};
 use crate::control::database::{IncidentRow, Subject};
 use crate::scenario::{FaultKind, Scenario};
@@ -13,6 +13,8 @@ use hyperverge_control_core::incident::{EventKind, SubjectKind};
 const PATIENCE_MS: i64 = 10_000;
 /// What was wrong with an agent may be over for so long when we notice, ms.
 const LOOKBACK_MS: i64 = 180_000;
+/// How close the times lie at which that is looked at, ms.
+const SAMPLE_MS: usize = 1_000;
 
 /// See the module's head.
 #[derive(Debug)]
@@ -115,22 +117,23 @@ fn is_mute(kind: FaultKind) -> bool {
     )
 }
 
-/// Whether so many unrelated targets truly hurt in this region and in few others that
-/// nobody can tell that from a fault of the region's agents, or hurt only now and then, or
-/// began or ceased to hurt a moment ago: who looks first or last is alone with what it sees.
+/// Whether so many unrelated targets truly hurt in this region and in few others, at some
+/// time of late, that nobody can tell that from a fault of the region's agents, or hurt only
+/// now and then.
 fn looks_like_it(at: &At<'_>, region: RegionIndex) -> bool {
     let from = at.now - LOOKBACK_MS;
-    let here: Vec<usize> = (0..at.cast.monitors.len())
-        .filter(|monitor| {
+    let in_part = |monitor: &usize| at.truth.hurts_in_part(*monitor, region, from, at.now);
+    let all = 0..at.cast.monitors.len();
+    (from..=at.now).step_by(SAMPLE_MS).any(|then| {
+        let here = all.clone().filter(|monitor| {
+            let hurts = |region: usize| at.truth.hurt_within(*monitor, region, then, then + 1);
             let watched = &at.cast.monitors[*monitor];
-            let hurts = |region: &usize| at.truth.hurt_within(*monitor, *region, from, at.now);
-            let others = watched.seats.iter().filter(|other| **other != region);
-            let hurting = others.clone().filter(|other| hurts(other)).count();
-            let alone = others.count() > 2 * hurting;
-            let shared = at.truth.hurts_in_part(*monitor, region, from, at.now)
-                || at.truth.turned_within(*monitor, region, from, at.now);
-            hurts(&region) && (alone || shared)
-        })
-        .collect();
-    unrelated(at.cast, &here) >= ENOUGH
+            // Who is at fault itself is no witness.
+            let heard = |other: &usize| *other != region && !is_discredited(at, *monitor, *other);
+            let others = watched.seats.iter().copied().filter(heard);
+            let hurting = others.clone().filter(|other| hurts(*other)).count();
+            hurts(region) && (others.count() > 2 * hurting || in_part(monitor))
+        });
+        unrelated(at.cast, &here.collect::<Vec<_>>()) >= ENOUGH
+    })
 }

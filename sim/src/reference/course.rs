@@ -24,7 +24,7 @@ const BETWEEN_MS: i64 = 1_000;
 /// From a verdict to its page, beside the group wait, ms.
 const TELLING_MS: i64 = 3_000;
 /// Transactions on that way at most, those that met others counted.
-const TRANSACTIONS: i64 = 10;
+pub(super) const TRANSACTIONS: i64 = 10;
 /// A run that has been up for so long has assigned everything, ms.
 const STARTED_MS: i64 = 150_000;
 /// What was wrong with us may be felt for so long afterwards, ms.

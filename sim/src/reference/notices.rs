@@ -41,7 +41,7 @@ pub(super) struct Notices {
     of_monitor: BTreeMap<MonitorIndex, Vec<IncidentId>>,
     /// By the incident through which it was told: a group's is its lead.
     told: BTreeMap<IncidentId, ToldOf>,
-    /// When people were told of a monitor, by its own incident or a group's.
+    /// When people were told of a monitor, by its own incident or a group's, by our clock.
     times: BTreeMap<MonitorIndex, Vec<i64>>,
     /// Since when each monitor's verdict is up.
     up_since: BTreeMap<MonitorIndex, i64>,
@@ -116,7 +116,7 @@ impl Notices {
             if let Some(Known { subject: (SubjectKind::Monitor, monitor), .. }) =
                 self.incidents.get(member)
             {
-                self.times.entry(*monitor).or_default().push(at.now);
+                self.times.entry(*monitor).or_default().push(at.control.clock(at.now));
             }
         }
         let opens = told.kind == NoticeKind::Opened || told.opening_included;
@@ -184,7 +184,8 @@ impl Notices {
         let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let late = at.cast.group_wait + TELLING_MS;
         let times = self.times.get(&monitor)?;
-        let recent = times.iter().filter(|time| at.now - **time <= ms(within.0) - late).count();
+        let clock = at.control.clock(at.now);
+        let recent = times.iter().filter(|time| clock - **time <= ms(within.0) - late).count();
         let flaps = changes > 0 && recent > changes as usize;
         let well = self.up_since.get(&monitor).map_or(0, |since| at.now - since);
         (flaps && well < ms(settle.0) - 1_000).then(|| {

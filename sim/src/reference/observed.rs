@@ -13,6 +13,8 @@ const HISTORY_MS: i64 = 600_000;
 const SLACK_MS: i64 = 10_000;
 /// How far an agent's idea of our clock may be off, ms.
 const CLOCK_MS: i64 = 500;
+/// An answer to a burst may be so much younger than the failure that asked for it, ms.
+const ANSWER_MS: i64 = 2_000;
 /// What was looked at so lately says how the world is now, ms.
 const LATELY_MS: i64 = 15_000;
 
@@ -27,6 +29,10 @@ struct Sightings {
     /// Control-plane time of the newest that says something about the target, and who saw it.
     newest: Option<i64>,
     agent: AgentIndex,
+    /// The newest slot whose own check was counted: earlier ones are history by then.
+    slot: Option<i64>,
+    /// The first of the failures or successes that are in a row now.
+    since: Option<i64>,
     /// The newest of any kind.
     newest_at: Option<i64>,
     /// The newest that is not a failure of the target.
@@ -40,9 +46,37 @@ impl Sightings {
         self.newest.is_some_and(|newest| now - newest <= stale_after)
     }
 
+    /// Whether it saw how the target was while `own` failed there: it fails too, or was
+    /// well by then and has looked since.
+    fn witnesses(&self, own: &Self) -> bool {
+        let looked_since = self.newest >= own.since;
+        let well_by_then =
+            self.since.zip(own.newest).is_some_and(|(well, at)| well <= at + ANSWER_MS);
+        self.failures > 0 || (looked_since && well_by_then)
+    }
+
+    /// Something that started before `newest`, which was counted: it ran beside that. A failure is in a row with those after it unless something else
+    /// started after it; anything else parts those after it from those before.
+    fn comes_late(&mut self, at: &At<'_>, seen: &Seen, fails: bool, newest: i64) {
+        if self.other_at.is_some_and(|other| seen.started_at <= other) {
+            return;
+        }
+        if fails {
+            self.fail(at, seen);
+            return;
+        }
+        self.other_at = Some(seen.started_at);
+        if self.failures > 0 && self.since.is_some_and(|since| since < seen.started_at) {
+            (self.failures, self.since) = (1, Some(newest));
+        }
+    }
+
     /// One more failure in a row.
     fn fail(&mut self, at: &At<'_>, seen: &Seen) {
         (self.successes, self.voteless) = (0, 0);
+        if self.failures == 0 {
+            self.since = Some(seen.started_at);
+        }
         self.failures += 1;
         self.down |= self.failures >= at.cast.monitors[seen.monitor].thresholds.fail_after;
         let then = |time: i64| time - at.control.clock(0);
@@ -98,20 +132,25 @@ impl Observed {
             return;
         }
         let fails = seen.outcome == Outcome::Fail && seen.reason != "agent_fault";
-        // A check that ran beside others may end after them: a failure is in a row with
-        // theirs unless something else started after it.
-        if place.newest_at.is_some_and(|newest| seen.started_at <= newest) {
-            if fails && place.other_at.is_none_or(|other| other < seen.started_at) {
-                place.fail(at, seen);
+        if seen.burst.is_none() {
+            if place.slot.is_some_and(|slot| seen.slot <= slot) {
+                return;
+            }
+            place.slot = Some(seen.slot);
+        }
+        let policy = &at.cast.monitors[seen.monitor].thresholds;
+        if let Some(newest) = place.newest_at.filter(|newest| seen.started_at <= *newest) {
+            if newest - seen.started_at <= policy.stale_after_ms {
+                place.comes_late(at, seen, fails, newest);
             }
             return;
         }
         let before = place.newest_at.replace(seen.started_at);
-        let policy = &at.cast.monitors[seen.monitor].thresholds;
         let gap = place.newest.map_or(0, |newest| seen.started_at - newest);
         if gap > policy.stale_after_ms {
             let newest_at = place.newest_at;
-            *place = Sightings { newest_at, other_at: before, ..Sightings::default() };
+            let slot = place.slot;
+            *place = Sightings { slot, newest_at, other_at: before, ..Sightings::default() };
         }
         if !fails {
             place.other_at = Some(seen.started_at);
@@ -119,6 +158,10 @@ impl Observed {
         match seen.outcome {
             Outcome::Ok | Outcome::Degraded => {
                 (place.failures, place.voteless) = (0, 0);
+                // An agent's success is no word on what its predecessor saw.
+                if place.successes == 0 || place.agent != seen.agent {
+                    place.since = Some(seen.started_at);
+                }
                 place.successes += 1;
                 place.down &= place.successes < policy.recover_after;
                 place.honest &= place.down;
@@ -141,7 +184,8 @@ impl Observed {
             let place = &mut self.by_place[monitor][region];
             let held = at.control.db.current.get(&(monitor, region));
             if held.is_some_and(|it| it.agent == agent) && (place.down || place.failures > 0) {
-                *place = Sightings { newest_at: place.newest_at, ..Sightings::default() };
+                let (slot, newest_at) = (place.slot, place.newest_at);
+                *place = Sightings { slot, newest_at, ..Sightings::default() };
             }
         }
     }
@@ -210,7 +254,7 @@ impl Observed {
         })
     }
 
-    /// How many unrelated targets an agent fails that others see well, where that is most
+    /// How many unrelated targets an agent fails that others saw well meanwhile, where that is most
     /// of what it looks at and the others see little else fail; 0 else.
     pub(super) fn fails_alone(&self, at: &At<'_>, agent: AgentIndex) -> usize {
         let clock = at.control.clock(at.now);
@@ -227,7 +271,6 @@ impl Observed {
                 .map(|other| &places[*other])
                 .filter(|place| place.is_fresh(stale, clock))
                 .collect();
-            let failing = others.iter().filter(|place| place.failures > 0).count();
             let lately = others.iter().filter(|place| place.is_fresh(LATELY_MS, clock));
             others_looked += lately.clone().count();
             others_failed += lately.filter(|place| place.failures > 0).count();
@@ -238,7 +281,9 @@ impl Observed {
                 continue;
             }
             compared += 1;
-            if own.failures > 0 && own.is_fresh(stale, clock) && others.len() > 2 * failing {
+            let witnesses: Vec<_> = others.iter().filter(|other| other.witnesses(own)).collect();
+            let failing = witnesses.iter().filter(|place| place.failures > 0).count();
+            if own.failures > 0 && own.is_fresh(stale, clock) && witnesses.len() > 2 * failing {
                 alone.push(monitor);
             }
         }
@@ -247,7 +292,8 @@ impl Observed {
     }
 }
 
-fn is_discredited(at: &At<'_>, monitor: MonitorIndex, region: RegionIndex) -> bool {
+/// Whether the vote of who watches it there does not count now.
+pub(super) fn is_discredited(at: &At<'_>, monitor: MonitorIndex, region: RegionIndex) -> bool {
     let db = &at.control.db;
     let holder = db.current.get(&(monitor, region)).map(|current| current.agent);
     holder.is_some_and(|agent| db.discredited.get(&agent).is_some())

@@ -10,8 +10,8 @@ const SLACK_MS: i64 = 30_000;
 /// A verdict that rests on silence is turned this soon, ms.
 const TURNED_MS: i64 = 5_000;
 /// A region from which nothing comes for so long has an incident, ms: a minute of silence,
-/// and the rounds until that is noticed and written.
-const SILENT_MS: i64 = 65_000;
+/// the rounds until that is noticed and written, and what was on a slow link when it began.
+const SILENT_MS: i64 = 70_000;
 /// A fleet that began so long ago was heard, ms.
 const STARTED_MS: i64 = 150_000;
 

@@ -214,6 +214,12 @@ fn an_agent_at_fault_that_votes_on() {
     case.sees(2, 0, true);
     case.sees(3, 0, true);
     case.wait(11);
+    case.holds();
+    // Only who looks now has seen how they are.
+    for monitor in 0..4 {
+        (1..3).for_each(|region| case.sees(monitor, region, false));
+    }
+    case.wait(11);
     case.breaks("a-1 fails 4 unrelated targets that others see well, and votes");
 }
 

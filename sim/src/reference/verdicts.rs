@@ -1,7 +1,7 @@
 //! At any time, the verdict is what was observed: neither wrong nor stuck.
 
 use super::At;
-use super::course::{Course, slowest};
+use super::course::{Course, TRANSACTIONS, slowest};
 use super::observed::{Age, Observed};
 use super::silence::Silence;
 use crate::scenario::FaultKind;
@@ -9,7 +9,7 @@ use crate::world::cast::{Cast, MonitorIndex};
 use crate::world::truth::Hurt;
 use hyperverge_control_core::correlation::Verdict;
 
-/// So long a verdict may lag behind what arrived, ms.
+/// So long a verdict may lag behind what arrived, beside the transactions it waits for, ms.
 const LAG_MS: i64 = 5_000;
 /// A vote that is about to grow old may be counted or not, ms.
 const OLD_MS: i64 = 5_000;
@@ -66,6 +66,7 @@ impl Verdicts {
         ours: bool,
     ) -> Option<String> {
         let (needed, name) = (at.cast.monitors[monitor].needed, at.cast.monitors[monitor].name());
+        let lag = LAG_MS + TRANSACTIONS * at.cast.transaction;
         let since = &mut self.since[monitor];
         let current = |region: &usize| observed.is_current(at, monitor, *region);
         let votes = || observed.votes(at, monitor, Age::Within(-OLD_MS));
@@ -74,10 +75,10 @@ impl Verdicts {
         let invented = stored == Verdict::Down
             && !ours
             && observed.votes(at, monitor, Age::Within(0)).len() < needed;
-        lasts(&mut since.missed, missed, at.now, LAG_MS)
+        lasts(&mut since.missed, missed, at.now, lag)
             .map(|()| format!("{name} is {stored} though {needed} regions say that it is down"))
             .or_else(|| {
-                lasts(&mut since.invented, invented, at.now, LAG_MS)
+                lasts(&mut since.invented, invented, at.now, lag)
                     .map(|()| format!("{name} stays down without the {needed} votes it needs"))
             })
     }

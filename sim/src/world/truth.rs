@@ -104,19 +104,6 @@ impl Truth {
         })
     }
 
-    /// Whether something that hurt it began or was over at some time from `from` to `until`.
-    pub fn turned_within(
-        &self,
-        monitor: MonitorIndex,
-        region: RegionIndex,
-        from: i64,
-        until: i64,
-    ) -> bool {
-        let within = from..=until;
-        let mut all = self.hitting(monitor, region);
-        all.any(|it| within.contains(&it.from) || within.contains(&it.until))
-    }
-
     /// The faults that hit `monitor` anywhere at `at`.
     pub fn hitting_at(&self, monitor: MonitorIndex, at: i64) -> impl Iterator<Item = &Extent> {
         let all = self.by_monitor[monitor].iter().map(|index| &self.extents[*index]);

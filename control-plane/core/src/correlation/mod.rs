@@ -23,7 +23,7 @@ use hyperverge_protocol::monitor::MonitorSpec;
 pub use marks::{BurstMark, BurstMarks};
 pub use streak::{HISTORY_AFTER_MS, Newest, Sight, StateRow, Step, Taken, Track, casts_no_vote};
 pub use verdict::{Evaluation, evaluate};
-pub use view::{DISCREDITED, Held, RegionView, Seat, looked, seat_names, view};
+pub use view::{DISCREDITED, Held, Looked, RegionView, Seat, looked, seat_names, view};
 
 /// What one region tells about one monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -107,21 +107,40 @@ fn is_fresh(at: i64, stale_after_ms: i64, now: i64) -> bool {
     (now - at).abs() <= stale_after_ms
 }
 
-/// What the seat's agent itself last saw, whether its vote counts or not: since when it
-/// fails, and when it looked. `None` where it saw nothing lately that says something about the
-/// target. What nobody stores, steady success, it last saw in its newest slot.
-pub fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<(Option<i64>, i64)> {
+/// What an agent last saw, as [`looked`] tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Looked {
+    /// When the failures began whose newest it is; `None`: it is well.
+    pub failing_since: Option<i64>,
+    /// The earliest look from which on nothing but successes is known; `None`: it fails.
+    pub well_since: Option<i64>,
+    pub at: i64,
+}
+
+/// What the seat's agent itself last saw, whether its vote counts or not. `None` where it saw
+/// nothing lately that says something about the target. What nobody stores, steady success, it
+/// last saw in its newest slot, and in the one before too: a row outlives the first success
+/// after a state.
+pub fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<Looked> {
     let held = seat.held.as_ref()?;
     let begun = held.slots.due(held.first_slot);
     let through = held.complete_through.filter(|through| *through >= begun)?;
     let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
         let newest = held.slots.due(held.slots.first_after(through) - 1);
-        return is_fresh(through, stale_after_ms, now).then_some((None, newest));
+        let before = newest.saturating_sub(held.slots.interval_ms).max(begun);
+        let well = Looked { failing_since: None, well_since: Some(before), at: newest };
+        return is_fresh(through, stale_after_ms, now).then_some(well);
     };
     let at = row.observed_at.filter(|at| is_fresh(*at, stale_after_ms, now))?;
     let fails = row.failures > 0;
     let ours = row.reason.as_deref().is_some_and(casts_no_vote);
-    (!(fails && ours)).then(|| (fails.then(|| row.streak_began.unwrap_or(at)), at))
+    let began = match row.state {
+        RegionState::Up | RegionState::Degraded if !fails => row.since,
+        _ => row.streak_began,
+    };
+    let since = began.unwrap_or(at);
+    let (failing_since, well_since) = if fails { (Some(since), None) } else { (None, Some(since)) };
+    (!(fails && ours)).then_some(Looked { failing_since, well_since, at })
 }
 
 #[cfg(test)]
@@ -160,11 +179,28 @@ mod tests {
         }
     }
 
+    fn row_of(seat: &mut Seat) -> &mut StateRow {
+        seat.row.as_mut().expect("set")
+    }
+
     #[test]
     fn an_agent_looks_whether_its_vote_counts_or_not() {
-        assert_eq!(looked(&seat(None), 5_000, NOW), Some((None, 999_000)));
+        let well = Looked { failing_since: None, well_since: Some(998_000), at: 999_000 };
+        assert_eq!(looked(&seat(None), 5_000, NOW), Some(well));
         let fails = seat(Some((1, "connect_refused", NOW - 10)));
-        assert_eq!(looked(&fails, 5_000, NOW), Some((Some(NOW - 10), NOW - 10)));
+        let (at, since) = (NOW - 10, Some(NOW - 10));
+        let failing = Looked { failing_since: since, well_since: None, at };
+        assert_eq!(looked(&fails, 5_000, NOW), Some(failing));
+        // The first success after an outage is not older than itself.
+        let mut back = seat(Some((0, "", at)));
+        let row = row_of(&mut back);
+        (row.state, row.successes, row.streak_began) = (RegionState::Down, 1, since);
+        let well = Looked { failing_since: None, well_since: since, at };
+        assert_eq!(looked(&back, 5_000, NOW), Some(well));
+        let row = row_of(&mut back);
+        (row.state, row.since) = (RegionState::Up, Some(NOW - 700));
+        let well = Looked { well_since: Some(NOW - 700), ..well };
+        assert_eq!(looked(&back, 5_000, NOW), Some(well));
         let ours = seat(Some((3, "policy_address", NOW - 10)));
         assert_eq!(looked(&ours, 5_000, NOW), None, "it says nothing about the target");
         let old = seat(Some((3, "connect_refused", NOW - 5_001)));

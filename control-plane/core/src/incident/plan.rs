@@ -56,10 +56,10 @@ fn turns(input: &Input, change: &Change, now: i64) -> Vec<flap::Turn> {
             flap::Turn { at: now, loud: false },
         ),
         (Some(open), _) if open.paged && returns(open, &input.evaluation) => turned(true),
-        // One that becomes loud later opens loudly then.
-        _ => match change.intent.filter(|intent| intent.kind == NoticeKind::Opened) {
-            Some(opens) => turned(!opens.quiet),
-            None => input.turns.clone(),
+        // One that becomes loud later opens loudly then; one that is quiet after all did not turn.
+        (open, _) => match change.intent.filter(|intent| intent.kind == NoticeKind::Opened) {
+            Some(opens) if !opens.quiet || open.is_none() => turned(!opens.quiet),
+            _ => input.turns.clone(),
         },
     }
 }
@@ -223,13 +223,16 @@ fn altered(input: &Input, open: &Open, kind: EventKind, now: i64) -> Change {
     let everywhere = evaluation.scope == Some(Scope::Global) && grew;
     let news = returns || (everywhere && open.told != Some(Scope::Global));
     let flaps = || input.flap.flaps(&input.turns, flap::Turn { at: now, loud: true });
+    let later = now + input.group_wait_ms;
     let (intent, held) = if evaluation.verdict != Verdict::Down {
-        (None, "below the quorum nobody is paged")
+        // Nobody will hear of the quorum that was there: it is a quiet incident now.
+        let quietly = open.opening_waits && !open.paged && !open.told_quietly;
+        let intent = Intent { kind: NoticeKind::Opened, due_at: later, quiet: true };
+        (quietly.then_some(intent), "below the quorum nobody is paged")
     } else if open.opening_waits {
         (None, "the opening that waits will tell it")
     } else if !open.paged {
-        let due_at = now + input.group_wait_ms;
-        (Some(Intent { kind: NoticeKind::Opened, due_at, quiet: false }), "")
+        (Some(Intent { kind: NoticeKind::Opened, due_at: later, quiet: false }), "")
     } else if open.widening_waits {
         (None, "the notice that waits will tell it")
     } else if !news {

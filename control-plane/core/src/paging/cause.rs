@@ -1,6 +1,6 @@
 //! What incidents that start together have in common.
 
-use super::{Candidate, Input};
+use super::{Candidate, Input, Parent, ParentState};
 use crate::words::words;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,9 +71,10 @@ impl Cause {
 }
 
 /// Everything that `candidate` may have in common with others.
-pub fn causes(candidate: &Candidate) -> BTreeSet<Cause> {
+pub(super) fn causes(candidate: &Candidate) -> BTreeSet<Cause> {
     let traits = &candidate.traits;
-    let parents = candidate.parents.iter().map(|parent| &parent.name);
+    let parents = candidate.parents.iter().filter(|parent| may_cause(parent, candidate));
+    let parents = parents.map(|parent| &parent.name);
     let regions = (!traits.regions.is_empty())
         .then(|| traits.regions.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
     let of = |kind| move |value: &String| Cause::new(kind, value.clone());
@@ -85,6 +86,38 @@ pub fn causes(candidate: &Candidate) -> BTreeSet<Cause> {
         .chain(traits.networks.iter().map(of(CauseKind::Network)))
         .chain(regions.iter().map(of(CauseKind::Region)))
         .collect()
+}
+
+/// Whether what `candidate` depends on can be why it hurts: it is well, and was when that began, or not.
+fn may_cause(parent: &Parent, candidate: &Candidate) -> bool {
+    !matches!(parent.state, ParentState::Well { since } if since <= candidate.started_at)
+}
+
+/// How many of `candidates` have each of the causes in common that most of all who share it
+/// must have to point there, and when the first of them began: those that began together
+/// with the newest. What has hurt for long is not among them, nor are those that share one
+/// with nobody.
+pub fn shared(candidates: &[Candidate]) -> BTreeMap<Cause, (u32, i64)> {
+    let mut found: BTreeMap<Cause, Vec<(i64, i64)>> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|candidate| !candidate.resolved) {
+        for cause in causes(candidate).into_iter().filter(is_wide) {
+            found.entry(cause).or_default().push((candidate.started_at, candidate.interval_ms));
+        }
+    }
+    let newest_run = |(cause, mut starts): (Cause, Vec<(i64, i64)>)| {
+        starts.sort_unstable();
+        let newest = *starts.last()?;
+        let mut run = starts.iter().filter(|start| together(**start, newest)).peekable();
+        let began = run.peek()?.0;
+        let count = u32::try_from(run.count()).unwrap_or(u32::MAX);
+        (count > 1).then_some((cause, (count, began)))
+    };
+    found.into_iter().filter_map(newest_run).collect()
+}
+
+/// Whether many share it who are well, so that a few say little about it.
+fn is_wide(cause: &Cause) -> bool {
+    matches!(cause.kind, CauseKind::Address | CauseKind::Network | CauseKind::Region)
 }
 
 /// Whether two beginnings can be one cause's.
@@ -152,9 +185,8 @@ fn run(input: &Input, cause: &Cause, members: &[usize]) -> Vec<usize> {
 /// Whether so many failing of all that share it point there. A network or region of
 /// which most is well is not what failed.
 pub(super) fn is_telling(input: &Input, cause: &Cause, failing: usize) -> bool {
-    let wide = matches!(cause.kind, CauseKind::Address | CauseKind::Network | CauseKind::Region);
     let population = input.population.get(cause).copied().unwrap_or(0) as usize;
-    !wide || failing * 2 >= population
+    !is_wide(cause) || failing * 2 >= population
 }
 
 fn began(candidate: &Candidate) -> (i64, uuid::Uuid) {

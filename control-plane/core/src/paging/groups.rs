@@ -2,7 +2,7 @@
 
 use super::cause::{self, Cause, CauseKind, clusters, together};
 use super::parents::Graph;
-use super::stage::{Stage, stage};
+use super::stage::{QUORUM_ENDED, Stage, stage};
 use super::{Candidate, Fold, Form, Group, GroupRef, Holding, Input, Join, Plan, Send};
 use crate::notification::NoticeKind;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +34,7 @@ impl<'a> Planner<'a> {
             match self.stages[position].clone() {
                 Stage::Rests | Stage::OpensSoon => {}
                 Stage::Done { why } => self.fold(candidate, why),
+                Stage::Shrank => self.fold_pages(candidate),
                 Stage::Held { until, why, down } => {
                     self.hold(candidate, until, why);
                     self.list(candidate, down);
@@ -58,6 +59,16 @@ impl<'a> Planner<'a> {
         });
     }
 
+    /// What waits for people to be paged is settled; what is told quietly waits on.
+    fn fold_pages(&mut self, candidate: &Candidate) {
+        let pages = candidate.waiting.iter().filter(|waiting| !waiting.quiet);
+        self.plan.folds.push(Fold {
+            incident_id: candidate.incident_id,
+            events: pages.map(|waiting| waiting.event_number).collect(),
+            why: QUORUM_ENDED.to_owned(),
+        });
+    }
+
     fn hold(&mut self, candidate: &Candidate, until: i64, why: String) {
         let due = candidate.waiting.iter().filter(|waiting| waiting.due_at <= self.now);
         let events = due.map(|waiting| waiting.event_number).collect();
@@ -71,8 +82,8 @@ impl<'a> Planner<'a> {
 
     fn widens(&mut self, candidate: &Candidate, event: i64) {
         let group = self.group_of(candidate).filter(|group| !group.quiet);
-        // A group is told through its lead, and of everywhere once.
-        let speaks = |group: &Group| group.lead == candidate.incident_id && !group.told_global;
+        // A group is told through its lead, which knows what is news.
+        let speaks = |group: &Group| group.lead == candidate.incident_id;
         if !group.is_none_or(speaks) {
             return self.fold(candidate, "its group was told as much already");
         }
@@ -200,10 +211,18 @@ impl<'a> Planner<'a> {
             group.quiet == quiet
                 && group.unresolved > 0
                 && causes.contains(&group.cause)
-                && group.cause.kind != CauseKind::Parent
+                && !self.is_led_by_its_cause(group)
                 && together(start, (group.newest_started_at, group.interval_ms))
         });
         groups.next().map(|group| group.id)
+    }
+
+    /// Whether the group is a parent's own, and holds what depends on it. What still hurts
+    /// when that lets go of it is news, not another member.
+    fn is_led_by_its_cause(&self, group: &Group) -> bool {
+        let mut lead = self.input.candidates.iter().filter(|one| one.incident_id == group.lead);
+        group.cause.kind == CauseKind::Parent
+            && lead.next().is_none_or(|lead| lead.name == group.cause.value)
     }
 
     /// What hurts beside what is to be told: incidents told by themselves a moment

@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
-pub use cause::{Cause, CauseKind, causes};
+pub use cause::{Cause, CauseKind, shared};
 pub use concern::{Company, Concerns, Reach};
 pub use network::network_of;
 pub use parents::{Parent, ParentState};

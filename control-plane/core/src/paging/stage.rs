@@ -33,6 +33,8 @@ pub(super) enum Stage<'a> {
     Done {
         why: &'static str,
     },
+    /// It is below the quorum again: nobody is paged, and who is told of such may be.
+    Shrank,
     /// `down`: the parent that is.
     Held {
         until: i64,
@@ -62,7 +64,7 @@ pub(super) fn stage<'a>(candidate: &'a Candidate, graph: &Graph<'a>, now: i64) -
         return match held(candidate, now) {
             _ if widened.due_at > now => Stage::Rests,
             _ if candidate.verdict == Verdict::Unknown => not_fresh(now),
-            _ if candidate.verdict != Verdict::Down => Stage::Done { why: QUORUM_ENDED },
+            _ if candidate.verdict != Verdict::Down => Stage::Shrank,
             Some(stage) => stage,
             None => Stage::Widens { event: widened.event_number },
         };
@@ -101,7 +103,7 @@ fn opens<'a>(
     let stage = match candidate.verdict {
         Verdict::Down => holds(),
         Verdict::Unknown if candidate.subject == SubjectKind::Monitor => Some(not_fresh(now)),
-        _ => Some(Stage::Done { why: QUORUM_ENDED }),
+        _ => Some(Stage::Shrank),
     };
     match stage {
         None if due => Stage::Opens { event: opening.event_number, quiet: false, over: false },

@@ -1,6 +1,6 @@
 //! Every agent's looks beside those of the others.
 
-use super::{FRESH_MS, Input, Look, SUDDEN_MS, UNRELATED, Watch};
+use super::{ANSWER_MS, FRESH_MS, Input, Look, SUDDEN_MS, UNRELATED, Watch};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One look beside the others' at the same target.
@@ -18,9 +18,11 @@ pub(super) struct Seen<'a> {
 impl<'a> Seen<'a> {
     /// `look` beside those of `others`, who are trusted.
     fn new(watch: &'a Watch, look: &'a Look, others: &[&Look]) -> Self {
-        // What was well before it failed says nothing about whether it fails.
-        let says = |other: &&Look| {
-            other.failing_since.is_some() || look.failing_since.is_none_or(|at| other.at >= at)
+        // What was well before it failed, or became well after it was last looked at, says
+        // nothing about whether it fails.
+        let says = |other: &&Look| match (look.failing_since, other.well_since) {
+            (Some(began), Some(well)) => other.at >= began && well <= look.at + ANSWER_MS,
+            _ => true,
         };
         let witnesses = others.iter().copied().filter(says);
         let (failing, well): (Vec<&Look>, Vec<&Look>) =

@@ -10,7 +10,8 @@
 //! the newest looks, however few, nearly all fail and began to fail just now; or of
 //! all it watches at least half fails. Its failures are *contradicted* only where
 //! more trusted others see the target well than failing, and have looked at it since the
-//! failure began: what was well before is no witness. Targets are unrelated when
+//! failure began: what was well before is no witness. Nor is what became well only after the
+//! agent's own newest look: who looks last when an outage ends is no more at fault than who looks first. Targets are unrelated when
 //! neither network nor site is shared: one provider's outage, seen from one region,
 //! is that provider's and not the agent's. Where all that is watched is of one or two
 //! sites, names and known networks must differ instead.
@@ -24,6 +25,7 @@
 mod compare;
 mod concern;
 
+use crate::correlation::Looked;
 use crate::incident::SubjectKind;
 use compare::{Comparison, Seen, unrelated};
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,8 @@ pub const SUDDEN_MS: i64 = 15_000;
 pub const UNRELATED: usize = 3;
 /// How recently a failure must have begun to be part of a sudden break, ms.
 pub const FRESH_MS: i64 = 120_000;
+/// An answer to a burst may come so long after the failure that asked for it, ms.
+pub const ANSWER_MS: i64 = 2_000;
 /// How long trust stays lost at least, ms.
 pub const HOLD_MS: i64 = 60_000;
 
@@ -74,7 +78,19 @@ pub struct Look {
     /// When the failures began whose newest it is; `None`: it is well. An
     /// observation that casts no vote is no look.
     pub failing_since: Option<i64>,
+    /// Since when it is known to be well; `None`: it fails.
+    pub well_since: Option<i64>,
     pub at: i64,
+}
+
+impl Look {
+    /// What `agent` saw. It `answered` a burst asked at that time with a success, which
+    /// leaves no other trace where all is well.
+    pub fn of(agent: String, looked: Looked, answered: Option<i64>) -> Self {
+        let Looked { failing_since, well_since, at } = looked;
+        let answered = answered.filter(|_| failing_since.is_none());
+        Self { agent, failing_since, well_since, at: at.max(answered.unwrap_or(at)) }
+    }
 }
 
 /// What changes.

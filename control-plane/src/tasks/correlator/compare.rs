@@ -124,9 +124,8 @@ pub(super) fn look(seat: &AgentSeat, stale_after_ms: i64, now: i64) -> Option<Lo
         held: Some(seat.held.clone()),
         row: seat.row.clone(),
     };
-    let (failing_since, at) = looked(&asked, stale_after_ms, now)?;
-    let well_at = seat.answered.filter(|_| failing_since.is_none());
-    Some(Look { agent: seat.agent_id.clone(), failing_since, at: at.max(well_at.unwrap_or(at)) })
+    let looked = looked(&asked, stale_after_ms, now)?;
+    Some(Look::of(seat.agent_id.clone(), looked, seat.answered))
 }
 
 /// Takes votes away and gives them back.

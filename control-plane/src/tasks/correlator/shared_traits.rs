@@ -10,7 +10,7 @@ use super::load::{Loaded, monitor_of};
 use crate::store::incidents::Incident;
 use crate::store::{StoreError, Tx, monitors, sightings};
 use hyperverge_control_core::correlation::{RegionState, Scope, Thresholds};
-use hyperverge_control_core::paging::{Candidate, Cause, CauseKind, causes, network_of};
+use hyperverge_control_core::paging::{Cause, CauseKind, network_of, shared};
 use hyperverge_protocol::wire;
 use prost::Message;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,23 +88,6 @@ async fn certificates(
         (!tls.fingerprint.is_empty()).then(|| (monitor_id, hex::encode(&tls.fingerprint)))
     };
     Ok(details.into_iter().filter_map(fingerprint).collect())
-}
-
-/// Wide causes that two candidates or more have: how many, and when the first began.
-fn shared(candidates: &[Candidate]) -> BTreeMap<Cause, (u32, i64)> {
-    let mut found: BTreeMap<Cause, (u32, i64)> = BTreeMap::new();
-    for candidate in candidates.iter().filter(|candidate| !candidate.resolved) {
-        for cause in causes(candidate) {
-            let wide = [CauseKind::Address, CauseKind::Network, CauseKind::Region];
-            if wide.contains(&cause.kind) {
-                let (count, began) = found.entry(cause).or_insert((0, candidate.started_at));
-                *count += 1;
-                *began = (*began).min(candidate.started_at);
-            }
-        }
-    }
-    found.retain(|_, (count, _)| *count > 1);
-    found
 }
 
 /// How many of the organisation's monitors share each of these: those that hurt, and
