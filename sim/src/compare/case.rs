@@ -1,5 +1,6 @@
 //! One fault in one fleet: a scenario that a seed makes up.
 
+use super::CAMPAIGN;
 use super::fleet::Fleet;
 use super::kind::{Kind, script};
 use crate::random::{Random, Stream};
@@ -23,17 +24,19 @@ pub struct Case {
 }
 
 impl Case {
-    /// The `number`th fault of the campaign `seed`.
+    /// The `number`th fault of the campaign `seed`; from [`CAMPAIGN`] on, of those
+    /// after it.
     pub fn made_up(seed: u64, number: u64) -> Result<Self, Unreadable> {
-        let own = seed.wrapping_mul(SEEDS).wrapping_add(number);
+        let (seed, within) = (seed.wrapping_add(number / CAMPAIGN), number % CAMPAIGN);
+        let own = seed.wrapping_mul(SEEDS).wrapping_add(within);
         let mut random = Random::new(own, Stream::Scenarios);
-        let turn = usize::try_from(number).unwrap_or(0) % Kind::ALL.len();
+        let turn = usize::try_from(within).unwrap_or(0) % Kind::ALL.len();
         let kind = Kind::ALL[turn];
-        let fleet = Fleet::made_up(&mut random);
+        let fleet = Fleet::made_up(&kind.shape(&mut random), &mut random);
         let at = CALM_MS + random.between(0, SPREAD_MS);
         let faults = script(kind, &fleet, at, &mut random);
         let file = json!({
-            "name": format!("campaign-{seed}-{number}"),
+            "name": format!("campaign-{seed}-{within}"),
             "description": kind.name(),
             // Scenario files hold signed numbers.
             "seed": own & i64::MAX.cast_unsigned(),
@@ -58,6 +61,8 @@ impl Case {
             entry.insert("interval".into(), format!("{}ms", probing.interval).into());
             if let Some(region) = probing.only_from {
                 entry.insert("regions".into(), json!([region]));
+                // One place has no two votes, and who looks from there asks for none.
+                entry.remove("policy");
             }
         }
         let text = toml::to_string(&file).map_err(|error| Unreadable::Syntax(error.to_string()))?;

@@ -10,12 +10,14 @@
 //! | tried again | slots, and every failed check is tried again at once as that system does |
 //! | one place | the first region alone, as often as all regions together, but no faster than a check may last |
 //!
-//! [`fed`] are the same rules shown the product's very observations, bursts included.
+//! `shown.rs` has the same rules shown the product's very observations, bursts included.
 //!
-//! To add one: a rule in `crate::rules`, and its line in the setting it belongs to.
+//! To add one: a rule in `crate::rules`, its line in the setting it belongs to, and one
+//! in `shown.rs`.
 
 use super::case::{Case, Probing};
 use super::judge::{Page, of_product, of_rule};
+use super::shown::Watchers;
 use crate::rule::Rule;
 use crate::rules::{Agreement, Half, InARow, Prometheus, Reporting};
 use crate::scenario::{Scenario, Unreadable, ms};
@@ -25,8 +27,10 @@ use crate::world::{Options, Retries, World};
 #[derive(Debug)]
 pub(super) struct Conduct {
     pub(super) name: String,
+    /// What it was shown, if it made no requests of its own.
+    pub(super) saw: Option<&'static str>,
     pub(super) pages: Vec<Page>,
-    /// Requests that were made.
+    /// Requests that were made for it, or whose outcome it used.
     pub(super) probes: u64,
 }
 
@@ -35,25 +39,15 @@ const OPENSTATUS: Retries = Retries { attempts: 4, wait: 500, growth: 50 };
 /// OneUptime: three attempts, a second apart.
 const ONEUPTIME: Retries = Retries { attempts: 3, wait: 1_000, growth: 0 };
 
-/// The product, and the world it decided in, with every other rule watching.
-pub(super) fn product(case: &Case) -> (World, Conduct) {
+/// The product, the world it decided in, and every other rule shown that world.
+pub(super) fn product(case: &Case) -> (World, Conduct, Vec<Conduct>) {
     let mut world = World::new(&case.scenario, Options { seed: case.scenario.seed, decides: true });
-    for rule in fed() {
-        world.watch(rule);
-    }
+    let watchers = Watchers::of(&mut world);
     world.run();
     let name = "HyperVerge".to_owned();
-    let conduct = Conduct { name, pages: of_product(&world), probes: world.counts.checks };
-    (world, conduct)
-}
-
-/// Every other rule.
-pub(super) fn fed() -> Vec<Box<dyn Rule>> {
-    let mut rules = places();
-    rules.extend(halves());
-    rules.extend(agreements());
-    rules.extend(slots());
-    rules
+    let (pages, probes) = (of_product(&world), world.counts.checks);
+    let shown = watchers.conducts(&world);
+    (world, Conduct { name, saw: None, pages, probes }, shown)
 }
 
 fn places() -> Vec<Box<dyn Rule>> {
@@ -113,11 +107,11 @@ fn watched(
     conducts(&world)
 }
 
-/// What the rules that watched a world did.
-pub(super) fn conducts(world: &World) -> Vec<Conduct> {
+fn conducts(world: &World) -> Vec<Conduct> {
     let rules = world.rules().iter().map(Box::as_ref).enumerate();
     let conduct = |(index, rule): (usize, &dyn Rule)| Conduct {
         name: rule.name().to_owned(),
+        saw: None,
         pages: of_rule(world, index),
         probes: world.counts.checks,
     };

@@ -1,8 +1,8 @@
 //! What is wanted of the product in every case.
 
 use super::case::Case;
-use super::judge::Score;
 use super::label::{Due, Label};
+use super::summary::Scored;
 use serde::Serialize;
 
 /// A case in which the product missed a goal.
@@ -11,24 +11,23 @@ pub struct Miss {
     /// The case's number.
     pub number: u64,
     pub kind: &'static str,
-    pub what: String,
+    pub what: &'static str,
+    /// Pages that made it one; 0 where they are missing.
+    pub pages: u64,
 }
 
 /// What the product, first of `scores`, missed in a case. The delay is no goal of a
 /// single case but of all together.
-pub(super) fn misses(
-    number: u64,
-    case: &Case,
-    label: &Label,
-    scores: &[(String, Score, u64)],
-) -> Vec<Miss> {
-    let Some((_, score, _)) = scores.first() else { return Vec::new() };
+pub(super) fn misses(number: u64, case: &Case, label: &Label, scores: &[Scored]) -> Vec<Miss> {
+    let Some(Scored { score, .. }) = scores.first() else { return Vec::new() };
+    let due = label.due == Due::Page;
     let rules = [
-        (label.due == Due::Page && score.right == 0, "no page came".to_owned()),
-        (score.right > 1, format!("{} pages came", score.right)),
-        (score.wrong > 0, format!("{} wrong pages came", score.wrong)),
+        (due && score.right == 0, "no page came", 0),
+        (due && score.late(), "the first page came too late", score.right),
+        (score.right > 1, "told more than once", score.right),
+        (score.wrong > 0, "wrongly told", score.wrong),
     ];
     let kind = case.kind.name();
-    let missed = rules.into_iter().filter(|(missed, _)| *missed);
-    missed.map(|(_, what)| Miss { number, kind, what }).collect()
+    let missed = rules.into_iter().filter(|(missed, _, _)| *missed);
+    missed.map(|(_, what, pages)| Miss { number, kind, what, pages }).collect()
 }

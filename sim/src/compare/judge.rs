@@ -1,4 +1,14 @@
 //! Pages against the truth.
+//!
+//! A page is worth something only while somebody is hurt, or was a moment ago, and a
+//! fault counts as found only if the first such page came in time. Both bounds are
+//! the same for every rule, and take away the wait for what belongs to the page, so
+//! that no rule is judged by how it groups:
+//!
+//! | known after | is |
+//! |---|---|
+//! | the fault's end and [`OVER_MS`] | wrong: nobody is hurt any more |
+//! | the fault's begin and [`LATEST_MS`], as the first | right, but the fault was not found |
 
 use super::label::{Due, Label};
 use crate::control::note::Note;
@@ -6,6 +16,14 @@ use crate::world::World;
 use crate::world::cast::MonitorIndex;
 use hyperverge_control_core::incident::SubjectKind;
 use hyperverge_control_core::notification::NoticeKind;
+
+/// So long after a fault's end a page about it is still about it, ms: as long as the
+/// longest interval, since before its next check no place can know that it is over.
+pub(super) const OVER_MS: i64 = 60_000;
+/// So long after a fault's begin it is still found, ms. The slowest rule that does
+/// what it is told to (three intervals of a minute and their timeouts) needs less;
+/// whoever learns of an outage later learns it from his customers.
+pub(super) const LATEST_MS: i64 = 300_000;
 
 /// People were told of something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,16 +72,42 @@ pub(super) fn of_rule(world: &World, rule: usize) -> Vec<Page> {
 /// What a contender's pages were worth in one case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Score {
-    /// Opening pages that name a monitor the fault truly hurts.
+    /// Opening pages that name a monitor the fault truly hurts, while it does.
     pub right: u64,
-    /// Opening pages that name none, or that the fault does not call for.
+    /// Opening pages that name none, that the fault does not call for, or that come
+    /// when it is long over.
     pub wrong: u64,
     /// Notices of every sort.
     pub notices: u64,
-    /// From the fault's begin to the first right page, without its wait, ms.
+    /// From the fault's begin to the first right page, without its wait, ms; `None`
+    /// where there is none, or it came too late to be called finding it.
     pub delay: Option<i64>,
     /// How long that page waited, ms.
     pub waited: i64,
+}
+
+impl Score {
+    /// Whether the fault was found in time.
+    pub fn found(&self) -> bool {
+        self.delay.is_some()
+    }
+
+    /// Whether people heard of it only when that was too late.
+    pub fn late(&self) -> bool {
+        self.right > 0 && self.delay.is_none()
+    }
+}
+
+impl Page {
+    /// When what it tells was known, ms since the start.
+    fn known_at(&self) -> i64 {
+        self.at - self.waited
+    }
+
+    fn is_about(&self, label: &Label) -> bool {
+        let hurt = self.monitors.iter().any(|it| label.hurt.contains(it));
+        hurt && self.at >= label.from && self.known_at() <= label.until + OVER_MS
+    }
 }
 
 /// Judges the pages of one case.
@@ -74,14 +118,14 @@ pub(super) fn score(pages: &[Page], label: &Label) -> Score {
         if !page.opens {
             continue;
         }
-        let about = page.at >= label.from && page.monitors.iter().any(|it| label.hurt.contains(it));
-        if !about || label.due == Due::NoPage {
+        if label.due == Due::NoPage || !page.is_about(label) {
             score.wrong += 1;
             continue;
         }
         score.right += 1;
-        if score.delay.is_none() {
-            score.delay = Some((page.at - page.waited - label.from).max(0));
+        let delay = (page.known_at() - label.from).max(0);
+        if score.right == 1 && delay <= LATEST_MS {
+            score.delay = Some(delay);
             score.waited = page.waited;
         }
     }
@@ -98,7 +142,7 @@ mod tests {
 
     fn label(due: Due) -> Label {
         let hurt = if due == Due::NoPage { Vec::new() } else { vec![1, 2] };
-        Label { due, hurt, from: 10_000, until: 60_000, wanted_within: None, at_once: true }
+        Label { due, hurt, from: 10_000, until: 60_000, wanted: None, at_once: true }
     }
 
     #[test]
@@ -117,5 +161,30 @@ mod tests {
         let mut resolved = page(21_000, &[1]);
         resolved.opens = false;
         assert_eq!(score(&[resolved], &label(Due::NoPage)).wrong, 0);
+    }
+
+    #[test]
+    fn a_page_about_what_is_long_over_is_wrong() {
+        let in_time = page(60_000 + OVER_MS + 5_000, &[1]);
+        let mut over = in_time.clone();
+        over.at += 1;
+        let judged = |page| score(&[page], &label(Due::Page));
+        assert_eq!((judged(in_time.clone()).right, judged(in_time).wrong), (1, 0));
+        assert_eq!((judged(over.clone()).right, judged(over.clone()).wrong), (0, 1));
+        assert!(!judged(over).found());
+    }
+
+    #[test]
+    fn a_fault_is_not_found_by_a_page_that_comes_too_late() {
+        let long = Label { until: 900_000, ..label(Due::Page) };
+        let last = page(10_000 + LATEST_MS + 5_000, &[1]);
+        let mut late = last.clone();
+        late.at += 1;
+        assert_eq!(score(std::slice::from_ref(&last), &long).delay, Some(LATEST_MS));
+        let judged = score(&[late.clone(), page(500_000, &[2])], &long);
+        assert_eq!((judged.right, judged.wrong, judged.delay), (2, 0, None));
+        assert!(judged.late() && !judged.found());
+        let early = score(&[page(21_000, &[1]), late], &long);
+        assert_eq!((early.right, early.delay), (2, Some(6_000)), "told again, but found");
     }
 }

@@ -1,11 +1,12 @@
 //! What may break, one kind after the other, with the details drawn from a seed.
 //!
 //! A kind says only what is scripted. Whether somebody has to be paged for it is
-//! worked out from the script in `label.rs`.
+//! worked out from the script in `label.rs`. Agents' faults are in `agents.rs`.
 //!
-//! To add a kind: a variant, its place in [`Kind::ALL`], its name, and what it scripts.
+//! To add a kind: a variant, its place in [`Kind::ALL`], its name, and what it scripts;
+//! the shape of its fleets, if that is not everybody's.
 
-use super::fleet::{Fleet, PROVIDER_NETWORK};
+use super::fleet::{Fleet, PROVIDER_NETWORK, Shape};
 use crate::random::Random;
 use serde_json::{Map, Value, json};
 
@@ -19,6 +20,9 @@ pub enum Kind {
     SingleAgent,
     AgentDns,
     AgentEgress,
+    TwoAgents,
+    FewVotes,
+    LoneRegion,
     Slow,
     Flapping,
     Certificate,
@@ -29,7 +33,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind; faults take turns.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::GlobalAtOnce,
         Self::GlobalHanging,
         Self::Regional,
@@ -37,6 +41,9 @@ impl Kind {
         Self::SingleAgent,
         Self::AgentDns,
         Self::AgentEgress,
+        Self::TwoAgents,
+        Self::FewVotes,
+        Self::LoneRegion,
         Self::Slow,
         Self::Flapping,
         Self::Certificate,
@@ -55,6 +62,9 @@ impl Kind {
             Self::SingleAgent => "single agent",
             Self::AgentDns => "agent's DNS",
             Self::AgentEgress => "agent's egress",
+            Self::TwoAgents => "two agents of three",
+            Self::FewVotes => "agents, quorum of 1 or 2",
+            Self::LoneRegion => "the only region's agent",
             Self::Slow => "slow",
             Self::Flapping => "flapping",
             Self::Certificate => "certificate",
@@ -67,6 +77,25 @@ impl Kind {
     /// Whether it is an agent's own fault, or its host's or network's.
     pub fn is_agents(self) -> bool {
         matches!(self, Self::SingleAgent | Self::AgentDns | Self::AgentEgress)
+            || self.is_quorum_of_agents()
+    }
+
+    /// Whether so many agents are at fault that they make a quorum.
+    pub fn is_quorum_of_agents(self) -> bool {
+        matches!(self, Self::TwoAgents | Self::FewVotes | Self::LoneRegion)
+    }
+
+    /// What the fleet must be like that has it.
+    pub(super) fn shape(self, random: &mut Random) -> Shape {
+        match self {
+            Self::TwoAgents => Shape { regions: (3, 3), quorum: json!("majority"), blinded: 2 },
+            Self::FewVotes if random.chance(0.5) => {
+                Shape { regions: (3, 5), quorum: json!("any"), blinded: 1 }
+            }
+            Self::FewVotes => Shape { regions: (3, 5), quorum: json!({ "count": 2 }), blinded: 2 },
+            Self::LoneRegion => Shape { regions: (1, 1), quorum: json!("majority"), blinded: 1 },
+            _ => Shape::default(),
+        }
     }
 }
 
@@ -81,6 +110,8 @@ pub(super) fn script(kind: Kind, fleet: &Fleet, at: i64, random: &mut Random) ->
         Kind::SingleAgent => draw.single_agent(),
         Kind::AgentDns => draw.own_sight(&["agent_dns", "agent_resolver"]),
         Kind::AgentEgress => draw.own_sight(&["agent_egress"]),
+        Kind::TwoAgents | Kind::FewVotes => draw.quorum_of_agents(),
+        Kind::LoneRegion => draw.lone_region(),
         Kind::Slow => draw.slow(),
         Kind::Flapping => draw.flapping(),
         Kind::Certificate => draw.certificate(),
@@ -92,14 +123,17 @@ pub(super) fn script(kind: Kind, fleet: &Fleet, at: i64, random: &mut Random) ->
 
 const AT_ONCE: [&str; 4] = ["refuse", "reset", "status", "name"];
 
-struct Draw<'a> {
-    fleet: &'a Fleet,
-    at: i64,
-    random: &'a mut Random,
+/// What a fault is drawn from.
+pub(super) struct Draw<'a> {
+    pub(super) fleet: &'a Fleet,
+    /// When it begins, ms.
+    pub(super) at: i64,
+    pub(super) random: &'a mut Random,
 }
 
 impl Draw<'_> {
-    fn fault(&self, kind: &str, lasts: i64, more: Value) -> Value {
+    /// One that lasts so long, ms.
+    pub(super) fn fault(&self, kind: &str, lasts: i64, more: Value) -> Value {
         let mut fault = Map::new();
         fault.insert("kind".to_owned(), kind.into());
         fault.insert("at".to_owned(), format!("{}ms", self.at).into());
@@ -110,12 +144,12 @@ impl Draw<'_> {
         Value::Object(fault)
     }
 
-    fn one(&mut self, of: &[&'static str]) -> &'static str {
+    pub(super) fn one(&mut self, of: &[&'static str]) -> &'static str {
         self.random.one(of).copied().unwrap_or("refuse")
     }
 
     /// As short as some seconds, as long as ten minutes, each order alike.
-    fn lasts(&mut self) -> i64 {
+    pub(super) fn lasts(&mut self) -> i64 {
         let (least, most) = [(5_000, 60_000), (60_000, 240_000), (240_000, 600_000)]
             [usize::try_from(self.random.between(0, 2)).unwrap_or(0)];
         self.random.between(least, most)
@@ -133,7 +167,7 @@ impl Draw<'_> {
         taken
     }
 
-    fn regions(&mut self, many: i64) -> Vec<String> {
+    pub(super) fn regions(&mut self, many: i64) -> Vec<String> {
         let mut left = self.fleet.regions.clone();
         let mut taken = Vec::new();
         for _ in 0..many {
@@ -166,51 +200,6 @@ impl Draw<'_> {
     fn provider(mut self) -> Vec<Value> {
         let (kind, lasts) = (self.one(&["refuse", "hang", "reset"]), self.lasts());
         vec![self.fault(kind, lasts, json!({ "networks": [PROVIDER_NETWORK] }))]
-    }
-
-    /// A process, a host or a link of one region; the other regions are well.
-    fn single_agent(mut self) -> Vec<Value> {
-        let kind = self.one(&[
-            "agent_crash",
-            "agent_suspend",
-            "agent_clock",
-            "partition",
-            "link_loss",
-            "link_delay",
-        ]);
-        let (lasts, regions) = (self.lasts(), self.regions(1));
-        let by = format!("{}s", self.random.between(5, 3_600));
-        let mut more = json!({ "regions": regions });
-        match kind {
-            "agent_clock" => more["by"] = by.into(),
-            "link_loss" => more["loss"] = 0.3.into(),
-            "link_delay" => more["delay"] = "2s".into(),
-            "agent_crash" => more["reboot"] = self.random.chance(0.5).into(),
-            _ => {}
-        }
-        let mut fault = self.fault(kind, lasts, more);
-        if let (Value::Object(fault), "agent_clock") = (&mut fault, kind) {
-            fault.remove("for");
-        }
-        vec![fault]
-    }
-
-    /// Agents of fewer regions than any quorum see failures that are not there. In
-    /// every fourth case most of the others are cut off meanwhile.
-    fn own_sight(mut self, kinds: &[&'static str]) -> Vec<Value> {
-        let count = self.fleet.count();
-        let most = (count / 2).max(1);
-        let many = if self.random.chance(0.3) { self.random.between(1, most) } else { 1 };
-        let (kind, lasts, blind) = (self.one(kinds), self.lasts(), self.regions(many));
-        let mut faults = vec![self.fault(kind, lasts, json!({ "regions": blind }))];
-        if self.random.chance(0.25) {
-            let others = self.fleet.regions.iter().filter(|region| !blind.contains(region));
-            let silent: Vec<&String> = others.skip(1).collect();
-            if !silent.is_empty() {
-                faults.push(self.fault("partition", lasts, json!({ "regions": silent })));
-            }
-        }
-        faults
     }
 
     /// Slow enough to warn, slow enough to fail, or slower than the timeout.

@@ -44,11 +44,26 @@ pub struct Label {
     pub from: i64,
     /// ms since the start.
     pub until: i64,
-    /// How soon a page is wanted where nothing else is broken and every check is
-    /// hit: a region's share of the interval, and the checks; ms.
-    pub wanted_within: Option<i64>,
+    /// How soon a page is wanted, where nothing else is broken and every check is hit.
+    pub wanted: Option<Wanted>,
     /// A check of it takes no time to fail.
     pub at_once: bool,
+}
+
+/// How soon a page is wanted: a region's share of the interval, two seconds, and
+/// the checks where they take time to fail; ms.
+///
+/// The regions take turns over the interval. Those that see the target well can tell
+/// nobody, so what is wanted counts the turns of those that truly hurt: interval/3
+/// where three of five do. That is later than interval/5, which no rule could keep
+/// to: most of the fifths pass without anybody having seen a failure. It still takes
+/// the turns as if they lay evenly, though those of the well regions leave gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wanted {
+    /// The regions that truly hurt take turns.
+    pub hurting: i64,
+    /// All of the monitor's do, as if each could see it.
+    pub all: i64,
 }
 
 /// The label of the world's faults.
@@ -56,38 +71,46 @@ pub(super) fn of(world: &World) -> Label {
     let extents = &world.truth.extents;
     let from = extents.iter().map(|extent| extent.from).min().unwrap_or(0);
     let until = extents.iter().map(|extent| extent.until).max().unwrap_or(0);
-    let nobody = Label {
-        due: Due::NoPage,
-        hurt: Vec::new(),
-        from,
-        until,
-        wanted_within: None,
-        at_once: true,
-    };
+    let nobody =
+        Label { due: Due::NoPage, hurt: Vec::new(), from, until, wanted: None, at_once: true };
     let Some(extent) = extents.iter().find(|extent| extent.kind.side() == Side::Target) else {
         return nobody;
     };
     let reaches = |monitor: &MonitorIndex| {
         let watched = &world.cast.monitors[*monitor];
-        let hurting = watched.seats.iter().filter(|region| extent.regions.contains(region));
-        extent.hurt == Hurt::Down && hurting.count() >= watched.needed
+        extent.hurt == Hurt::Down && hurting(extent, watched) >= watched.needed
     };
     let hurt: Vec<MonitorIndex> = extent.monitors.iter().copied().filter(reaches).collect();
     let dues = hurt.iter().map(|monitor| due(world, extent, &world.cast.monitors[*monitor]));
     let Some(due) = dues.min() else { return Label { from: extent.from, ..nobody } };
     let alone = extents.len() == 1 && extent.share >= 1.0;
-    let wanted = hurt.iter().map(|monitor| {
-        let watched = &world.cast.monitors[*monitor];
-        let share = watched.interval / i64::try_from(watched.seats.len()).unwrap_or(1).max(1);
-        share + ALLOWED_MS + checks(watched) * takes(world, extent, watched)
+    let wanted = hurt.iter().map(|it| wanted(world, extent, &world.cast.monitors[*it]));
+    // A page about one of several is a page about all, so the soonest is wanted.
+    let soonest = wanted.reduce(|one, other| Wanted {
+        hurting: one.hurting.min(other.hurting),
+        all: one.all.min(other.all),
     });
     Label {
         due,
-        wanted_within: wanted.min().filter(|_| alone),
+        wanted: soonest.filter(|_| alone),
         at_once: hurt.iter().all(|it| takes(world, extent, &world.cast.monitors[*it]) == 0),
         hurt,
         from: extent.from,
         until: extent.until,
+    }
+}
+
+/// In how many of the monitor's regions it truly hurts.
+fn hurting(extent: &Extent, watched: &CastMonitor) -> usize {
+    watched.seats.iter().filter(|region| extent.regions.contains(region)).count()
+}
+
+fn wanted(world: &World, extent: &Extent, watched: &CastMonitor) -> Wanted {
+    let taken = ALLOWED_MS + checks(watched) * takes(world, extent, watched);
+    let turn = |regions: usize| watched.interval / i64::try_from(regions).unwrap_or(1).max(1);
+    Wanted {
+        hurting: turn(hurting(extent, watched)) + taken,
+        all: turn(watched.seats.len()) + taken,
     }
 }
 

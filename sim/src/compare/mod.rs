@@ -4,44 +4,55 @@
 //! `fleet`, [`kind`]). Its label ([`label`]) says from the script whether somebody
 //! must be paged. The product and every other rule live through it with the same
 //! probe budget (`contenders`), and their pages are judged by the label ([`judge`]).
+//! Faults beyond [`CAMPAIGN`] are of the next seed, so that what is chance shows.
 //! `docs/benchmarks.md` holds the table and explains its columns.
 
 pub mod case;
 pub mod judge;
 pub mod kind;
 pub mod label;
+pub mod punctual;
 pub mod summary;
 
+mod agents;
 mod contenders;
 mod fleet;
 mod goals;
+mod shown;
 mod table;
+mod table_goals;
 #[cfg(test)]
 mod tests;
 
 use crate::scenario::Unreadable;
 use case::Case;
-use contenders::{Conduct, conducts, others, product};
-use judge::{Score, score};
+use contenders::{Conduct, others, product};
+use judge::score;
 use label::Label;
 use serde::Serialize;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use summary::Standing;
+use summary::{Scored, Standing};
 
 pub use goals::Miss;
 pub use table::table;
 
-/// What a campaign showed.
+/// So many faults make a campaign with a seed of its own; further ones are of the next.
+pub const CAMPAIGN: u64 = 600;
+
+/// What campaigns showed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Comparison {
+    /// The first.
     pub seed: u64,
+    /// Campaigns that were begun.
+    pub seeds: u64,
     pub faults: u64,
     pub burst_probes: u64,
     /// Each with its own probes; the product first.
     pub standings: Vec<Standing>,
     /// The others shown the product's observations, bursts included.
-    pub fed: Vec<Standing>,
+    pub shown: Vec<Standing>,
     /// Where the product missed what is wanted of it.
     pub misses: Vec<Miss>,
 }
@@ -60,8 +71,8 @@ struct Judged {
     case: Case,
     label: Label,
     burst_probes: u64,
-    scores: Vec<(String, Score, u64)>,
-    fed: Vec<(String, Score, u64)>,
+    scores: Vec<Scored>,
+    shown: Vec<Scored>,
 }
 
 /// Who lives through the cases.
@@ -72,7 +83,7 @@ pub enum Field {
     Product,
 }
 
-/// Runs `faults` cases of the campaign `seed` on every core.
+/// Runs `faults` cases of the campaign `seed`, and of those after it, on every core.
 pub fn run(seed: u64, faults: u64, field: Field) -> Result<Comparison, Unreadable> {
     let next = AtomicU64::new(0);
     let all = Mutex::new(Vec::new());
@@ -105,28 +116,34 @@ pub fn run(seed: u64, faults: u64, field: Field) -> Result<Comparison, Unreadabl
 }
 
 fn judge_case(case: Case, field: Field) -> Result<Judged, Unreadable> {
-    let (world, own) = product(&case);
+    let (world, own, shown) = product(&case);
     let label = label::of(&world);
     let counts = world.counts;
     let slots = counts.checks.saturating_sub(counts.burst_checks);
     let share = summary::share(slots, counts.checks).unwrap_or(1.0);
-    let judge = |it: Conduct| (it.name, score(&it.pages, &label), it.probes);
-    let fed = conducts(&world).into_iter().map(judge).collect();
+    let judge = |it: Conduct| Scored {
+        name: it.name,
+        saw: it.saw,
+        score: score(&it.pages, &label),
+        probes: it.probes,
+    };
     let others = match field {
         Field::Everybody => others(&case, share)?,
         Field::Product => Vec::new(),
     };
     let scores = std::iter::once(own).chain(others).map(judge).collect();
-    Ok(Judged { scores, fed, burst_probes: counts.burst_checks, label, case })
+    let shown = shown.into_iter().map(judge).collect();
+    Ok(Judged { scores, shown, burst_probes: counts.burst_checks, label, case })
 }
 
 fn summarise(seed: u64, all: &[Judged]) -> Comparison {
     Comparison {
         seed,
+        seeds: (all.len() as u64).div_ceil(CAMPAIGN),
         faults: all.len() as u64,
         burst_probes: all.iter().map(|judged| judged.burst_probes).sum(),
         standings: standings(all, |judged| &judged.scores),
-        fed: standings(all, |judged| &judged.fed),
+        shown: standings(all, |judged| &judged.shown),
         misses: all
             .iter()
             .flat_map(|it| goals::misses(it.case.number, &it.case, &it.label, &it.scores))
@@ -134,12 +151,15 @@ fn summarise(seed: u64, all: &[Judged]) -> Comparison {
     }
 }
 
-fn standings(all: &[Judged], of: impl Fn(&Judged) -> &Vec<(String, Score, u64)>) -> Vec<Standing> {
-    let names = all.first().map(|judged| of(judged).iter().map(|(name, _, _)| name.clone()));
-    let mut standings: Vec<Standing> = names.into_iter().flatten().map(Standing::new).collect();
-    for judged in all {
-        for (standing, (_, score, probes)) in standings.iter_mut().zip(of(judged)) {
-            standing.add(judged.case.kind, &judged.label, score, *probes);
+fn standings(all: &[Judged], of: impl Fn(&Judged) -> &Vec<Scored>) -> Vec<Standing> {
+    let first = all.first().map(|judged| of(judged).iter().map(Standing::new));
+    let mut standings: Vec<Standing> = first.into_iter().flatten().collect();
+    let whole = all.len() as u64 / CAMPAIGN;
+    for (judged, number) in all.iter().zip(0..) {
+        let campaign = Some(number / CAMPAIGN).filter(|campaign| *campaign < whole);
+        let campaign = campaign.and_then(|campaign| usize::try_from(campaign).ok());
+        for (standing, scored) in standings.iter_mut().zip(of(judged)) {
+            standing.add(judged.case.kind, &judged.label, scored, campaign);
         }
     }
     standings.iter_mut().for_each(Standing::finish);

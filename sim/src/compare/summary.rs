@@ -3,6 +3,7 @@
 use super::judge::Score;
 use super::kind::Kind;
 use super::label::{Due, Label};
+use super::punctual::Punctuality;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -10,9 +11,13 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Serialize)]
 pub struct Standing {
     pub name: String,
-    /// Requests that were made.
+    /// What it was shown of another's observations; `None` where it made its own.
+    pub saw: Option<&'static str>,
+    /// Requests that were made for it, or whose outcome it used.
     pub probes: u64,
     pub total: Tally,
+    /// The same for each campaign that has all its faults.
+    pub campaigns: Vec<Tally>,
     pub kinds: BTreeMap<&'static str, Tally>,
     /// Wrong pages where the fault was an agent's.
     pub agents_pages: u64,
@@ -20,12 +25,24 @@ pub struct Standing {
     pub our_pages: u64,
 }
 
+/// What one contender was worth in one case.
+#[derive(Debug, Clone)]
+pub(super) struct Scored {
+    pub(super) name: String,
+    pub(super) saw: Option<&'static str>,
+    pub(super) score: Score,
+    /// As [`Standing::probes`].
+    pub(super) probes: u64,
+}
+
 /// Counts over some cases.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Tally {
-    /// Faults for which a page is due, and those for which one came.
+    /// Faults for which a page is due, those for which one came in time, and those
+    /// for which the first came too late.
     pub due: u64,
     pub paged: u64,
+    pub late: u64,
     /// Faults for which no page may come.
     pub not_due: u64,
     /// Faults of every sort with a wrong page.
@@ -35,7 +52,7 @@ pub struct Tally {
     /// Faults between, and those for which a page came.
     pub between: u64,
     pub between_paged: u64,
-    /// Right pages about faults for which one is due.
+    /// Right pages about faults that were due and paged.
     pub right: u64,
     /// Notices of every sort, about all faults.
     pub notices: u64,
@@ -44,34 +61,42 @@ pub struct Tally {
     pub delays: Vec<i64>,
     #[serde(skip)]
     pub waits: Vec<i64>,
-    /// Delays less what is wanted, where that can be said, ms, in order.
-    #[serde(skip)]
-    pub over: Vec<i64>,
-    /// The same for faults that fail at once.
-    #[serde(skip)]
-    pub over_at_once: Vec<i64>,
+    pub punctuality: Punctuality,
     pub delay_median_ms: Option<i64>,
     pub delay_p95_ms: Option<i64>,
     pub wait_median_ms: Option<i64>,
-    /// Delay less what is wanted, median.
-    pub over_median_ms: Option<i64>,
 }
 
 impl Standing {
-    pub(super) fn new(name: String) -> Self {
+    pub(super) fn new(of: &Scored) -> Self {
         Self {
-            name,
+            name: of.name.clone(),
+            saw: of.saw,
             probes: 0,
             total: Tally::default(),
+            campaigns: Vec::new(),
             kinds: BTreeMap::new(),
             agents_pages: 0,
             our_pages: 0,
         }
     }
 
-    pub(super) fn add(&mut self, kind: Kind, label: &Label, score: &Score, probes: u64) {
-        self.probes += probes;
+    /// `campaign`: which one it belongs to, from 0, if that has all its faults.
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        label: &Label,
+        scored: &Scored,
+        campaign: Option<usize>,
+    ) {
+        let score = &scored.score;
+        self.probes += scored.probes;
         self.total.add(label, score);
+        if let Some(campaign) = campaign {
+            let many = self.campaigns.len().max(campaign + 1);
+            self.campaigns.resize(many, Tally::default());
+            self.campaigns[campaign].add(label, score);
+        }
         self.kinds.entry(kind.name()).or_default().add(label, score);
         if kind.is_agents() {
             self.agents_pages += score.wrong;
@@ -84,17 +109,18 @@ impl Standing {
     pub(super) fn finish(&mut self) {
         self.total.finish();
         self.kinds.values_mut().for_each(Tally::finish);
+        self.campaigns.iter_mut().for_each(Tally::finish);
     }
 }
 
 impl Tally {
     fn add(&mut self, label: &Label, score: &Score) {
-        let came = u64::from(score.right > 0);
+        let came = u64::from(score.found());
         match label.due {
             Due::Page => {
                 self.due += 1;
                 self.paged += came;
-                self.right += score.right;
+                self.late += u64::from(score.late());
                 self.time(label, score);
             }
             Due::NoPage => self.not_due += 1,
@@ -110,24 +136,19 @@ impl Tally {
 
     fn time(&mut self, label: &Label, score: &Score) {
         let Some(delay) = score.delay else { return };
+        self.right += score.right;
         self.delays.push(delay);
         self.waits.push(score.waited);
-        if let Some(wanted) = label.wanted_within {
-            self.over.push(delay - wanted);
-            if label.at_once {
-                self.over_at_once.push(delay - wanted);
-            }
-        }
+        self.punctuality.add(label, score);
     }
 
     fn finish(&mut self) {
-        for list in [&mut self.delays, &mut self.waits, &mut self.over, &mut self.over_at_once] {
-            list.sort_unstable();
-        }
+        self.delays.sort_unstable();
+        self.waits.sort_unstable();
+        self.punctuality.finish();
         self.delay_median_ms = quantile(&self.delays, 50);
         self.delay_p95_ms = quantile(&self.delays, 95);
         self.wait_median_ms = quantile(&self.waits, 50);
-        self.over_median_ms = quantile(&self.over, 50);
     }
 
     /// Of the faults with a page, the share in which one was due; `None` without any.
@@ -135,7 +156,7 @@ impl Tally {
         share(self.paged, self.paged + self.wronged)
     }
 
-    /// Of the faults with a page due, the share for which one came.
+    /// Of the faults with a page due, the share for which one came in time.
     pub fn recall(&self) -> Option<f64> {
         share(self.paged, self.due)
     }

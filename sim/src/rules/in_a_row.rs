@@ -8,7 +8,7 @@
 //!
 //! The one place is the region of the monitor's first seat.
 
-use super::{failed, page};
+use super::{Sight, page};
 use crate::control::note::Seen;
 use crate::rule::{Fleet, Rule, RulePage};
 use crate::world::cast::MonitorIndex;
@@ -53,8 +53,7 @@ impl Rule for InARow {
     }
 
     fn observe(&mut self, seen: &Seen, fleet: &Fleet<'_>, now: i64, pages: &mut Vec<RulePage>) {
-        let place = fleet.cast.monitors[seen.monitor].seats.first();
-        let Some(fails) = failed(seen, now).filter(|_| place == Some(&seen.region)) else { return };
+        let Some(fails) = Sight::OnePlace.failed(seen, fleet, now) else { return };
         let streak = self.streaks.entry(seen.monitor).or_default();
         if fails {
             (streak.failures, streak.successes) = (streak.failures + 1, 0);

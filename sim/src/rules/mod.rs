@@ -27,13 +27,29 @@ pub use prometheus::Prometheus;
 pub use reporting::Reporting;
 
 use crate::control::note::Seen;
-use crate::rule::RulePage;
+use crate::rule::{Fleet, RulePage};
 use crate::world::cast::MonitorIndex;
 use hyperverge_control_core::notification::NoticeKind;
 use hyperverge_protocol::outcome::Outcome;
 
 /// Older results are not seen by rules of systems that do not store them, ms.
 pub const OLDEST_MS: i64 = 30_000;
+
+/// Whose observations a rule goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// Those of the region of the monitor's first seat.
+    OnePlace,
+    Everywhere,
+}
+
+impl Sight {
+    /// Whether the check failed; `None` where the rule makes no use of it.
+    pub fn failed(self, seen: &Seen, fleet: &Fleet<'_>, now: i64) -> Option<bool> {
+        let first = || fleet.cast.monitors[seen.monitor].seats.first() == Some(&seen.region);
+        failed(seen, now).filter(|_| self == Self::Everywhere || first())
+    }
+}
 
 /// Whether the check failed, as those systems count it; `None` where they never see it.
 fn failed(seen: &Seen, now: i64) -> Option<bool> {
