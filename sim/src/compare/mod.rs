@@ -38,7 +38,8 @@ pub use goals::Miss;
 pub use table::table;
 
 /// So many faults make a campaign with a seed of its own; further ones are of the next.
-pub const CAMPAIGN: u64 = 600;
+/// Each kind gets as many of them.
+pub const CAMPAIGN: u64 = 640;
 
 /// What campaigns showed.
 #[derive(Debug, Clone, Serialize)]
@@ -58,7 +59,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether a fault that is due was not paged, or one of an agent was.
+    /// Whether a fault that is due was not paged, or one of agents was that make no quorum.
     pub fn misses_a_goal(&self) -> bool {
         let own = self.standings.first();
         own.is_some_and(|own| own.total.paged < own.total.due || own.agents_pages > 0)

@@ -15,12 +15,15 @@ pub struct Standing {
     pub saw: Option<&'static str>,
     /// Requests that were made for it, or whose outcome it used.
     pub probes: u64,
+    /// Of all faults but those of agents that make a quorum by themselves.
     pub total: Tally,
     /// The same for each campaign that has all its faults.
     pub campaigns: Vec<Tally>,
     pub kinds: BTreeMap<&'static str, Tally>,
     /// Wrong pages where the fault was an agent's.
     pub agents_pages: u64,
+    /// Wrong pages where agents at fault made a quorum, which no count of votes tells from an outage.
+    pub quorum_pages: u64,
     /// Wrong pages where the fault was our own.
     pub our_pages: u64,
 }
@@ -77,6 +80,7 @@ impl Standing {
             campaigns: Vec::new(),
             kinds: BTreeMap::new(),
             agents_pages: 0,
+            quorum_pages: 0,
             our_pages: 0,
         }
     }
@@ -91,13 +95,17 @@ impl Standing {
     ) {
         let score = &scored.score;
         self.probes += scored.probes;
+        self.kinds.entry(kind.name()).or_default().add(label, score);
+        if kind.is_quorum_of_agents() {
+            self.quorum_pages += score.wrong;
+            return;
+        }
         self.total.add(label, score);
         if let Some(campaign) = campaign {
             let many = self.campaigns.len().max(campaign + 1);
             self.campaigns.resize(many, Tally::default());
             self.campaigns[campaign].add(label, score);
         }
-        self.kinds.entry(kind.name()).or_default().add(label, score);
         if kind.is_agents() {
             self.agents_pages += score.wrong;
         }

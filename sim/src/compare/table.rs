@@ -46,7 +46,8 @@ fn head(text: &mut String, comparison: &Comparison, own: &Standing) -> Result {
     let bursts = percent(share(comparison.burst_probes, own.probes));
     writeln!(
         text,
-        "{which}: {} for which a page is due, {} for which none may come, {} between. Of the product's {} probes, {} were \
+        "{which}: {} for which a page is due, {} for which none may come, {} between; the rest are agents' that make a \
+         quorum by themselves, and in no column but the last. Of the product's {} probes, {} were \
          bursts ({bursts}).{}\n",
         own.total.due,
         own.total.not_due,
@@ -64,7 +65,7 @@ fn head(text: &mut String, comparison: &Comparison, own: &Standing) -> Result {
 /// A column of the main table.
 type Column = (&'static str, fn(&Standing, &Standing) -> String);
 
-const COLUMNS: [Column; 12] = [
+const COLUMNS: [Column; 13] = [
     ("probes", |it, own| number(share(it.probes, own.probes))),
     ("precision", |it, _| ranged(it, Tally::precision, percent)),
     ("recall", |it, _| ranged(it, Tally::recall, percent)),
@@ -77,6 +78,7 @@ const COLUMNS: [Column; 12] = [
     ("wrong pages", |it, _| it.total.wrong.to_string()),
     ("agents' faults", |it, _| it.agents_pages.to_string()),
     ("our losses", |it, _| it.our_pages.to_string()),
+    ("agents' quorums", |it, _| it.quorum_pages.to_string()),
 ];
 
 fn main_table(text: &mut String, own: &Standing, standings: &[Standing]) -> Result {
