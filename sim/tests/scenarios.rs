@@ -29,7 +29,7 @@ const LARGE: &str = "shared-upstream";
 #[test]
 fn every_example_shows_what_it_says() {
     let files = files("scenarios");
-    assert!(files.len() >= 12);
+    assert!(files.len() >= 24);
     for path in files {
         let scenario = load(&path).unwrap();
         assert!(scenario.expect.is_some(), "{} expects nothing", scenario.name);
@@ -37,6 +37,13 @@ fn every_example_shows_what_it_says() {
             shown(&scenario);
         }
     }
+}
+
+#[test]
+fn replicas_race() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/replicas.toml");
+    let report = shown(&load(&path).unwrap());
+    assert!(report.counts.conflicts > 0, "no transaction met another");
 }
 
 /// 2,800 monitors behind one upstream, looked at for ten minutes.
