@@ -201,7 +201,7 @@ pub fn load(path: &Path) -> Result<Scenario, CommandError> {
         return Err(CommandError::Scenario { path: name, source });
     }
     let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    scenario::read(&text, &stem.unwrap_or_default())
+    scenario::read_written(&text, &stem.unwrap_or_default())
         .map_err(|source| CommandError::Scenario { path: name.clone(), source })
 }
 

@@ -4,6 +4,7 @@
 use hyperverge_sim::command::{load, simulate};
 use hyperverge_sim::report::Report;
 use hyperverge_sim::scenario::{Scenario, read};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 fn files(dir: &str) -> Vec<PathBuf> {
@@ -29,7 +30,7 @@ const LARGE: &str = "shared-upstream";
 #[test]
 fn every_example_shows_what_it_says() {
     let files = files("scenarios");
-    assert!(files.len() >= 12);
+    assert!(files.len() >= 24);
     for path in files {
         let scenario = load(&path).unwrap();
         assert!(scenario.expect.is_some(), "{} expects nothing", scenario.name);
@@ -37,6 +38,85 @@ fn every_example_shows_what_it_says() {
             shown(&scenario);
         }
     }
+}
+
+/// The last column of the table of faults in docs/simulation.md.
+#[test]
+fn every_kind_of_fault_is_shown_where_the_manual_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manual = std::fs::read_to_string(root.join("../docs/simulation.md")).unwrap();
+    let (_, faults) = manual.split_once("\n## Faults\n").expect("a chapter about faults");
+    let (faults, _) = faults.split_once("\n## ").expect("a chapter after it");
+    let words = |cell: &str| -> BTreeSet<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let (mut named, mut documented) = (BTreeSet::new(), BTreeSet::new());
+    for row in faults.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let (kinds, shown) = (words(cells[0]), words(cells[cells.len() - 1]));
+        let mut found = BTreeSet::new();
+        for file in &shown {
+            let scenario = load(&root.join(format!("scenarios/{file}.toml"))).unwrap();
+            found.extend(scenario.faults.iter().map(|fault| fault.kind.as_str()));
+        }
+        assert!(kinds.is_subset(&found), "{kinds:?} are not all in {shown:?}");
+        named.extend(shown);
+        documented.extend(kinds);
+    }
+    for path in files("scenarios") {
+        let scenario = load(&path).unwrap();
+        for fault in &scenario.faults {
+            assert!(documented.contains(&fault.kind.as_str()), "{}", scenario.name);
+        }
+    }
+    assert_eq!(documented.len(), 21, "{documented:?}");
+}
+
+/// What a fault does to one monitor says nothing about what it does to another.
+#[test]
+fn one_fault_hurts_each_monitor_as_it_does() {
+    let text = r#"
+        regions = ["eu-west", "us-east", "ap-south"]
+
+        [[monitors]]
+        name = "strict"
+        target = "https://strict.example.com/"
+        interval = "30s"
+        expect = { latency = "1s" }
+
+        [[monitors]]
+        name = "patient"
+        target = "https://patient.example.net/"
+        interval = "30s"
+        warn = { latency = "1s" }
+
+        [[monitors]]
+        name = "calm"
+        target = "https://calm.example.org/"
+        interval = "30s"
+
+        [[faults]]
+        kind = "slow"
+        at = "4m"
+        for = "5m"
+        monitors = ["*"]
+        latency = "2s"
+    "#;
+    let report = shown(&read(text, "mixed").unwrap());
+    let truth: Vec<_> = report.truth.iter().map(|it| (it.hurt, it.monitors.clone())).collect();
+    let one = |name: &str| vec![name.to_owned()];
+    assert_eq!(truth, [(Some("down"), one("strict")), (Some("degraded"), one("patient"))]);
+    let found: Vec<_> = report.detections.iter().map(|it| (it.hurt, it.detected)).collect();
+    assert_eq!(found, [("down", 1), ("degraded", 1)]);
+    let ends = report.incidents.iter().map(|it| (it.subject.as_str(), it.widest_scope.is_some()));
+    assert_eq!(ends.collect::<BTreeSet<_>>(), [("patient", false), ("strict", true)].into());
+}
+
+#[test]
+fn replicas_race() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/replicas.toml");
+    let report = shown(&load(&path).unwrap());
+    assert!(report.counts.conflicts > 0, "no transaction met another");
 }
 
 /// 2,800 monitors behind one upstream, looked at for ten minutes.

@@ -84,6 +84,7 @@ fn truth(world: &World) -> Vec<TruthLine> {
         kind: extent.kind.as_str(),
         from_ms: extent.from,
         until_ms: extent.until,
+        hurt: (!extent.monitors.is_empty()).then(|| extent.hurt.as_str()),
         monitors: extent.monitors.iter().map(|it| cast.monitors[*it].name().to_owned()).collect(),
         regions: extent.regions.iter().map(|it| cast.regions[*it].name.clone()).collect(),
         agents: extent.agents.iter().map(|it| cast.agents[*it].name.clone()).collect(),

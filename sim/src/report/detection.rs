@@ -69,6 +69,7 @@ fn one(
     Detection {
         fault: extent.fault,
         kind: extent.kind.as_str(),
+        hurt: extent.hurt.as_str(),
         from_ms: extent.from,
         until_ms: extent.until,
         reach_quorum: reached.len(),

@@ -1,25 +1,24 @@
 //! What the scenario expects, beside what came out.
 
 use super::{Expectation, Report};
-use crate::scenario::{Bound, Expect, ms};
+use crate::scenario::{Expect, ms};
 
 /// Compares every count that the scenario names.
 pub(super) fn compare(expect: &Expect, report: &Report) -> Vec<Expectation> {
     let told = |kind: &str| report.pages.iter().filter(|page| page.kind == kind).count();
     let about = |kind: &str| report.incidents.iter().filter(|it| it.subject_kind == kind).count();
-    let counts: [(&str, Option<Bound>, usize); 7] = [
-        ("opened", expect.opened, told("opened")),
-        ("widened", expect.widened, told("widened")),
-        ("resolved", expect.resolved, told("resolved")),
-        ("monitor_incidents", expect.monitor_incidents, about("monitor")),
-        ("agent_incidents", expect.agent_incidents, about("agent")),
-        ("region_incidents", expect.region_incidents, about("region")),
-        ("groups", expect.groups, report.groups.iter().filter(|group| !group.quiet).count()),
-    ];
-    let mut found: Vec<Expectation> = counts
+    let counted = |what: &str| match what {
+        "monitor_incidents" => about("monitor"),
+        "agent_incidents" => about("agent"),
+        "region_incidents" => about("region"),
+        "groups" => report.groups.iter().filter(|group| !group.quiet).count(),
+        kind => told(kind),
+    };
+    let mut found: Vec<Expectation> = expect
+        .bounds()
         .into_iter()
-        .filter_map(|(what, bound, count)| {
-            let bound = bound?;
+        .filter_map(|(what, bound)| {
+            let (bound, count) = (bound?, counted(what));
             Some(Expectation {
                 what: what.to_owned(),
                 wanted: bound.to_string(),
@@ -34,11 +33,12 @@ pub(super) fn compare(expect: &Expect, report: &Report) -> Vec<Expectation> {
     found
 }
 
+/// Where no fault reaches a quorum there is nothing to detect, and nothing was shown.
 fn detected(within: i64, report: &Report) -> Expectation {
     let reaching = report.detections.iter().filter(|it| it.reach_quorum > 0);
     let missed: usize = reaching.clone().map(|it| it.reach_quorum - it.detected).sum();
     let latest = reaching.filter_map(|it| it.verdict_delay_ms).map(|[_, _, most]| most).max();
-    let met = missed == 0 && latest.is_none_or(|latest| latest <= within);
+    let met = missed == 0 && latest.is_some_and(|latest| latest <= within);
     let latest = latest.map_or("nothing".to_owned(), |latest| format!("{latest} ms at the latest"));
     Expectation {
         what: "detected_within".to_owned(),

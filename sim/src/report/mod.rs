@@ -48,6 +48,8 @@ pub struct TruthLine {
     pub kind: String,
     pub from_ms: i64,
     pub until_ms: i64,
+    /// `down` or `degraded`; of none but targets' faults. A fault that does both has two lines.
+    pub hurt: Option<&'static str>,
     /// Monitors that truly hurt, and regions in which they do; of none but targets' faults.
     pub monitors: Vec<String>,
     pub regions: Vec<String>,
@@ -159,6 +161,8 @@ pub struct VoteLine {
 pub struct Detection {
     pub fault: usize,
     pub kind: String,
+    /// As in [`TruthLine`].
+    pub hurt: &'static str,
     pub from_ms: i64,
     pub until_ms: i64,
     /// Monitors that hurt in as many regions as make a quorum.

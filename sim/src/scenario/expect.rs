@@ -29,9 +29,24 @@ pub struct Expect {
     pub detected_within: Option<Span>,
 }
 
+impl Expect {
+    /// Every count with its name.
+    pub(crate) fn bounds(&self) -> [(&'static str, Option<Bound>); 7] {
+        [
+            ("opened", self.opened),
+            ("widened", self.widened),
+            ("resolved", self.resolved),
+            ("monitor_incidents", self.monitor_incidents),
+            ("agent_incidents", self.agent_incidents),
+            ("region_incidents", self.region_incidents),
+            ("groups", self.groups),
+        ]
+    }
+}
+
 /// A number, or the least and the most: `1`, `[1, 3]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a number, or [least, most]")]
 pub enum Bound {
     Exactly(usize),
     Between(usize, usize),

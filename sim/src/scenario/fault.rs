@@ -178,7 +178,7 @@ impl Fault {
 
     /// When it is over, ms.
     pub fn until(&self) -> i64 {
-        self.from() + self.lasts.map_or(0, ms)
+        self.from().saturating_add(self.lasts.map_or(0, ms))
     }
 
     /// Whether it is on at `at`, ms.

@@ -1,26 +1,35 @@
 //! What a scenario file says: docs/simulation.md is written from this.
 //!
 //! The shapes are what people write; [`read()`](read::read) turns a file into a [`Scenario`]
-//! or into every problem at once, each naming its field and its rule.
+//! or into every problem at once, each naming its field and its rule. What somebody wrote
+//! is read with [`read_written()`](read::read_written), which refuses whatever would have
+//! no effect as well: it was meant to have one.
 //!
-//! To add a kind of fault: a variant of [`FaultKind`], its rules in `check.rs`,
-//! what it does in `world/truth.rs` (targets) or `world/trouble.rs` (ours).
+//! To add a kind of fault: a variant of [`FaultKind`], its words in `faults.rs`,
+//! what it does in `world/truth.rs` (targets) or `world/trouble.rs` (ours), and a file under
+//! `sim/scenarios` that shows it.
 
 mod check;
 mod expect;
 mod fault;
+mod faults;
+mod problems;
 mod read;
+mod rest;
+mod simulated;
+mod vain;
 
 use hyperverge_control_core::notification::hold::Matchers;
 use hyperverge_control_core::notification::route::Route;
 use hyperverge_protocol::duration::Span;
-use hyperverge_protocol::monitor::MonitorSpec;
+use hyperverge_protocol::monitor::{Kind, MonitorSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 
 pub use expect::{Bound, Expect};
 pub use fault::{Fault, FaultKind, Side};
-pub use read::{Unreadable, read};
+pub use read::{Unreadable, read, read_written};
 
 /// A scenario file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -36,9 +45,10 @@ pub struct File {
     /// How long it runs; absent: `settle` longer than the last fault.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration: Option<Span>,
-    /// How long after the last fault everything must be at rest.
-    #[serde(default = "settle")]
-    pub settle: Span,
+    /// How long after the last fault everything must be at rest; absent: 15 minutes, or
+    /// what the policies need where that is longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settle: Option<Span>,
     /// Names, or tables with a name and more.
     pub regions: Vec<RegionEntry>,
     /// As `POST /monitors` takes them, with a few words more.
@@ -76,7 +86,7 @@ pub struct HoldEntry {
 
 /// A region, as a name or in full.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "must be a name, or a table with a name")]
 pub enum RegionEntry {
     Name(String),
     Full(Map<String, Value>),
@@ -129,6 +139,30 @@ pub struct Monitor {
     pub address: String,
     /// What it identifies itself with: monitors may share one.
     pub certificate: String,
+    /// The place of its entry in the file, from 0.
+    pub entry: usize,
+}
+
+impl Monitor {
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Where the file says it.
+    fn place(&self) -> String {
+        format!("monitors[{}]", self.entry)
+    }
+
+    /// Whether a check of it shakes hands by TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.spec.kind == Kind::Tls || self.spec.target.starts_with("https://")
+    }
+
+    /// Whether its host is a name that must be looked up.
+    pub fn has_name(&self) -> bool {
+        self.host.parse::<IpAddr>().is_err()
+    }
 }
 
 /// A scenario that can be run.
@@ -155,9 +189,18 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// The file's text.
+    /// The text of a file that can be read as what somebody wrote: what was made up and has
+    /// no effect is left out.
     pub fn text(&self) -> String {
-        toml::to_string(&self.file).unwrap_or_default()
+        toml::to_string(&vain::without(self)).unwrap_or_default()
+    }
+
+    /// Silences and maintenance windows, each with its place in the file.
+    fn holds(&self) -> impl Iterator<Item = (String, &HoldEntry)> {
+        let silences = self.silences.iter().enumerate();
+        let windows = self.maintenance_windows.iter().enumerate();
+        let silences = silences.map(|(index, it)| (format!("silences[{index}]"), it));
+        silences.chain(windows.map(|(index, it)| (format!("maintenance_windows[{index}]"), it)))
     }
 
     /// When the last fault is over, ms.
@@ -181,10 +224,6 @@ fn one() -> u64 {
 
 fn one_agent() -> u32 {
     1
-}
-
-fn settle() -> Span {
-    Span::from_secs(900)
 }
 
 fn delay() -> Span {

@@ -1,7 +1,7 @@
 //! From a file's text to a scenario, or to everything that is wrong with it.
 
-use super::check::{self, nearest};
-use super::{File, Monitor, Region, RegionEntry, Scenario, ms};
+use super::problems::nearest;
+use super::{File, Monitor, Region, RegionEntry, Scenario, check, ms, rest, vain};
 use crate::limits::MONITORS;
 use hyperverge_protocol::monitor::{MonitorSpec, read_shape};
 use hyperverge_protocol::problem::FieldProblem;
@@ -19,13 +19,31 @@ pub enum Unreadable {
 /// Words of a monitor that the product does not know: the world's.
 const WORLD_WORDS: [&str; 4] = ["address", "certificate", "copies", "hosts"];
 
-/// Reads a scenario; `name` where the file gives none.
+/// Reads what somebody wrote: whatever would have no effect is refused too.
+pub fn read_written(text: &str, name: &str) -> Result<Scenario, Unreadable> {
+    let scenario = read(text, name)?;
+    let problems = vain::check(&scenario);
+    if problems.is_empty() { Ok(scenario) } else { Err(Unreadable::Problems(problems)) }
+}
+
+/// Reads a scenario that can be run; `name` where it gives none. What is made up by chance
+/// may hold what has no effect.
 pub fn read(text: &str, name: &str) -> Result<Scenario, Unreadable> {
     let table: toml::Table =
         text.parse().map_err(|error: toml::de::Error| Unreadable::Syntax(error.to_string()))?;
     let json = serde_json::to_vec(&table).map_err(|error| Unreadable::Syntax(error.to_string()))?;
-    let file: File = read_shape(&json).map_err(|problem| Unreadable::Problems(vec![problem]))?;
+    let file: File =
+        read_shape(&json).map_err(|problem| Unreadable::Problems(vec![in_words(problem)]))?;
     resolve(file, name)
+}
+
+/// What a type of ours is called by people.
+fn in_words(problem: FieldProblem) -> FieldProblem {
+    let rule = match problem.rule.strip_prefix("must be u64") {
+        Some(rest) => format!("must be a whole number, 0 or more{rest}"),
+        None => problem.rule,
+    };
+    FieldProblem { rule, ..problem }
 }
 
 /// Resolves what the file only names.
@@ -36,13 +54,12 @@ fn resolve(file: File, name: &str) -> Result<Scenario, Unreadable> {
     if !problems.is_empty() {
         return Err(Unreadable::Problems(problems));
     }
-    let settle = ms(file.settle);
     let mut scenario = Scenario {
         name: file.name.clone().unwrap_or_else(|| name.to_owned()),
         description: file.description.clone().unwrap_or_default(),
         seed: file.seed,
         duration: 0,
-        settle,
+        settle: 0,
         regions,
         monitors,
         channels: file.channels.clone(),
@@ -54,9 +71,10 @@ fn resolve(file: File, name: &str) -> Result<Scenario, Unreadable> {
         expect: file.expect.clone(),
         file,
     };
+    scenario.settle = scenario.file.settle.map_or_else(|| rest::usual(&scenario), ms);
     scenario.duration = match scenario.file.duration {
         Some(duration) => ms(duration),
-        None => scenario.faults_end() + settle,
+        None => scenario.faults_end().saturating_add(scenario.settle),
     };
     let problems = check::check(&scenario);
     if problems.is_empty() { Ok(scenario) } else { Err(Unreadable::Problems(problems)) }
@@ -91,7 +109,7 @@ fn monitors(entries: &[Map<String, Value>], problems: &mut Vec<FieldProblem>) ->
     let mut monitors = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let place = format!("monitors[{index}]");
-        match monitor(entry) {
+        match monitor(entry, index) {
             Ok(found) => monitors.extend(found),
             Err(found) => problems.extend(found.into_iter().map(|problem| within(&place, problem))),
         }
@@ -104,8 +122,8 @@ fn monitors(entries: &[Map<String, Value>], problems: &mut Vec<FieldProblem>) ->
     monitors
 }
 
-/// One entry and its copies.
-fn monitor(entry: &Map<String, Value>) -> Result<Vec<Monitor>, Vec<FieldProblem>> {
+/// One entry, the `place`th, and its copies.
+fn monitor(entry: &Map<String, Value>, place: usize) -> Result<Vec<Monitor>, Vec<FieldProblem>> {
     let mut entry = entry.clone();
     let address = word(&mut entry, "address")?;
     let certificate = word(&mut entry, "certificate")?;
@@ -115,7 +133,9 @@ fn monitor(entry: &Map<String, Value>) -> Result<Vec<Monitor>, Vec<FieldProblem>
         let rule = format!("must be from 1 to {MONITORS}");
         return Err(vec![FieldProblem::new("copies", rule)]);
     }
-    let Some(copies) = copies else { return one(entry, address, certificate).map(|one| vec![one]) };
+    let Some(copies) = copies else {
+        return one(entry, place, address, certificate).map(|one| vec![one]);
+    };
     let name = entry.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let target = entry.get("target").and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut all = Vec::new();
@@ -126,13 +146,14 @@ fn monitor(entry: &Map<String, Value>) -> Result<Vec<Monitor>, Vec<FieldProblem>
         let host = (copy - 1) % hosts + 1;
         entry.insert("target".into(), target.replace('#', &host.to_string()).into());
         let address = address.as_ref().map(|address| address.replace('#', &host.to_string()));
-        all.push(one(entry, address, certificate.clone())?);
+        all.push(one(entry, place, address, certificate.clone())?);
     }
     Ok(all)
 }
 
 fn one(
     entry: Map<String, Value>,
+    place: usize,
     address: Option<String>,
     certificate: Option<String>,
 ) -> Result<Monitor, Vec<FieldProblem>> {
@@ -142,7 +163,7 @@ fn one(
     let host = spec.asked_host();
     let address = address.unwrap_or_else(|| address_of(&host));
     let certificate = certificate.unwrap_or_else(|| format!("of-{host}"));
-    Ok(Monitor { spec, host, address, certificate })
+    Ok(Monitor { spec, host, address, certificate, entry: place })
 }
 
 /// A misspelt word of the world is not one of the product's.

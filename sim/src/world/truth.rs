@@ -10,6 +10,9 @@ use hyperverge_protocol::monitor::Kind;
 use hyperverge_protocol::outcome::Outcome;
 use std::collections::BTreeSet;
 
+/// What a target answers under `status`.
+const ERROR: u16 = 500;
+
 /// How a target hurts, worse last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hurt {
@@ -17,7 +20,18 @@ pub enum Hurt {
     Down,
 }
 
-/// A fault's true extent.
+impl Hurt {
+    /// The word for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// A fault's true extent. One that hurts some monitors more than others has two, one for
+/// each way.
 #[derive(Debug, Clone)]
 pub struct Extent {
     /// Its place in the scenario.
@@ -28,7 +42,7 @@ pub struct Extent {
     pub until: i64,
     /// The share of requests that are hit.
     pub share: f64,
-    /// Whom it hurts: targets' faults only.
+    /// Whom it hurts, in their order: targets' faults only.
     pub monitors: Vec<MonitorIndex>,
     pub regions: Vec<RegionIndex>,
     /// Agents that have it: faults of agents and links only.
@@ -62,8 +76,9 @@ pub struct Answer {
 impl Truth {
     /// Resolves the scenario's faults.
     pub fn of(scenario: &Scenario, cast: &Cast) -> Self {
+        let faults = (0..).zip(&scenario.faults);
         let extents: Vec<Extent> =
-            (0..).zip(&scenario.faults).map(|(index, fault)| extent(cast, index, fault)).collect();
+            faults.flat_map(|(index, fault)| extents(cast, index, fault)).collect();
         let mut by_monitor = vec![Vec::new(); cast.monitors.len()];
         let mut by_agent = vec![Vec::new(); cast.agents.len()];
         for (index, extent) in extents.iter().enumerate() {
@@ -98,10 +113,7 @@ impl Truth {
         until: i64,
     ) -> bool {
         let mut all = self.hitting(monitor, region);
-        all.any(|it| {
-            let in_part = it.share < 1.0 || it.kind == FaultKind::Flap;
-            in_part && it.from < until && it.until > from
-        })
+        all.any(|it| it.comes_and_goes() && it.from < until && it.until > from)
     }
 
     /// The faults that hit `monitor` anywhere at `at`.
@@ -170,6 +182,16 @@ impl Truth {
 }
 
 impl Extent {
+    /// Whether it hurts a monitor, wherever.
+    pub fn hurts(&self, monitor: MonitorIndex) -> bool {
+        self.monitors.binary_search(&monitor).is_ok()
+    }
+
+    /// Whether it hits now and then, rather than from its begin to its end.
+    pub fn comes_and_goes(&self) -> bool {
+        self.share < 1.0 || self.kind == FaultKind::Flap
+    }
+
     /// Whether it hits at `at`: a flapping target does so in turns.
     pub fn is_on(&self, at: i64) -> bool {
         if !(self.from..self.until).contains(&at) {
@@ -182,45 +204,54 @@ impl Extent {
     }
 }
 
-fn extent(cast: &Cast, index: usize, fault: &Fault) -> Extent {
+fn extents(cast: &Cast, index: usize, fault: &Fault) -> Vec<Extent> {
     let region_named = |region: RegionIndex| {
         let cast = &cast.regions[region];
         let provider = cast.provider.as_ref().is_some_and(|it| fault.providers.contains(it));
         provider || fault.regions.contains(&cast.name)
     };
     let everywhere = fault.regions.is_empty() && fault.providers.is_empty();
-    let regions: Vec<RegionIndex> =
-        (0..cast.regions.len()).filter(|region| everywhere || region_named(*region)).collect();
     let side = fault.kind.side();
-    let hit = |monitor: &MonitorIndex| names(fault, &cast.monitors[*monitor]);
-    let mut monitors: Vec<MonitorIndex> = (0..cast.monitors.len()).filter(hit).collect();
-    let hurts = |monitor: &MonitorIndex| hurt_by(fault, &cast.monitors[*monitor]);
-    let hurt = monitors.iter().filter_map(hurts).max().unwrap_or(Hurt::Degraded);
-    monitors.retain(|monitor| hurts(monitor).is_some());
     let named_agent = |agent: &AgentIndex| {
         let cast = &cast.agents[*agent];
         let everyone = everywhere && fault.agents.is_empty();
         everyone || fault.agents.contains(&cast.name) || (!everywhere && region_named(cast.region))
     };
     let ours = matches!(side, Side::Agent | Side::Link);
-    let agents = (0..cast.agents.len()).filter(|agent| ours && named_agent(agent)).collect();
-    let (monitors, regions) =
-        if side == Side::Target { (monitors, regions) } else { (Vec::new(), Vec::new()) };
-    Extent {
+    let extent = Extent {
         fault: index,
         kind: fault.kind,
         from: fault.from(),
         until: fault.until(),
         share: fault.share,
-        monitors,
-        regions,
-        agents,
-        hurt,
+        monitors: Vec::new(),
+        regions: Vec::new(),
+        agents: (0..cast.agents.len()).filter(|agent| ours && named_agent(agent)).collect(),
+        hurt: Hurt::Degraded,
         fault_data: fault.clone(),
+    };
+    if side != Side::Target {
+        return vec![extent];
     }
+    let regions: Vec<RegionIndex> =
+        (0..cast.regions.len()).filter(|region| everywhere || region_named(*region)).collect();
+    let extent = Extent { regions, ..extent };
+    let hurting = |wanted: Hurt| {
+        let hit = |it: &MonitorIndex| {
+            let monitor = &cast.monitors[*it];
+            is_named(fault, monitor) && hurt_by(fault, monitor) == Some(wanted)
+        };
+        (0..cast.monitors.len()).filter(hit).collect::<Vec<_>>()
+    };
+    let ways = [Hurt::Down, Hurt::Degraded].map(|hurt| (hurt, hurting(hurt)));
+    let some = ways.into_iter().filter(|(_, monitors)| !monitors.is_empty());
+    let some = some.map(|(hurt, monitors)| Extent { hurt, monitors, ..extent.clone() });
+    let some: Vec<Extent> = some.collect();
+    if some.is_empty() { vec![extent] } else { some }
 }
 
-fn names(fault: &Fault, monitor: &CastMonitor) -> bool {
+/// Whether a fault names a monitor, whether it hurts it or not.
+pub(crate) fn is_named(fault: &Fault, monitor: &CastMonitor) -> bool {
     let name = monitor.name();
     let matches = |pattern: &String| match pattern.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
@@ -236,11 +267,22 @@ fn names(fault: &Fault, monitor: &CastMonitor) -> bool {
 
 /// How a fault hurts a monitor, if it does.
 fn hurt_by(fault: &Fault, monitor: &CastMonitor) -> Option<Hurt> {
+    let spec = &monitor.monitor.spec;
+    let down = |hurts: bool| hurts.then_some(Hurt::Down);
     match fault.kind {
-        FaultKind::Certificate => speaks_tls(monitor).then_some(Hurt::Down),
+        FaultKind::Certificate => down(monitor.monitor.speaks_tls()),
+        FaultKind::Name => down(monitor.monitor.has_name()),
+        FaultKind::Status => {
+            let taken = spec.expect.status.iter().any(|range| range.contains(ERROR));
+            down(spec.kind == Kind::Http && !taken)
+        }
+        // Nothing is connected to.
+        FaultKind::Refuse | FaultKind::Reset | FaultKind::Flap => down(spec.kind != Kind::Icmp),
         FaultKind::Slow => {
-            let answer =
-                answered(monitor, monitor.slowest_answer / 5 + fault.latency.map_or(0, ms));
+            let answer = answered(
+                monitor,
+                (monitor.slowest_answer / 5).saturating_add(fault.latency.map_or(0, ms)),
+            );
             match answer.outcome {
                 Outcome::Ok => None,
                 Outcome::Degraded => Some(Hurt::Degraded),
@@ -249,11 +291,6 @@ fn hurt_by(fault: &Fault, monitor: &CastMonitor) -> Option<Hurt> {
         }
         _ => Some(Hurt::Down),
     }
-}
-
-fn speaks_tls(monitor: &CastMonitor) -> bool {
-    let spec = &monitor.monitor.spec;
-    spec.kind == Kind::Tls || spec.target.starts_with("https://")
 }
 
 /// An answer that came after `took` ms.
@@ -282,7 +319,7 @@ fn failed(kind: FaultKind, timeout: i64, well: i64) -> Option<Answer> {
         FaultKind::Refuse | FaultKind::Flap => failure("connect_refused", well / 2, false),
         FaultKind::Hang => failure("timeout_connect", timeout, false),
         FaultKind::Reset => failure("reset_processing", well, true),
-        FaultKind::Status => Answer { status: 500, ..failure("status", well, true) },
+        FaultKind::Status => Answer { status: u32::from(ERROR), ..failure("status", well, true) },
         FaultKind::Certificate => failure("tls_expired", well, true),
         FaultKind::Name => failure("dns_nxdomain", well / 2, false),
         _ => return None,
@@ -291,7 +328,7 @@ fn failed(kind: FaultKind, timeout: i64, well: i64) -> Option<Answer> {
 
 /// What an agent's own trouble makes of its checks.
 fn own_trouble(kind: FaultKind, monitor: &CastMonitor) -> Option<Answer> {
-    let by_name = monitor.monitor.host.parse::<std::net::IpAddr>().is_err();
+    let by_name = monitor.monitor.has_name();
     match kind {
         FaultKind::AgentDns if by_name => Some(failure("dns_servfail", 40, false)),
         FaultKind::AgentResolver if by_name => Some(Answer {
