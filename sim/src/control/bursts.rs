@@ -124,12 +124,13 @@ fn settle(db: &mut Database, burst: u64) {
 }
 
 /// The scheduler signs every order that waits for it.
-pub(super) fn sign(db: &mut Database, notes: &mut Vec<Note>) {
+pub(super) fn sign(db: &mut Database, notes: &mut Vec<Note>, now: i64) {
     let unsigned: Vec<((u64, RegionIndex), OrderRow)> = db
         .bursts
         .iter()
         .rev()
-        .take_while(|(_, burst)| !burst.settled)
+        .take_while(|(_, burst)| burst.asked_at > now - OLDEST_MS)
+        .filter(|(_, burst)| holds(burst, now))
         .flat_map(|(id, _)| db.orders.range((*id, 0)..=(*id, usize::MAX)))
         .filter(|(_, order)| !order.signed)
         .map(|(key, order)| (*key, order.clone()))
@@ -151,9 +152,8 @@ pub(super) fn open_orders(
     now: i64,
 ) -> Vec<(u64, Burst)> {
     let region = cast.agents[agent].region;
-    let holds = |burst: &BurstRow| !burst.settled && burst.expires_at > now;
     let recent = db.bursts.iter().rev().take_while(|(_, it)| it.asked_at > now - OLDEST_MS);
-    let open = recent.filter(|(_, burst)| holds(burst)).filter_map(|(id, burst)| {
+    let open = recent.filter(|(_, burst)| holds(burst, now)).filter_map(|(id, burst)| {
         let order = db.orders.get(&(*id, region))?;
         let waits = order.agent == agent && order.signed && !order.answered;
         waits.then(|| (*id, order_of(cast, *id, burst)))
@@ -165,6 +165,10 @@ pub(super) fn open_orders(
 
 /// No burst holds for longer, ms.
 const OLDEST_MS: i64 = 600_000;
+
+fn holds(burst: &BurstRow, now: i64) -> bool {
+    !burst.settled && burst.expires_at > now
+}
 
 fn order_of(cast: &Cast, id: u64, burst: &BurstRow) -> Burst {
     Burst {

@@ -36,6 +36,8 @@ pub const EPOCH_MS: i64 = 1_767_225_600_000;
 const PAUSE_MS: i64 = 15_000;
 /// How often ingest tries a transaction that met another.
 const ATTEMPTS: u32 = 4;
+/// When a scheduler looks for orders to sign again, ms.
+const SIGN_AGAIN_MS: i64 = 500;
 /// Batches of one transaction.
 const GROUP: usize = 64;
 /// Agents are compared no oftener while nothing else is due, ms.
@@ -362,7 +364,7 @@ impl Control {
                     fleet::plan(db, cast, notes, clock);
                 }
             }
-            Work::Sign => bursts::sign(db, notes),
+            Work::Sign => bursts::sign(db, notes, clock),
             Work::Correlate { fence } => {
                 if db.guard("correlator", holder, *fence, clock) {
                     correlator::round(db, cast, notes, clock);
@@ -475,7 +477,8 @@ impl Control {
             Work::Liveness { .. } | Work::Stale { .. } => self.idle(replica, Task::Liveness),
             Work::Planner { .. } => self.idle(replica, Task::Planner),
             Work::Correlate { .. } => self.idle(replica, Task::Correlator),
-            Work::Sign => {}
+            // Schedulers look for unsigned orders again and again.
+            Work::Sign => outcome.again = Some((work, attempt, SIGN_AGAIN_MS)),
         }
         outcome
     }
