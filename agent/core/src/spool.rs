@@ -92,6 +92,11 @@ pub struct Spool {
     segments: BTreeMap<u64, Segment>,
     bytes: u64,
     complete_through_ms: Option<i64>,
+    /// How far the newest batch that says so is complete.
+    sealed_through_ms: Option<i64>,
+    /// Everything up to here was sealed before what waits in the backlog; `None`: that is
+    /// not known, or nothing waits there.
+    before_backlog_ms: Option<i64>,
 }
 
 impl Spool {
@@ -105,6 +110,8 @@ impl Spool {
             segments: BTreeMap::new(),
             bytes: 0,
             complete_through_ms: None,
+            sealed_through_ms: None,
+            before_backlog_ms: None,
         }
     }
 
@@ -134,6 +141,19 @@ impl Spool {
         }
     }
 
+    /// How far a batch of `lane` may say that its agent is complete, which is `through` by
+    /// what it sealed. Live batches pass by the backlog: as long as something waits there,
+    /// what they say ends before it, or a failure in it would be read as a success. Batches
+    /// of the backlog come after all that they speak about.
+    pub fn complete_through(&self, lane: Lane, through: i64) -> Option<i64> {
+        match lane {
+            Lane::Live if !self.backlog.waiting.is_empty() => {
+                self.before_backlog_ms.map(|before| before.min(through))
+            }
+            Lane::Live | Lane::Backlog => Some(through),
+        }
+    }
+
     /// The number the next batch of `lane` gets.
     pub fn next_number(&self, lane: Lane) -> u64 {
         self.lane(lane).next
@@ -148,6 +168,13 @@ impl Spool {
     /// Notes a batch that is written. It waits for its acknowledgement unless
     /// `acknowledged` says that an earlier process had that.
     pub fn handle_sealed(&mut self, sealed: Sealed, acknowledged: bool) {
+        let waits = !acknowledged && sealed.lane == Lane::Backlog;
+        if waits && self.backlog.waiting.is_empty() {
+            self.before_backlog_ms = self.sealed_through_ms;
+        }
+        if sealed.complete_through_ms.is_some() {
+            self.sealed_through_ms = sealed.complete_through_ms;
+        }
         let segment = self.segments.entry(sealed.segment).or_default();
         segment.bytes += sealed.bytes;
         segment.max_due_ms = segment.max_due_ms.max(Some(sealed.max_due_ms));
@@ -169,6 +196,8 @@ impl Spool {
         if lane.next == sealed.number + 1 {
             lane.next = sealed.number;
         }
+        // What it held is told later, as missed.
+        self.sealed_through_ms = None;
         self.bytes -= sealed.bytes;
         if let Some(segment) = self.segments.get_mut(&sealed.segment) {
             segment.waiting = segment.waiting.saturating_sub(1);
@@ -179,6 +208,9 @@ impl Spool {
     /// Notes that the control plane has stored a batch; `None` when it did not wait.
     pub fn handle_acknowledged(&mut self, lane: Lane, number: u64) -> Option<Sealed> {
         let sealed = self.lane_mut(lane).waiting.remove(&number)?;
+        if lane == Lane::Backlog && sealed.complete_through_ms.is_some() {
+            self.before_backlog_ms = sealed.complete_through_ms;
+        }
         if let Some(segment) = self.segments.get_mut(&sealed.segment) {
             segment.waiting = segment.waiting.saturating_sub(1);
         }
@@ -354,6 +386,28 @@ mod tests {
             spool.handle_complete_through(through, sealed_ms);
             assert_eq!(spool.complete_through_ms(), Some(known));
         }
+    }
+
+    #[test]
+    fn live_batches_say_nothing_about_what_waits_in_the_backlog() {
+        let mut spool = Spool::new(LIMITS, 1, 1);
+        let said = |spool: &Spool| spool.complete_through(Lane::Live, 900);
+        seal(&mut spool, Lane::Live, 1, 100);
+        assert_eq!(said(&spool), Some(900));
+        // The link is down for two batches.
+        seal(&mut spool, Lane::Backlog, 1, 200);
+        seal(&mut spool, Lane::Backlog, 1, 300);
+        assert_eq!(said(&spool), Some(100), "all before them was sealed to be sent before");
+        assert_eq!(spool.complete_through(Lane::Backlog, 900), Some(900));
+        seal(&mut spool, Lane::Live, 1, 400);
+        spool.handle_acknowledged(Lane::Backlog, 1).expect("waits");
+        assert_eq!(said(&spool), Some(200));
+        spool.handle_acknowledged(Lane::Backlog, 2).expect("waits");
+        assert_eq!(said(&spool), Some(900));
+        // What was before is not known: the process began with it, or it did not become durable.
+        let mut begun = Spool::new(LIMITS, 1, 1);
+        seal(&mut begun, Lane::Backlog, 1, 200);
+        assert_eq!(said(&begun), None);
     }
 
     #[test]

@@ -210,7 +210,9 @@ impl Writer {
             lane: lane.to_wire().into(),
             number,
             set_version,
-            complete_through_ms: draft.complete_through_ms,
+            complete_through_ms: draft
+                .complete_through_ms
+                .and_then(|through| self.spool.complete_through(lane, through)),
             rows: std::mem::take(&mut draft.rows),
             missed: draft.missed.iter().map(to_wire).collect(),
             undated: draft.undated,

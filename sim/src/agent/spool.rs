@@ -80,7 +80,9 @@ impl Disk {
             lane: lane.to_wire().into(),
             number,
             set_version: order.set_version.unsigned_abs(),
-            complete_through_ms: draft.complete_through_ms,
+            complete_through_ms: draft
+                .complete_through_ms
+                .and_then(|through| self.spool.complete_through(lane, through)),
             rows,
             missed: missed.iter().map(to_wire).collect(),
             undated: draft.undated,

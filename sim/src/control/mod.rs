@@ -232,6 +232,11 @@ impl Control {
 
     /// A round of `task` begins: what it does, if anything.
     pub fn round(&mut self, replica: usize, task: Task, now: i64) -> Vec<Work> {
+        // Whoever can reach the database says that it listens, whoever holds the lease.
+        if task == Task::Liveness && self.is_reachable(now) {
+            let clock = self.clock(now);
+            self.replicas[replica].listen(clock);
+        }
         if task != Task::Rounds && self.replicas[replica].busy.contains(&task) {
             return Vec::new();
         }
@@ -397,7 +402,7 @@ impl Control {
             }
             Work::Lease(task) => {
                 let fence = pending.fence;
-                outcome.next = self.leased(replica, task, fence, clock);
+                outcome.next = self.leased(replica, task, fence);
             }
             Work::Stale { .. } => {
                 self.replicas[replica].cursor = pending.cursor;
@@ -432,10 +437,7 @@ impl Control {
     }
 
     /// What a round goes on with once it knows whether it holds the lease.
-    fn leased(&mut self, replica: usize, task: Task, fence: Option<i64>, clock: i64) -> Vec<Work> {
-        if task == Task::Liveness {
-            self.replicas[replica].listen(clock);
-        }
+    fn leased(&mut self, replica: usize, task: Task, fence: Option<i64>) -> Vec<Work> {
         let Some(fence) = fence else {
             self.idle(replica, task);
             return Vec::new();

@@ -51,7 +51,9 @@ impl Believed {
         for agent in 0..self.since.len() {
             let discredited = at.control.db.discredited.get(&agent).is_some();
             let alone = observed.fails_alone(at, agent);
-            if ours || alone < ENOUGH || discredited {
+            // Who is not there looks at nothing that could speak against it.
+            let mute = at.truth.of_agent(agent, at.now).any(|extent| is_mute(extent.kind));
+            if ours || mute || alone < ENOUGH || discredited {
                 self.known += u64::from(discredited && self.since[agent].is_some());
                 self.since[agent] = None;
                 continue;

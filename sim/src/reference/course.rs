@@ -233,7 +233,17 @@ impl Course {
         }
         judged.recovered += 1;
         let last = turns.iter().rfind(|(when, _)| *when <= by).map(|(_, verdict)| *verdict);
-        let late = last != Some(Verdict::Up);
+        // Without the votes of agents that something else makes doubtful, nobody may know.
+        let doubtful = || {
+            let mut near = at.truth.extents.iter().filter(|it| it.fault != extent.fault);
+            near.any(|it| {
+                it.from < by
+                    && it.until > extent.from
+                    && (!it.agents.is_empty() || self.is_ambiguous(at, it, monitor))
+            })
+        };
+        let known = last == Some(Verdict::Up) || (last == Some(Verdict::Unknown) && doubtful());
+        let late = !known;
         late.then(|| {
             let name = watched.name();
             format!("{name} was well from {} ms and is not up by {by} ms", extent.until)
