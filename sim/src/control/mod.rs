@@ -151,6 +151,8 @@ pub struct Replica {
     pub sessions: BTreeMap<AgentIndex, Session>,
     /// A round of this task is under way.
     busy: Vec<Task>,
+    /// Of those, the ones that somebody woke meanwhile.
+    woken: Vec<Task>,
 }
 
 /// A session as the gateway knows it.
@@ -238,6 +240,10 @@ impl Control {
             self.replicas[replica].listen(clock);
         }
         if task != Task::Rounds && self.replicas[replica].busy.contains(&task) {
+            // Who is woken while it works goes on afterwards.
+            if !self.replicas[replica].woken.contains(&task) {
+                self.replicas[replica].woken.push(task);
+            }
             return Vec::new();
         }
         if !self.decides && matches!(task, Task::Correlator) {
@@ -380,6 +386,20 @@ impl Control {
 
     /// Makes it true, unless another transaction was faster or the database is away.
     pub fn commit(&mut self, pending: Pending, now: i64) -> Outcome {
+        let replica = pending.replica;
+        let mut outcome = self.end(pending, now);
+        let (waits, woken): (Vec<Task>, Vec<Task>) =
+            std::mem::take(&mut self.replicas[replica].woken)
+                .into_iter()
+                .partition(|task| self.replicas[replica].busy.contains(task));
+        self.replicas[replica].woken = waits;
+        for task in woken {
+            outcome.next.extend(self.round(replica, task, now));
+        }
+        outcome
+    }
+
+    fn end(&mut self, pending: Pending, now: i64) -> Outcome {
         let Pending { replica, work, attempt, .. } = pending;
         let reachable = self.is_reachable(now);
         let asked = self.database_away.is_some_and(|(from, _)| pending.began < from);
@@ -531,6 +551,7 @@ impl Replica {
             compared: None,
             sessions: BTreeMap::new(),
             busy: Vec::new(),
+            woken: Vec::new(),
         }
     }
 

@@ -7,12 +7,15 @@ use super::related::{ENOUGH, unrelated};
 use crate::control::database::{IncidentRow, Subject};
 use crate::scenario::{FaultKind, Scenario};
 use crate::world::cast::{AgentIndex, Cast, RegionIndex};
+use crate::world::truth::Extent;
 use hyperverge_control_core::incident::{EventKind, SubjectKind};
 
 /// How soon it is known that an agent is at fault, once it could be, ms.
 const PATIENCE_MS: i64 = 10_000;
 /// What was wrong with an agent may be over for so long when we notice, ms.
 const LOOKBACK_MS: i64 = 180_000;
+/// How long a step of our clock confuses who saw what first, ms.
+const STEP_MS: i64 = 300_000;
 /// How close the times lie at which that is looked at, ms.
 const SAMPLE_MS: usize = 1_000;
 
@@ -77,7 +80,12 @@ impl Believed {
         kind: EventKind,
         row: &IncidentRow,
     ) -> Option<String> {
-        if kind != EventKind::Opened {
+        // Before and after are not told apart where our clock was set since.
+        let stepped = |extent: &Extent| {
+            extent.kind == FaultKind::ControlClock
+                && (0..=STEP_MS).contains(&(at.now - extent.from))
+        };
+        if kind != EventKind::Opened || at.truth.extents.iter().any(stepped) {
             return None;
         }
         let (agents, name): (Vec<AgentIndex>, &str) = match subject {
@@ -133,7 +141,9 @@ fn looks_like_it(at: &At<'_>, region: RegionIndex) -> bool {
             // Who is at fault itself is no witness.
             let heard = |other: &usize| *other != region && !is_discredited(at, *monitor, *other);
             let others = watched.seats.iter().copied().filter(heard);
-            let hurting = others.clone().filter(|other| hurts(*other)).count();
+            let in_part_there = |other| at.truth.hurts_in_part(*monitor, other, from, at.now);
+            let hurting = others.clone().filter(|other| hurts(*other) && !in_part_there(*other));
+            let hurting = hurting.count();
             hurts(region) && (others.count() > 2 * hurting || in_part(monitor))
         });
         unrelated(at.cast, &here.collect::<Vec<_>>()) >= ENOUGH

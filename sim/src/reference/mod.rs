@@ -120,7 +120,7 @@ impl Reference {
             Note::Batch { agent, lane, number, refused } => {
                 let batch = (*agent, *lane, *number);
                 broken.extend(self.results.committed(at, batch, *refused, self.clock_is_set));
-                self.silence.heard(*agent, at.now);
+                self.silence.heard(at, *agent);
             }
             Note::Verdict { monitor, to, .. } => {
                 self.course.turned(*monitor, *to, at.now);

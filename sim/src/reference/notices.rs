@@ -109,6 +109,12 @@ impl Notices {
         if told.kind == NoticeKind::Resolved && told.opening_included {
             told.channels.iter().for_each(|channel| *of.opened.entry(*channel).or_default() += 1);
         }
+        if told.kind == NoticeKind::Widened {
+            // A route may name it only now: that is where it begins for those.
+            for channel in told.channels.iter().filter(|it| !of.quietly.contains_key(it)) {
+                of.opened.entry(*channel).or_insert(1);
+            }
+        }
         if told.quiet {
             return (Vec::new(), Vec::new());
         }
@@ -185,7 +191,10 @@ impl Notices {
         let late = at.cast.group_wait + TELLING_MS;
         let times = self.times.get(&monitor)?;
         let clock = at.control.clock(at.now);
-        let recent = times.iter().filter(|time| clock - **time <= ms(within.0) - late).count();
+        // What is in the future was told before the clock was set back.
+        let age = |time: &i64| clock - time;
+        let recent = times.iter().filter(|time| (0..=ms(within.0) - late).contains(&age(time)));
+        let recent = recent.count();
         let flaps = changes > 0 && recent > changes as usize;
         let well = self.up_since.get(&monitor).map_or(0, |since| at.now - since);
         (flaps && well < ms(settle.0) - 1_000).then(|| {

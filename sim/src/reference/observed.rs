@@ -13,6 +13,8 @@ const HISTORY_MS: i64 = 600_000;
 const SLACK_MS: i64 = 10_000;
 /// How far an agent's idea of our clock may be off, ms.
 const CLOCK_MS: i64 = 500;
+/// What was seen so far ahead of our clock was dated before that was set back, ms.
+const AHEAD_MS: i64 = 10_000;
 /// An answer to a burst may be so much younger than the failure that asked for it, ms.
 const ANSWER_MS: i64 = 2_000;
 /// What was looked at so lately says how the world is now, ms.
@@ -132,6 +134,10 @@ impl Observed {
             return;
         }
         let fails = seen.outcome == Outcome::Fail && seen.reason != "agent_fault";
+        // What was counted by a clock that was set back since has no place in an order.
+        if place.newest_at.is_some_and(|newest| newest - clock > AHEAD_MS) {
+            *place = Sightings::default();
+        }
         if seen.burst.is_none() {
             if place.slot.is_some_and(|slot| seen.slot <= slot) {
                 return;

@@ -18,8 +18,8 @@ const STARTED_MS: i64 = 150_000;
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Silence {
-    /// When the newest batch of each agent was committed.
-    heard: Vec<Option<i64>>,
+    /// When the newest batch of each agent was committed, by virtual time and by our clock.
+    heard: Vec<Option<(i64, i64)>>,
     /// Since when a monitor is up that too few regions speak of.
     unheard: Vec<Option<i64>>,
     /// Regions whose silence was judged, until they are heard.
@@ -38,16 +38,18 @@ impl Silence {
         }
     }
 
-    pub(super) fn heard(&mut self, agent: AgentIndex, now: i64) {
-        self.heard[agent] = Some(now);
+    pub(super) fn heard(&mut self, at: &At<'_>, agent: AgentIndex) {
+        self.heard[agent] = Some((at.now, at.control.clock(at.now)));
     }
 
     /// What is wrong with a verdict that is up: too few regions were heard of late.
     pub(super) fn came_up(&self, at: &At<'_>, monitor: MonitorIndex) -> Option<String> {
         let watched = &at.cast.monitors[monitor];
         let patience = watched.thresholds.stale_after_ms + SLACK_MS;
-        let heard =
-            |agent: AgentIndex| self.heard[agent].is_some_and(|heard| at.now - heard <= patience);
+        // We only know how old it is by our own clock, which may have been set back.
+        let clock = at.control.clock(at.now);
+        let age = |(now, then): (i64, i64)| (at.now - now).min(clock - then);
+        let heard = |agent: AgentIndex| self.heard[agent].is_some_and(|it| age(it) <= patience);
         let speaks = |region: &&usize| at.cast.agents_of(**region).any(heard);
         let speaking = watched.seats.iter().filter(speaks).count();
         let enough = watched.seats.len() - watched.needed + 1;
