@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn a_ping_takes_little_room() {
         let context = ProbeContext::new(ProbeSettings::default()).expect("builds");
-        let json = br#"{ "name": "a", "kind": "icmp", "target": "198.51.100.7" }"#;
+        let json = br#"{ "name": "a", "kind": "icmp", "target": "9.9.9.9" }"#;
         let spec = MonitorSpec::from_json(json).expect("valid");
         let probe = icmp::IcmpProbe::prepare(&context, &spec);
         let check = CheckId { monitor_name: "a", region: "b", slot: 1 };

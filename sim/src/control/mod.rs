@@ -476,8 +476,9 @@ impl Control {
             Work::Ingest(_) if reachable && attempt < ATTEMPTS => {
                 outcome.again = Some((work, attempt + 1, 20));
             }
-            // Whose commit another was faster than is woken at once.
-            Work::Correlate { .. } if reachable && attempt < ATTEMPTS => {
+            // Who waits for another's lock on the lease reads it anew then, and whose commit
+            // another was faster than is woken at once.
+            Work::Lease(_) | Work::Correlate { .. } if reachable && attempt < ATTEMPTS => {
                 outcome.again = Some((work, attempt + 1, 20));
             }
             Work::Ingest(group) => {

@@ -36,7 +36,7 @@ use crate::control::Control;
 use crate::control::database::IncidentId;
 use crate::control::note::Note;
 use crate::limits::VIOLATIONS;
-use crate::scenario::{Fault, FaultKind, Scenario, ms};
+use crate::scenario::{FaultKind, Scenario, ms};
 use crate::world::cast::{AgentIndex, Cast};
 use crate::world::truth::Truth;
 use believed::Believed;
@@ -90,12 +90,13 @@ impl Reference {
     pub fn new(scenario: &Scenario, cast: &Cast) -> Self {
         let mut faults = scenario.faults.iter();
         let steps = scenario.faults.iter().filter(|it| it.kind == FaultKind::ControlClock);
-        let back = |fault: &Fault| {
-            let (at, by) = (ms(fault.at), fault.step().unwrap_or(0).min(0));
-            (at, at - by + AFTERMATH_MS)
-        };
+        let steps = steps.filter_map(|fault| Some((ms(fault.at), fault.step()?)));
+        let steps: Vec<(i64, i64)> = steps.filter(|(_, by)| *by < 0).collect();
+        // Slots of that time come again, however many steps it was set back in.
+        let again: i64 = steps.iter().map(|(_, by)| -by).sum();
+        let set_back = steps.iter().map(|(at, _)| (*at, at + again + AFTERMATH_MS));
         Self {
-            set_back: steps.filter(|fault| fault.step() < Some(0)).map(back).collect(),
+            set_back: set_back.collect(),
             violations: Vec::new(),
             judged: Judged::default(),
             observed: Observed::new(cast),

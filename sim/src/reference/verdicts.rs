@@ -9,8 +9,9 @@ use crate::world::cast::{Cast, MonitorIndex};
 use crate::world::truth::Hurt;
 use hyperverge_control_core::correlation::Verdict;
 
-/// So long a verdict may lag behind what arrived, beside the transactions it waits for, ms.
-const LAG_MS: i64 = 5_000;
+/// So long a verdict may lag behind what arrived, beside the transactions it waits for, ms: a
+/// region that is heard to the end again is looked at in the next rounds.
+const LAG_MS: i64 = 10_000;
 /// A vote that is about to grow old may be counted or not, ms.
 const OLD_MS: i64 = 5_000;
 
