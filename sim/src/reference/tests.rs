@@ -251,7 +251,7 @@ fn a_verdict_that_misses_a_quorum() {
     (0..3).for_each(|agent| case.control.db.complete.put(agent, EPOCH_MS + 204_000));
     case.sees(0, 0, true);
     case.sees(0, 1, true);
-    case.wait(6);
+    case.wait(12);
     case.breaks("m0 is unknown though 2 regions say that it is down");
 }
 
@@ -277,7 +277,7 @@ fn an_up_that_nobody_says() {
 fn a_silent_region_without_an_incident() {
     let fault = "kind = \"partition\"\nat = \"200s\"\nfor = \"200s\"\nregions = [\"a\"]\n";
     let mut case = Case::new(&format!("[[faults]]\n{fault}"));
-    case.wait(66);
+    case.wait(71);
     case.breaks("a is silent and has no incident");
 }
 

@@ -418,7 +418,14 @@ impl Track {
 
     fn succeeded(&self, mut row: StateRow, sight: &Sight) -> Option<StateRow> {
         let needed = match row.state {
-            RegionState::Up => return None,
+            // Failures that were too few to count for a state are remembered for one more
+            // observation too: until then it was not well all along.
+            RegionState::Up => {
+                let failed = row.failures > 0;
+                (row.failures, row.successes, row.streak_began) = (0, 0, None);
+                (row.reason, row.message) = (None, None);
+                return failed.then_some(row);
+            }
             RegionState::Unknown => 1,
             RegionState::Down | RegionState::Degraded => self.thresholds.recover_after,
         };

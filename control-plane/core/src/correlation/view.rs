@@ -135,10 +135,10 @@ pub fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<Looked> {
     let fails = row.failures > 0;
     let ours = row.reason.as_deref().is_some_and(casts_no_vote);
     let began = match row.state {
-        RegionState::Up | RegionState::Degraded if !fails => row.since,
+        RegionState::Up | RegionState::Degraded if !fails => row.since.max(row.broken_at),
         _ => row.streak_began,
     };
-    let since = began.unwrap_or(at);
+    let since = began.map_or(at, |began| began.min(at));
     let (failing_since, well_since) = if fails { (Some(since), None) } else { (None, Some(since)) };
     (!(fails && ours)).then_some(Looked { failing_since, well_since, at })
 }
