@@ -107,6 +107,10 @@ fn is_fresh(at: i64, stale_after_ms: i64, now: i64) -> bool {
     (now - at).abs() <= stale_after_ms
 }
 
+/// How far an agent that hands over no backlog may be behind, ms: it seals every ten seconds
+/// at least, and a slot that waits may hold it back for twenty.
+const BEHIND_MS: i64 = 35_000;
+
 /// What an agent last saw, as [`looked`] tells it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Looked {
@@ -127,6 +131,11 @@ pub fn looked(seat: &Seat, stale_after_ms: i64, now: i64) -> Option<Looked> {
     let through = held.complete_through.filter(|through| *through >= begun)?;
     let Some(row) = seat.row.as_ref().filter(|row| row.revision == held.revision) else {
         let newest = held.slots.due(held.slots.first_after(through) - 1);
+        // Who is so far behind hands over a backlog. What is new may have come before what is
+        // old then, and no row says nothing about the slots between.
+        if now - through > BEHIND_MS {
+            return None;
+        }
         let before = newest.saturating_sub(held.slots.interval_ms).max(begun);
         let well = Looked { failing_since: None, well_since: Some(before), at: newest };
         return is_fresh(through, stale_after_ms, now).then_some(well);
@@ -206,5 +215,7 @@ mod tests {
         let old = seat(Some((3, "connect_refused", NOW - 5_001)));
         assert_eq!(looked(&old, 5_000, NOW), None);
         assert_eq!(looked(&seat(None), 600, NOW), None, "it fell silent");
+        let later = NOW + BEHIND_MS;
+        assert_eq!(looked(&seat(None), 90_000, later), None, "it hands over a backlog");
     }
 }
