@@ -34,6 +34,8 @@ struct Broken {
 
 impl Broken {
     async fn new(mut fleet: Fleet) -> Self {
+        // They keep pace: of who is far behind nothing is made that it does not say.
+        fleet.slot += 80;
         let mut monitors = Vec::new();
         for number in 0..2 * MONITORS {
             if number == MONITORS {
