@@ -11,8 +11,9 @@ use crate::world::truth::Extent;
 use hyperverge_control_core::incident::{EventKind, SubjectKind};
 
 /// How soon it is known that an agent is at fault, once it could be, ms: the others say how far
-/// they are complete every ten seconds at least.
-const PATIENCE_MS: i64 = 15_000;
+/// they are complete every ten seconds at least, and what failed before as it truly did takes
+/// another look to be told from that.
+const PATIENCE_MS: i64 = 30_000;
 /// What was wrong with an agent may be over for so long when we notice, ms.
 const LOOKBACK_MS: i64 = 180_000;
 /// How long a step of our clock confuses who saw what first, ms.

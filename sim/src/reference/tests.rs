@@ -216,7 +216,7 @@ fn an_agent_at_fault_that_votes_on() {
     case.wait(11);
     case.holds();
     // Only who looks now has seen how they are.
-    for _ in 0..2 {
+    for _ in 0..4 {
         for monitor in 0..4 {
             (1..3).for_each(|region| case.sees(monitor, region, false));
         }
@@ -239,7 +239,7 @@ fn a_quorum_that_an_agent_known_to_be_at_fault_completes() {
     case.wait(2);
     case.turns(0, Verdict::Down);
     case.holds();
-    for _ in 0..2 {
+    for _ in 0..4 {
         for monitor in 1..4 {
             (1..3).for_each(|region| case.sees(monitor, region, false));
         }
