@@ -7,7 +7,7 @@
 //!
 //! To add a command (`hyperverge <noun> <verb>`): a variant in [`command`] and
 //! a module of the noun's name beside `demo`, one file for each verb. [`client`] has
-//! whoever `hyperverge login` signed in; [`print`] writes and chooses the exit code.
+//! whoever `hyperverge login` signed in; [`mod@print`] writes and chooses the exit code.
 
 pub mod backtest;
 pub mod client;

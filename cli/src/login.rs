@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Options of `hyperverge login`.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// Where the control plane is, such as https://hyperverge.example.com.
+    /// Where the control plane is, such as `https://hyperverge.example.com`.
     #[arg(long)]
     url: String,
     #[arg(long)]

@@ -3,7 +3,7 @@
 //! Agents run the product's schedule, clock, batcher, spool index and session; the
 //! control plane runs the product's assignment, liveness, correlation, incidents
 //! and notices over tables in memory. Targets, links and processes fail by script
-//! ([`scenario`]), and a plain model beside it ([`reference`]) says what must be
+//! ([`scenario`]), and a plain model beside it ([`mod@reference`]) says what must be
 //! true all the same. One seed is one run.
 //!
 //! | module | is |
@@ -11,7 +11,7 @@
 //! | [`scenario`] | what a file says |
 //! | [`world`] | targets, links, time |
 //! | [`agent`], [`control`] | thin shells around the product's decisions |
-//! | [`reference`] | what must be true |
+//! | [`mod@reference`] | what must be true |
 //! | [`rule`], [`rules`] | the seam for other rules over the same world, and other systems' rules |
 //! | [`compare`] | the labelled campaign: the product's rule beside theirs |
 //! | [`report`] | what is printed |

@@ -2,7 +2,7 @@
 //!
 //! [`run`] sends a [`History`] through a rule, by the very same [`Replay`],
 //! incident planner and settling of page intents that decide in earnest, and
-//! answers the outages with the pages each would have sent. [`compare`] lays
+//! answers the outages with the pages each would have sent. [`compare()`] lays
 //! them beside another line of outages: what the present policy makes of the
 //! same rows, or what was really sent.
 //!

@@ -2,7 +2,7 @@
 //!
 //! 1. [`Track`] counts the observations of one monitor in one region into a
 //!    [`StateRow`]. Only what is not steadily up has a row.
-//! 2. [`view`] says what that region tells now, given who is assigned, how far
+//! 2. [`view()`] says what that region tells now, given who is assigned, how far
 //!    the agent has reported, and the row. Silence is `unknown` here, never up
 //!    and never down.
 //! 3. [`burst`] decides whether the first failure of a streak asks every region at once.

@@ -2,7 +2,7 @@
 //!
 //! - [`decided_again`] asks the present planner what was asked then, with the
 //!   stored evidence, and says whether it still decides the same.
-//! - [`votes`] says of each seat how it voted, or why it did not.
+//! - [`votes()`] says of each seat how it voted, or why it did not.
 //! - [`at_night`] puts an incident into one sentence.
 //! - [`in_company`] says what its group means for an incident.
 //! - [`why_at`] says in a sentence why there was a page at a time, or none.

@@ -9,7 +9,7 @@
 //! at fault is withdrawn. Every change carries the sentence people read, its
 //! reasons, and what it asks to be told ([`Intent`]).
 //!
-//! [`plan`] decides for a monitor, [`end`] for a monitor that is no more,
+//! [`plan()`] decides for a monitor, [`end`] for a monitor that is no more,
 //! [`fall_silent`] and [`hear_again`] for a region, [`lose_trust`],
 //! [`regain_trust`] and [`leave_distrusted`] for an agent. Who is told, and whether now, is judged when an
 //! intent is due: [`crate::paging`].
