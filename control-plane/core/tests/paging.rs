@@ -298,6 +298,36 @@ fn a_lead_that_is_down_again_speaks_for_its_group_whatever_that_was_told() {
 }
 
 #[test]
+fn the_first_of_a_group_to_hurt_everywhere_says_so_if_its_lead_does_not() {
+    let widens = |number, scope| Candidate {
+        paged: true,
+        group: Some(id(77)),
+        waiting: vec![waits(4, Widened, NOW)],
+        scope,
+        ..down(number, "edge.example")
+    };
+    let of = |all: Vec<Candidate>, told_global| {
+        let groups = vec![Group { quiet: false, told_global, ..quiet_group(3) }];
+        let input = Input { candidates: all, groups, ..Input::default() };
+        let plan = plan(&input, NOW);
+        for one in &input.candidates {
+            let (part, _) = Concerns::new(&input).of(one.incident_id, Reach::Parents, 100);
+            let about = plan.about(one.incident_id);
+            assert!(self::plan(&part, NOW).has(&about, false), "{about:?}");
+        }
+        let told = plan.sends.iter().map(|send| send.incident_id).collect::<Vec<_>>();
+        (told, plan.folds.len())
+    };
+    let regional = Candidate { waiting: Vec::new(), ..widens(1, Scope::Regional) };
+    let others = || vec![regional.clone(), widens(2, Scope::Global), widens(3, Scope::Global)];
+    assert_eq!(of(others(), false), (vec![id(2)], 1));
+    assert_eq!(of(others(), true), (vec![], 2), "people know");
+    let all = vec![widens(1, Scope::Global), widens(2, Scope::Global)];
+    assert_eq!(of(all, false), (vec![id(1)], 1), "the lead says it");
+    assert_eq!(of(vec![widens(2, Scope::Regional)], false), (vec![], 1), "it only came back");
+}
+
+#[test]
 fn a_parent_that_was_well_all_along_is_no_cause() {
     let of = |state| decide(vec![child(2, 1, state), child(3, 1, state)]);
     let well = of(ParentState::Well { since: NOW - 90_000 });

@@ -2,7 +2,7 @@
 //!
 //! A comment is an event of the incident's timeline, and takes its number there.
 
-use super::{Row, StoreError, Tx};
+use super::{Row, StoreError, Tx, incidents};
 use crate::params;
 use uuid::Uuid;
 
@@ -27,18 +27,14 @@ pub async fn insert(
 ) -> Result<Option<Comment>, StoreError> {
     const NUMBER: &str = "UPDATE incidents SET last_event = last_event + 1
         WHERE organisation_id = $1 AND id = $2 RETURNING last_event";
-    const EVENT: &str = "INSERT INTO incident_events (organisation_id, incident_id, number, at,
-            kind, verdict, scope, summary, evidence)
-        SELECT organisation_id, id, last_event, $3, 'comment', verdict, scope, $4, $5
-        FROM incidents WHERE organisation_id = $1 AND id = $2";
     const COMMENT: &str = "INSERT INTO incident_comments
             (organisation_id, incident_id, number, author_id, text, created_at)
         VALUES ($1, $2, $3, $4, $5, $6)";
     let numbered = tx.fetch_optional(NUMBER, params![organisation_id, incident_id]).await?;
     let Some(row) = numbered else { return Ok(None) };
     let number: i64 = row.get("last_event")?;
-    let evidence = serde_json::json!({ "user_id": author_id }).to_string();
-    tx.execute(EVENT, params![organisation_id, incident_id, now, text, evidence]).await?;
+    let said = ("comment", text);
+    incidents::insert_event_of(tx, organisation_id, incident_id, author_id, said, now).await?;
     let values = params![organisation_id, incident_id, number, author_id, text, now];
     tx.execute(COMMENT, values).await?;
     Ok(Some(Comment { number, author_id, text: text.to_owned(), created_at: now }))

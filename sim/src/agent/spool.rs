@@ -74,29 +74,31 @@ impl Disk {
         }
         let lane = self.spool.choose_lane(order.established, draft.complete_through_ms.is_some());
         let number = self.spool.next_number(lane);
+        let through = draft.complete_through_ms;
         let batch = ResultBatch {
             agent_id: Vec::from(order.boot_id).into(),
             boot_id: Vec::from(order.boot_id).into(),
             lane: lane.to_wire().into(),
             number,
             set_version: order.set_version.unsigned_abs(),
-            complete_through_ms: draft
-                .complete_through_ms
+            complete_through_ms: through
                 .and_then(|through| self.spool.complete_through(lane, through)),
             rows,
             missed: missed.iter().map(to_wire).collect(),
             undated: draft.undated,
         };
-        self.keep(lane, number, Arc::new(batch), bytes as u64, order);
+        self.keep((lane, number), Arc::new(batch), bytes as u64, through, order);
         (Some((lane, number)), Vec::new())
     }
 
+    /// Keeps a batch; `complete_through_ms` is how far all is sealed with it, which it may
+    /// not say itself as long as others wait.
     fn keep(
         &mut self,
-        lane: Lane,
-        number: u64,
+        (lane, number): (Lane, u64),
         batch: Arc<ResultBatch>,
         bytes: u64,
+        complete_through_ms: Option<i64>,
         order: &SealOrder,
     ) {
         let due = batch.rows.iter().map(|row| row.due_us / 1_000).max();
@@ -109,11 +111,11 @@ impl Disk {
             rows: u32::try_from(batch.rows.len()).unwrap_or(u32::MAX),
             sealed_ms: order.now_ms.unwrap_or(0),
             max_due_ms: due.filter(|_| !batch.undated).unwrap_or(i64::MIN),
-            complete_through_ms: batch.complete_through_ms,
+            complete_through_ms,
         };
         self.sealed += 1;
         self.spool.handle_sealed(sealed, false);
-        self.spool.handle_complete_through(batch.complete_through_ms, sealed.sealed_ms);
+        self.spool.handle_complete_through(complete_through_ms, sealed.sealed_ms);
         if sealed.max_due_ms > i64::MIN {
             self.beyond.push(batch.clone());
         }

@@ -61,8 +61,10 @@ impl World {
             Event::Commit(pending) => {
                 self.counts.transactions += 1;
                 let outcome = self.control.commit(*pending, self.now);
-                self.counts.conflicts += u64::from(outcome.again.is_some());
                 if let Some((work, attempt, after)) = outcome.again {
+                    // To wait for a lease, or until orders can be signed, is not to meet another.
+                    let waits = matches!(work, Work::Lease(_) | Work::Sign);
+                    self.counts.conflicts += u64::from(!waits);
                     let again = Event::Again { replica, epoch, work, attempt };
                     self.queue.push(self.now + after, again);
                 }

@@ -112,6 +112,9 @@ fn headline(notice: &Notice) -> String {
         },
         // How far it reaches differs from member to member.
         (NoticeKind::Opened, _) if notice.group.is_some() => return format!("[{tag}] {name}"),
+        (NoticeKind::Widened, Some(extent)) if notice.group.is_some() => {
+            format!("{} is now {verdict} in {extent}", clean(&notice.subject.name))
+        }
         (NoticeKind::Widened, Some(extent)) => format!("now {verdict} in {extent}"),
         (NoticeKind::Opened, Some(extent)) => format!("{verdict} in {extent}"),
         (_, None) => clean(&notice.summary),
@@ -318,6 +321,9 @@ mod tests {
         assert_eq!(opened.headline, "[DOWN] 42 monitors on the host edge.example.com");
         assert_eq!(opened.lead, group.summary);
         assert_eq!(opened.members, ["checkout-api", "search", "and 40 more"]);
+        let widened = "[DOWN] 42 monitors on the host edge.example.com: \
+                       checkout-api is now down in 2 of 3 regions";
+        assert_eq!(told(NoticeKind::Widened).headline, widened);
         let resolved = told(NoticeKind::Resolved);
         let headline = "[RESOLVED] 42 monitors on the host edge.example.com: over after 12m 5s";
         assert_eq!(resolved.headline, headline);

@@ -12,6 +12,8 @@
 
 use super::cause::{self, together};
 use super::{Candidate, Cause, Form, GroupRef, Holding, Input, Join, Plan};
+use crate::correlation::{Scope, Verdict};
+use crate::notification::NoticeKind;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
 
@@ -34,6 +36,8 @@ pub struct Concerns<'a> {
     by_cause: BTreeMap<Cause, Vec<usize>>,
     /// By what they depend on.
     children: BTreeMap<&'a str, Vec<usize>>,
+    /// Of each group, who would tell it that it hurts everywhere.
+    speakers: BTreeMap<Uuid, BTreeSet<usize>>,
 }
 
 /// What failed together when a group was made.
@@ -63,6 +67,7 @@ impl<'a> Concerns<'a> {
             }
         }
         Self {
+            speakers: speakers(input),
             input,
             by_incident: all().map(|(position, one)| (one.incident_id, position)).collect(),
             by_name: all().map(|(position, one)| (one.name.as_str(), position)).collect(),
@@ -158,6 +163,10 @@ impl<'a> Concerns<'a> {
             let parents = candidate.parents.iter();
             let parents = parents.filter_map(|parent| self.by_name.get(parent.name.as_str()));
             let mut near: Vec<usize> = parents.copied().collect();
+            if waits_to_widen(candidate) {
+                let speakers = candidate.group.and_then(|group| self.speakers.get(&group));
+                near.extend(speakers.into_iter().flatten());
+            }
             if reach == Reach::Causes {
                 near.extend(self.children.get(candidate.name.as_str()).into_iter().flatten());
                 // Each list is walked once, or a thousand of one cause would be a million steps;
@@ -175,6 +184,38 @@ impl<'a> Concerns<'a> {
         }
         order
     }
+}
+
+fn waits_to_widen(candidate: &Candidate) -> bool {
+    candidate.waiting.iter().any(|waiting| waiting.kind == NoticeKind::Widened)
+}
+
+/// Of each group its lead, and the first other member that hurts everywhere now.
+fn speakers(input: &Input) -> BTreeMap<Uuid, BTreeSet<usize>> {
+    let mut found: BTreeMap<Uuid, BTreeSet<usize>> = BTreeMap::new();
+    let leads: BTreeMap<Uuid, Uuid> = input.groups.iter().map(|it| (it.id, it.lead)).collect();
+    let mut first: BTreeMap<Uuid, usize> = BTreeMap::new();
+    for (position, one) in input.candidates.iter().enumerate() {
+        let Some((group, lead)) = one.group.and_then(|id| Some((id, *leads.get(&id)?))) else {
+            continue;
+        };
+        if one.incident_id == lead {
+            found.entry(group).or_default().insert(position);
+        } else if waits_to_widen(one)
+            && one.scope == Scope::Global
+            && one.verdict == Verdict::Down
+            && one.hold.is_none()
+        {
+            let known = first.entry(group).or_insert(position);
+            if one.incident_id < input.candidates[*known].incident_id {
+                *known = position;
+            }
+        }
+    }
+    for (group, position) in first {
+        found.entry(group).or_default().insert(position);
+    }
+    found
 }
 
 impl Plan {

@@ -4,6 +4,7 @@ use super::cause::{self, Cause, CauseKind, clusters, together};
 use super::parents::Graph;
 use super::stage::{QUORUM_ENDED, Stage, stage};
 use super::{Candidate, Fold, Form, Group, GroupRef, Holding, Input, Join, Plan, Send};
+use crate::correlation::Scope;
 use crate::notification::NoticeKind;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -82,13 +83,27 @@ impl<'a> Planner<'a> {
 
     fn widens(&mut self, candidate: &Candidate, event: i64) {
         let group = self.group_of(candidate).filter(|group| !group.quiet);
-        // A group is told through its lead, which knows what is news.
-        let speaks = |group: &Group| group.lead == candidate.incident_id;
-        if !group.is_none_or(speaks) {
+        if group.is_some_and(|group| !self.is_news_for(candidate, group)) {
             return self.fold(candidate, "its group was told as much already");
         }
         let group = group.map(|group| GroupRef::Known(group.id));
         self.send(candidate, event, NoticeKind::Widened, false, group);
+    }
+
+    /// Whether a group has to hear that one of its members widens. It is told through its
+    /// lead, which knows what is news; but where another is the first to hurt everywhere,
+    /// nobody knows of as much.
+    fn is_news_for(&self, candidate: &Candidate, group: &Group) -> bool {
+        if group.lead == candidate.incident_id {
+            return true;
+        }
+        let now_or_before = |(one, stage): (&Candidate, &Stage<'_>)| {
+            let widens = matches!(stage, Stage::Widens { .. }) && one.scope == Scope::Global;
+            let first = one.incident_id == group.lead || one.incident_id < candidate.incident_id;
+            widens && first && one.group == Some(group.id)
+        };
+        let mut others = self.input.candidates.iter().zip(&self.stages);
+        candidate.scope == Scope::Global && !group.told_global && !others.any(now_or_before)
     }
 
     fn ends(&mut self, candidate: &Candidate, event: i64, quiet: bool) {

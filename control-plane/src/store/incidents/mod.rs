@@ -237,19 +237,32 @@ pub async fn acknowledge(
     const INCIDENT: &str = "UPDATE incidents SET state = 'acknowledged', acknowledged_at = $3,
             acknowledged_by = $4, last_event = last_event + 1
         WHERE organisation_id = $1 AND id = $2 AND state = 'open'";
-    const EVENT: &str = "INSERT INTO incident_events (organisation_id, incident_id, number, at,
-            kind, verdict, scope, summary, evidence)
-        SELECT organisation_id, id, last_event, $3, 'acknowledged', verdict, scope, $4, $5
-        FROM incidents WHERE organisation_id = $1 AND id = $2";
     if tx.execute(INCIDENT, params![organisation_id, id, now, user_id]).await? == 0 {
         return Ok(false);
     }
-    let evidence = serde_json::json!({ "user_id": user_id }).to_string();
     let user = users::get(tx, organisation_id, user_id).await?;
     let who = user.map_or_else(|| "somebody".to_owned(), |user| user.email);
     let summary = format!("{who} takes care of it");
-    tx.execute(EVENT, params![organisation_id, id, now, summary, evidence]).await?;
+    insert_event_of(tx, organisation_id, id, user_id, ("acknowledged", &summary), now).await?;
     Ok(true)
+}
+
+/// Writes what somebody did, or said, as the newest event of an incident whose
+/// `last_event` counts it already.
+pub(super) async fn insert_event_of(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    id: Uuid,
+    user_id: Uuid,
+    (kind, summary): (&str, &str),
+    now: i64,
+) -> Result<(), StoreError> {
+    const SQL: &str = "INSERT INTO incident_events (organisation_id, incident_id, number, at,
+            kind, verdict, scope, summary, evidence)
+        SELECT organisation_id, id, last_event, $3, $4, verdict, scope, $5, $6
+        FROM incidents WHERE organisation_id = $1 AND id = $2";
+    let evidence = serde_json::json!({ "user_id": user_id }).to_string();
+    tx.execute(SQL, params![organisation_id, id, now, kind, summary, evidence]).await.map(drop)
 }
 
 /// The open incidents of monitors that are down by their quorum, the newest first.
