@@ -156,6 +156,8 @@ fn watch(number: u128) -> vantage::Watch {
     vantage::Watch {
         host: format!("shop-{number}.example"),
         network: Some("198.51.100.0/24".to_owned()),
+        needed: 2,
+        settles_ms: 25_000,
         seats: REGIONS
             .iter()
             .map(|region| vantage::Look {

@@ -23,6 +23,8 @@ fn input(fails: impl Fn(usize, usize) -> bool) -> Input {
             .map(|site| Watch {
                 host: format!("www.site-{site}.example"),
                 network: None,
+                needed: 2,
+                settles_ms: 25_000,
                 seats: (0..agents.len()).map(|agent| look(agent, site)).collect(),
             })
             .collect(),
@@ -103,7 +105,18 @@ fn who_looked_before_it_failed_is_no_witness() {
     for watch in &mut fault.watches[..3] {
         watch.seats[1].at = NOW - 9_000;
     }
-    assert_eq!(plan(&fault, NOW).lose, ["a"]);
+    // One that looks at it now may fail it as well, and it takes two to make it down.
+    assert!(plan(&fault, NOW).is_empty());
+    let mut all = fault.clone();
+    all.watches[..3].iter_mut().for_each(|watch| watch.seats[2].at = NOW - 8_000);
+    assert_eq!(plan(&all, NOW).lose, ["a"]);
+    // It is not waited for without end, nor where each may speak for itself.
+    let mut late = fault.clone();
+    late.watches[..3].iter_mut().for_each(|watch| watch.settles_ms = 9_999);
+    assert_eq!(plan(&late, NOW).lose, ["a"]);
+    let mut any = fault.clone();
+    any.watches[..3].iter_mut().for_each(|watch| watch.needed = 1);
+    assert_eq!(plan(&any, NOW).lose, ["a"]);
     // Or they fail it too.
     for watch in &mut outage.watches[..3] {
         fail(&mut watch.seats[1], NOW - 9_000, NOW - 9_000);
@@ -136,11 +149,55 @@ fn who_looks_last_when_an_outage_ends_is_not_at_fault() {
 }
 
 #[test]
+fn one_region_that_is_well_does_not_take_the_votes_of_a_quorum() {
+    // Of three regions two hurt; a was found at fault before b had looked.
+    let mut outage = input(|agent, _| agent < 2);
+    outage.agents[0].discredited_at = Some(NOW - HOLD_MS);
+    outage.open.insert((SubjectKind::Agent, "a".to_owned()));
+    let said = plan(&outage, NOW);
+    assert_eq!((said.lose.len(), said.regain), (0, vec!["a".to_owned()]));
+    // What a failed for long before is its own.
+    for watch in &mut outage.watches {
+        watch.seats[0].failing_since = Some(watch.seats[1].at - FRESH_MS - 1);
+    }
+    assert_eq!(plan(&outage, NOW).lose, ["b"]);
+}
+
+#[test]
+fn as_many_as_the_policy_asks_for_are_believed() {
+    let mut two_of_five = input(|agent, _| agent < 2);
+    for agent in ["d", "e"] {
+        two_of_five.agents.push(trusted(agent, agent));
+        for watch in &mut two_of_five.watches {
+            watch.seats.push(Look { agent: agent.to_owned(), ..watch.seats[2].clone() });
+        }
+    }
+    assert!(plan(&two_of_five, NOW).is_empty());
+    two_of_five.watches.iter_mut().for_each(|watch| watch.needed = 3);
+    assert_eq!(plan(&two_of_five, NOW).lose, ["a", "b"]);
+}
+
+#[test]
+fn who_looks_last_is_not_at_fault_where_some_were_well_all_along() {
+    // Two of three failed three targets for a minute, and b has not looked again.
+    let mut over = input(|_, _| false);
+    for watch in &mut over.watches[..3] {
+        succeed(&mut watch.seats[0], NOW - 3_000, NOW - 3_000);
+        fail(&mut watch.seats[1], NOW - 60_000, NOW - 9_000);
+        succeed(&mut watch.seats[2], NOW - 90_000, NOW - 2_000);
+    }
+    assert!(plan(&over, NOW).is_empty());
+}
+
+#[test]
 fn who_is_at_fault_says_nothing_about_the_others() {
-    // a breaks; c has lost its vote before, and fails all it looks at.
+    // a breaks; c has lost its vote before, and has failed all it looks at for long.
     let mut broken = input(|agent, site| agent == 2 || (agent == 0 && site < 3));
     broken.agents[2].discredited_at = Some(NOW - 1_000);
     broken.open.insert((SubjectKind::Agent, "c".to_owned()));
+    for watch in &mut broken.watches {
+        watch.seats[2].failing_since = Some(NOW - 600_000);
+    }
     let mut many = broken.watches.clone();
     // c is busier than b.
     for (number, watch) in many.iter_mut().enumerate() {
@@ -243,6 +300,9 @@ fn trust_comes_back_on_evidence_only() {
     let mut both = input(|agent, _| agent < 2);
     both.agents.clone_from(&broken.agents);
     both.open.clone_from(&broken.open);
+    for watch in &mut both.watches {
+        watch.seats[0].failing_since = Some(NOW - 600_000);
+    }
     assert!(!plan(&both, NOW).regain.contains(&"a".to_owned()));
     let mut idle = silent;
     idle.agents[0].assigned = false;

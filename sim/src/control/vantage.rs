@@ -7,7 +7,9 @@ use super::verdicts::{self, open_of, record, seat};
 use crate::world::cast::{AgentIndex, Cast};
 use hyperverge_control_core::correlation::{DISCREDITED, RegionState, looked};
 use hyperverge_control_core::incident::{SubjectKind, lose_trust, regain_trust};
-use hyperverge_control_core::vantage::{Agent, Fault, Input, Look, UNRELATED, Watch, plan};
+use hyperverge_control_core::vantage::{
+    Agent, Fault, Input, Look, UNRELATED, Watch, plan, settles_ms,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether the agents have to be compared.
@@ -94,6 +96,8 @@ fn input(db: &Database, cast: &Cast, now: i64) -> Input {
         Watch {
             host: watched.monitor.host.to_lowercase(),
             network: watched.network(),
+            needed: u32::try_from(watched.needed).unwrap_or(u32::MAX),
+            settles_ms: settles_ms(&watched.monitor.spec),
             seats: looks.collect(),
         }
     });

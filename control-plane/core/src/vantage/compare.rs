@@ -15,24 +15,28 @@ pub(super) struct Seen<'a> {
     pub(super) contradicted: bool,
 }
 
+/// Another's look at the same target, and whether that agent is trusted.
+type Other<'a> = (&'a Look, bool);
+
 impl<'a> Seen<'a> {
-    /// `look` beside those of `others`, who are trusted.
-    fn new(watch: &'a Watch, look: &'a Look, others: &[&Look]) -> Self {
-        // What was well before it failed, or became well after it was last looked at, says
-        // nothing about whether it fails.
-        let says = |other: &&Look| match (look.failing_since, other.well_since) {
-            (Some(began), Some(well)) => other.at >= began && well <= look.at + ANSWER_MS,
-            _ => true,
+    /// `look` beside those of `others`.
+    fn new(watch: &'a Watch, look: &'a Look, others: &[Other<'_>], now: i64) -> Self {
+        let count = |what: Says| {
+            let says = others.iter().map(|other| says(watch, look, *other, now));
+            says.filter(|said| *said == what).count()
         };
-        let witnesses = others.iter().copied().filter(says);
-        let (failing, well): (Vec<&Look>, Vec<&Look>) =
-            witnesses.partition(|other| other.failing_since.is_some());
+        let (failing, well) = (count(Says::Fails), count(Says::Well));
+        // Those who fail it are as many as its policy asks for. A quorum of one would let
+        // every agent speak for itself.
+        let needed = watch.needed as usize;
+        let is_quorum = needed > 1 && failing + 1 >= needed;
+        let outvoted = well > failing + count(Says::Waits);
         Self {
             watch,
             look,
-            compared: !others.is_empty(),
-            witnessed: failing.len() + well.len() > 0,
-            contradicted: look.failing_since.is_some() && well.len() > failing.len(),
+            compared: others.iter().any(|(_, trusted)| *trusted),
+            witnessed: failing + well > 0,
+            contradicted: look.failing_since.is_some() && outvoted && !is_quorum,
         }
     }
 
@@ -42,6 +46,36 @@ impl<'a> Seen<'a> {
     fn is_wrong(&self, lost_at: i64) -> bool {
         let since = self.look.failing_since;
         (self.contradicted || !self.witnessed) && since.is_some_and(|at| at >= lost_at - FRESH_MS)
+    }
+}
+
+/// What another's look says of a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Fails,
+    Well,
+    /// It may say either when it is there.
+    Waits,
+    Nothing,
+}
+
+fn says(watch: &Watch, look: &Look, (other, trusted): Other<'_>, now: i64) -> Says {
+    let Some(began) = look.failing_since else {
+        return if trusted { Says::Well } else { Says::Nothing };
+    };
+    match (other.failing_since, other.well_since) {
+        (Some(_), _) if trusted => Says::Fails,
+        // Who lost its vote may have lost it because it saw this first: what began there
+        // together with this is the same, and what has failed there for long is its own.
+        (Some(since), _) if (since - began).abs() <= FRESH_MS => Says::Fails,
+        _ if !trusted => Says::Nothing,
+        // It was well before this failed: a look is under way, unless nobody asked for one.
+        // Where one region is enough to page, none may take so long to be found at fault.
+        _ if other.at < began && watch.needed > 1 && now <= began + watch.settles_ms => Says::Waits,
+        _ if other.at < began => Says::Nothing,
+        // It became well after the newest look at this: as this may, with the next.
+        (_, Some(well)) if well > look.at + ANSWER_MS => Says::Waits,
+        _ => Says::Well,
     }
 }
 
@@ -97,11 +131,9 @@ impl<'a> Comparison<'a> {
         };
         for watch in &input.watches {
             for look in &watch.seats {
-                let others = watch.seats.iter().filter(|other| {
-                    other.agent != look.agent && heard.contains(other.agent.as_str())
-                });
-                let others: Vec<&Look> = others.collect();
-                let seen = Seen::new(watch, look, &others);
+                let others = watch.seats.iter().filter(|other| other.agent != look.agent);
+                let others = others.map(|other| (other, heard.contains(other.agent.as_str())));
+                let seen = Seen::new(watch, look, &others.collect::<Vec<_>>(), now);
                 tallies.entry(&look.agent).or_default().0.push(seen);
             }
         }

@@ -9,18 +9,25 @@
 //! Two measures, so that both the sudden break and the partial one are found: of
 //! the newest looks, however few, nearly all fail and began to fail just now; or of
 //! all it watches at least half fails. Its failures are *contradicted* only where
-//! more trusted others see the target well than failing, and have looked at it since the
-//! failure began: what was well before is no witness. Nor is what became well only after the
-//! agent's own newest look: who looks last when an outage ends is no more at fault than who looks first. Targets are unrelated when
+//! more others see the target well than see it failing or may still do so, and the policy's
+//! quorum does not fail it. Witnesses that it is well are trusted, and have looked at it since the
+//! failure began; who has not yet is waited for as long as a look takes ([`settles_ms`]). Nor is it
+//! a witness that became well only after the agent's own newest look: who looks last when an
+//! outage ends is no more at fault than who looks first. Targets are unrelated when
 //! neither network nor site is shared: one provider's outage, seen from one region,
 //! is that provider's and not the agent's. Where all that is watched is of one or two
 //! sites, names and known networks must differ instead.
+//!
+//! An outage that a quorum of regions sees is found by one of them first. Were the others
+//! asked who had looked by then, and was who lost its vote heard no more, one region that is well
+//! would take the votes of all that are not, one by one. So what an agent without a vote fails
+//! counts where it began together with the failure that is judged.
 //!
 //! Others fail other targets first. So nobody is at fault
 //! while the trusted others' own newest looks fail too: then it is the world that breaks.
 //!
 //! It votes again on evidence only: when of what it looked at since then at most a quarter
-//! fails that came with the fault or later and that nobody else fails. An agent that is at fault is no witness about others.
+//! fails that came with the fault or later and that nobody else fails. An agent that is at fault is no witness that something is well.
 
 mod compare;
 mod concern;
@@ -28,6 +35,8 @@ mod concern;
 use crate::correlation::Looked;
 use crate::incident::SubjectKind;
 use compare::{Comparison, Seen, unrelated};
+use hyperverge_protocol::duration::Span;
+use hyperverge_protocol::monitor::MonitorSpec;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,6 +48,8 @@ pub const UNRELATED: usize = 3;
 pub const FRESH_MS: i64 = 120_000;
 /// An answer to a burst may come so long after the failure that asked for it, ms.
 pub const ANSWER_MS: i64 = 2_000;
+/// What it takes to ask others and to hear of them, beside their checks' own time, ms.
+const DELIVERY_MS: i64 = 5_000;
 /// How long trust stays lost at least, ms.
 pub const HOLD_MS: i64 = 60_000;
 
@@ -68,7 +79,22 @@ pub struct Watch {
     pub host: String,
     /// The network it was last reached in (/24 or /48), if that is known.
     pub network: Option<String>,
+    /// Regions that make it down; 0 where a record is older than this.
+    #[serde(default)]
+    pub needed: u32,
+    /// See [`settles_ms`].
+    #[serde(default)]
+    pub settles_ms: i64,
     pub seats: Vec<Look>,
+}
+
+/// How long after a failure began all others have looked there too, ms, at most
+/// [`FRESH_MS`]: with confirmation that takes the failing check's time and one more, without
+/// it their next slots.
+pub fn settles_ms(spec: &MonitorSpec) -> i64 {
+    let ms = |span: Span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let first = if spec.policy.confirm { ms(spec.timeout()) } else { ms(spec.interval) };
+    first.saturating_add(ms(spec.timeout())).saturating_add(DELIVERY_MS).min(FRESH_MS)
 }
 
 /// What one agent last saw of it.
@@ -164,7 +190,7 @@ pub fn plan(input: &Input, now: i64) -> Plan {
             trusted.remove(agent.id.as_str());
         }
     }
-    // Who just lost it is no witness any more.
+    // Who just lost it does not speak for others any more.
     let then = Comparison::new(input, &trusted, now);
     for agent in &input.agents {
         let Some(at) = agent.discredited_at else { continue };

@@ -2,16 +2,17 @@
 
 use crate::limits;
 use crate::store::agents::{self, Standing};
+use crate::store::assignments::{self, FleetRegion};
 use crate::store::incidents::{self, Subject};
 use crate::store::sightings::{self, AgentSeat};
-use crate::store::{StoreError, Tx, assignments, monitors, states};
+use crate::store::{StoreError, Tx, monitors, states};
 use crate::verdicts::Turned;
 use hyperverge_control_core::correlation::{
-    DISCREDITED, RegionState, Scope, Seat, Thresholds, looked,
+    DISCREDITED, RegionState, Scope, Seat, Thresholds, looked, seat_names,
 };
 use hyperverge_control_core::incident::{SubjectKind, leave_distrusted, lose_trust, regain_trust};
 use hyperverge_control_core::paging::network_of;
-use hyperverge_control_core::vantage::{Agent, Input, Look, Plan, Watch, plan};
+use hyperverge_control_core::vantage::{Agent, Input, Look, Plan, Watch, plan, settles_ms};
 use hyperverge_protocol::monitor::MonitorSpec;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,7 @@ pub(super) async fn compare(
     let standings = agents::standings(tx, organisation_id).await?;
     let seats = sightings::seats(tx, organisation_id).await?;
     let specs = monitors::enabled(tx, organisation_id).await?;
+    let regions = assignments::regions(tx, organisation_id).await?;
     let failing = failing(&seats);
     let since_us = (now - ADDRESS_MS).saturating_mul(1_000);
     let addresses = sightings::addresses(tx, organisation_id, Some(failing), since_us).await?;
@@ -53,7 +55,7 @@ pub(super) async fn compare(
         about_us.into_iter().partition(|(_, _, cause)| cause.as_deref() == Some(DISCREDITED));
     let input = Input {
         agents: standings.iter().map(|standing| agent(standing, &seats)).collect(),
-        watches: watches(&seats, &specs, network, now),
+        watches: watches(&seats, &specs, &regions, network, now),
         open: open.into_iter().map(|(kind, id, _)| (kind, id)).collect(),
     };
     let mut plan = plan(&input, now);
@@ -65,7 +67,7 @@ pub(super) async fn compare(
     let affected = seats.iter().filter(|seat| turned.contains(&seat.agent_id));
     Ok(Compared {
         affected: affected.map(|seat| seat.monitor_id).collect(),
-        names: names(tx, organisation_id, standings).await?,
+        names: names(regions, standings),
         input,
         seats,
         plan,
@@ -81,14 +83,9 @@ fn agent(standing: &Standing, seats: &[AgentSeat]) -> Agent {
     }
 }
 
-async fn names(
-    tx: &mut Tx,
-    organisation_id: Uuid,
-    standings: Vec<Standing>,
-) -> Result<BTreeMap<String, String>, StoreError> {
-    let regions = assignments::regions(tx, organisation_id).await?;
+fn names(regions: Vec<FleetRegion>, standings: Vec<Standing>) -> BTreeMap<String, String> {
     let regions = regions.into_iter().map(|region| (region.id.to_string(), region.name));
-    Ok(standings.into_iter().map(|agent| (agent.id, agent.host_name)).chain(regions).collect())
+    standings.into_iter().map(|agent| (agent.id, agent.host_name)).chain(regions).collect()
 }
 
 /// Monitors that somebody fails.
@@ -100,6 +97,7 @@ fn failing(seats: &[AgentSeat]) -> Vec<Uuid> {
 fn watches(
     seats: &[AgentSeat],
     specs: &BTreeMap<Uuid, (i64, MonitorSpec)>,
+    regions: &[FleetRegion],
     network: impl Fn(&Uuid) -> Option<String>,
     now: i64,
 ) -> Vec<Watch> {
@@ -111,10 +109,19 @@ fn watches(
         Some(Watch {
             host: spec.asked_host().to_lowercase(),
             network: network(&monitor_id),
+            needed: needed(spec, regions),
+            settles_ms: settles_ms(spec),
             seats: current.filter_map(|seat| look(seat, stale_after_ms, now)).collect(),
         })
     };
     seats.chunk_by(|a, b| a.monitor_id == b.monitor_id).filter_map(of_one).collect()
+}
+
+/// Regions that make it down, of all it is to be seen from.
+fn needed(spec: &MonitorSpec, regions: &[FleetRegion]) -> u32 {
+    let named = spec.regions.iter().map(String::as_str);
+    let seats = seat_names(named, regions.iter().map(|region| region.name.as_str())).len();
+    spec.policy.quorum.votes(u32::try_from(seats).unwrap_or(u32::MAX))
 }
 
 pub(super) fn look(seat: &AgentSeat, stale_after_ms: i64, now: i64) -> Option<Look> {
