@@ -40,6 +40,15 @@ fn every_example_shows_what_it_says() {
     }
 }
 
+#[test]
+fn a_quorum_of_regions_is_believed_whatever_the_seed() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/regional-many.toml");
+    let scenario = load(&path).unwrap();
+    for seed in 1..=8 {
+        shown(&Scenario { seed, ..scenario.clone() });
+    }
+}
+
 /// The last column of the table of faults in docs/simulation.md.
 #[test]
 fn every_kind_of_fault_is_shown_where_the_manual_says() {

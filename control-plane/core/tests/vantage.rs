@@ -158,7 +158,7 @@ fn one_region_that_is_well_does_not_take_the_votes_of_a_quorum() {
     assert_eq!((said.lose.len(), said.regain), (0, vec!["a".to_owned()]));
     // What a failed for long before is its own.
     for watch in &mut outage.watches {
-        watch.seats[0].failing_since = Some(watch.seats[1].at - FRESH_MS - 1);
+        watch.seats[0].failing_since = Some(watch.seats[1].at - watch.settles_ms - 1);
     }
     assert_eq!(plan(&outage, NOW).lose, ["b"]);
 }

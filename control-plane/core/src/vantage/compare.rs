@@ -67,7 +67,7 @@ fn says(watch: &Watch, look: &Look, (other, trusted): Other<'_>, now: i64) -> Sa
         (Some(_), _) if trusted => Says::Fails,
         // Who lost its vote may have lost it because it saw this first: what began there
         // together with this is the same, and what has failed there for long is its own.
-        (Some(since), _) if (since - began).abs() <= FRESH_MS => Says::Fails,
+        (Some(since), _) if (since - began).abs() <= watch.settles_ms => Says::Fails,
         _ if !trusted => Says::Nothing,
         // It was well before this failed: a look is under way, unless nobody asked for one.
         // Where one region is enough to page, none may take so long to be found at fault.
