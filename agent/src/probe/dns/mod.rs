@@ -44,6 +44,8 @@ pub use server::NameServers;
 #[derive(Debug)]
 pub struct DnsProbe {
     question: Question,
+    /// For people.
+    target: String,
     server: Server,
     transport: DnsTransport,
     /// `Some` exactly when the transport is encrypted.
@@ -60,9 +62,13 @@ impl Probe for DnsProbe {
         let question =
             Question::new(&spec.target, &spec.dns).map_err(|error| unusable(error.to_string()))?;
         let server = Server::new(&spec.dns, &context.0.egress)?;
+        if let Server::System = server {
+            own::may_ask(&question, &context.0.egress)?;
+        }
         Ok(Self {
             question,
             server,
+            target: spec.target.clone(),
             transport: spec.dns.transport,
             tls: tls_client(context, spec)?,
             route: Route::new(&spec.network),
@@ -94,7 +100,7 @@ impl DnsProbe {
         reply: Reply,
         seen: &mut Observation,
     ) -> Result<(), Failure> {
-        let Reply { facts, unwritten, authority, sample } = reply;
+        let Reply { facts, unwritten, authority, sample, .. } = reply;
         seen.details_mut().dns = Some(facts);
         seen.sample = sample;
         let answer = Answer { authority: &authority, unwritten, ..Answer::default() };

@@ -1,7 +1,9 @@
 //! Asking the host's own name servers.
 //!
 //! They are this host's, not the monitor's. So their trouble is ours and never the
-//! target's; see [`own_servers`].
+//! target's ([`own_servers`]). And they know names of networks that no monitor
+//! may look into: what they tell of an address that the egress policy refuses
+//! stays here, as it does where a check would connect to it ([`crate::probe::route`]).
 
 use super::answer::Reply;
 use super::query::Question;
@@ -9,8 +11,10 @@ use super::{DnsProbe, udp};
 use crate::clock;
 use crate::probe::deadline::{Deadline, Phase};
 use crate::probe::failure::Failure;
+use crate::probe::route::refused_name;
 use crate::probe::{ProbeContext, limits, own_servers};
 use hyperverge_protocol::duration::Span;
+use hyperverge_protocol::egress::EgressPolicy;
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -21,6 +25,14 @@ const NOERROR: &str = "NOERROR";
 const SERVED: [&str; 2] = [NOERROR, "NXDOMAIN"];
 /// Codes that a server may give for its own trouble, whatever was asked.
 const DOUBTFUL: [&str; 2] = ["SERVFAIL", "REFUSED"];
+
+/// Whether the host's servers may be asked: about a name that stands for an address
+/// only where that one may be checked.
+pub(super) fn may_ask(question: &Question, egress: &EgressPolicy) -> Result<(), Failure> {
+    let judged = question.address().map_or(Ok(()), |address| egress.judge(address));
+    // What the monitor names itself may be told.
+    judged.map_err(|rule| Failure::policy(Reason::PolicyAddress, rule.to_string()))
+}
 
 impl DnsProbe {
     /// Asks the host's own name servers.
@@ -52,6 +64,11 @@ impl DnsProbe {
         {
             return Err(own_servers::useless());
         }
+        context.0.egress.judge_all(&reply.addresses).map_err(|rule| {
+            // How long the answer was, and who gave it, is nobody's affair either.
+            (seen.body_bytes, seen.address) = (0, None);
+            refused_name(&self.target, &rule)
+        })?;
         Ok(reply)
     }
 
