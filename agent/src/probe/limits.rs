@@ -65,11 +65,14 @@ pub const TLS_CHAIN_BYTES: usize = 16 * 1024;
 /// How often the host's resolver configuration is looked at, at most.
 pub const RESOLV_CONF_LOOK: Duration = Duration::from_secs(10);
 /// For how long an answer of the host's own name servers, to whatever question,
-/// shows that they are there. Once they are gone, targets are blamed for so long.
+/// shows that they serve us. Once they are gone, targets are blamed for so long.
 pub const OWN_SERVERS_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a lookup waits before these servers, if they were not heard of lately,
 /// are asked something else as well.
 pub const OWN_SERVERS_DOUBT: Duration = Duration::from_millis(300);
+/// How long these servers are waited for, once they refused a question or failed at it,
+/// to show that they serve others. They know the answer, or ask for it once.
+pub const OWN_SERVERS_WITNESS: Duration = Duration::from_secs(2);
 /// How late a deadline may be noticed before this process is taken to have been
 /// held up (stopped, or very busy).
 pub const HELD_UP: Duration = Duration::from_millis(5);

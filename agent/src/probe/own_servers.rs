@@ -3,13 +3,17 @@
 //!
 //! A host may get its network, or another one, after the agent started, so its
 //! configuration is looked at again while the agent runs. And where its
-//! servers are silent about everything, no target is to blame; where they are
-//! silent about one name, its zone is. To tell the two apart, what they answered
-//! last is known to all who ask them, and where that is long ago, a lookup
-//! that has to wait is accompanied by a question that any server can answer.
+//! servers are silent about everything, refuse everything (they no longer know
+//! this host) or fail at everything (their own way out is down), no target is to
+//! blame; where they do so about one name, its zone is. To tell the two apart,
+//! when they served somebody last is known to all who ask them, and where that
+//! is long ago, a lookup that has to wait, or that went wrong, is accompanied by a
+//! question that any server can answer. An answer that serves nobody is none here.
 
 use super::failure::Failure;
-use super::limits::{OWN_SERVERS_DOUBT, OWN_SERVERS_PATIENCE, RESOLV_CONF_LOOK};
+use super::limits::{
+    OWN_SERVERS_DOUBT, OWN_SERVERS_PATIENCE, OWN_SERVERS_WITNESS, RESOLV_CONF_LOOK,
+};
 use crate::clock;
 use hyperverge_protocol::outcome::Reason;
 use std::fs;
@@ -23,7 +27,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The host's resolver configuration (resolv.conf(5)).
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 
-/// When the host's own name servers answered last, whatever they said. Cheap to clone.
+/// When the host's own name servers answered last: with what was asked for, or that there
+/// is no such thing. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LastAnswer(Arc<AtomicI64>);
 
@@ -41,7 +46,7 @@ impl LastAnswer {
 
     /// Runs `lookup`. If it has to wait and nothing was answered lately, `witness`
     /// runs beside it: another question to the same servers, whose answer (`true`)
-    /// shows that they are there.
+    /// shows that they serve us.
     pub async fn accompany<T>(
         &self,
         lookup: impl Future<Output = T>,
@@ -61,6 +66,19 @@ impl LastAnswer {
         lookup.await
     }
 
+    /// Whether servers that now refused a question, or failed at it, serve others. If
+    /// they were not heard to lately, `witness` asks them, and is waited for a little.
+    pub async fn serve_others(&self, witness: impl Future<Output = bool>) -> bool {
+        if !self.is_long_ago(clock::boot_ms()) {
+            return true;
+        }
+        let serve = tokio::time::timeout(OWN_SERVERS_WITNESS, witness).await.unwrap_or(false);
+        if serve {
+            self.note();
+        }
+        serve
+    }
+
     /// Whether a lookup that began at `began_ms` (milliseconds of the boot clock)
     /// and met silence met it because nothing is answered. Had another lookup its
     /// answer shortly before, or since, then it was this name's own servers.
@@ -73,6 +91,12 @@ impl LastAnswer {
 /// The failure of a lookup that met nothing but silence.
 pub fn silent() -> Failure {
     Failure::unsupported(Reason::AgentFault, "the agent's own name servers do not answer")
+}
+
+/// The failure of a lookup whose servers refuse every question, or fail at it.
+pub fn useless() -> Failure {
+    let message = "the agent's own name servers refuse every question or fail at it";
+    Failure::unsupported(Reason::AgentFault, message)
 }
 
 /// What is read from a file, and read anew once the file was changed.
@@ -174,5 +198,14 @@ mod tests {
         let noted = last.0.load(Relaxed);
         assert!(!last.is_long_ago(noted + patience));
         assert!(last.is_long_ago(noted + patience + 1));
+    }
+
+    #[tokio::test]
+    async fn a_witness_is_asked_only_in_doubt() {
+        let last = LastAnswer::default();
+        assert!(!last.serve_others(std::future::ready(false)).await);
+        assert!(last.is_long_ago(clock::boot_ms()), "nobody was served");
+        assert!(last.serve_others(std::future::ready(true)).await);
+        assert!(last.serve_others(async { panic!("asked in vain") }).await);
     }
 }

@@ -131,11 +131,11 @@ impl Resolve for SystemResolver {
             let asked = absolute(name);
             let lookup = resolvers.look_up(&asked, family);
             let found = self.last.accompany(lookup, answers_at_all(&resolvers.any)).await;
-            let heard = found.iter().any(|found| match found {
+            let served = found.iter().any(|found| match found {
                 Ok(found) => !is_of_hosts_file(found),
-                Err(error) => matches!(error, NetError::Dns(_)),
+                Err(error) => code(error).is_some_and(serves),
             });
-            if heard && !is_answered_here(&asked) {
+            if served && !is_answered_here(&asked) {
                 self.last.note();
             }
             let mut addresses = Vec::new();
@@ -151,6 +151,10 @@ impl Resolve for SystemResolver {
             }
             match failed {
                 _ if !addresses.is_empty() => Ok(addresses),
+                Some(failed) if is_doubtful(failed.reason) => {
+                    let serve = self.last.serve_others(answers_at_all(&resolvers.any)).await;
+                    Err(if serve { failed } else { own_servers::useless() })
+                }
                 Some(failed) => Err(failed),
                 None => Err(no_address(name, family)),
             }
@@ -164,8 +168,29 @@ impl Resolve for SystemResolver {
 
 /// Whether the servers answer a question that needs nobody else's: who serves the root.
 async fn answers_at_all(resolver: &Resolver) -> bool {
-    let asked = resolver.lookup(Name::root(), RecordType::NS).await;
-    matches!(asked, Ok(_) | Err(NetError::Dns(_)))
+    match resolver.lookup(Name::root(), RecordType::NS).await {
+        Ok(_) => true,
+        Err(error) => code(&error) == Some(ResponseCode::NoError),
+    }
+}
+
+/// What the servers themselves may be the cause of, whatever the name.
+fn is_doubtful(reason: Reason) -> bool {
+    matches!(reason, Reason::DnsServfail | Reason::DnsRefused)
+}
+
+/// Whether a server that answers so serves whoever asked.
+fn serves(code: ResponseCode) -> bool {
+    matches!(code, ResponseCode::NoError | ResponseCode::NXDomain)
+}
+
+/// The code of an answer without records.
+fn code(error: &NetError) -> Option<ResponseCode> {
+    match error {
+        NetError::Dns(DnsError::ResponseCode(code)) => Some(*code),
+        NetError::Dns(DnsError::NoRecordsFound(none)) => Some(none.response_code),
+        _ => None,
+    }
 }
 
 /// A name with a dot is whole as it stands. The host's search list is for single
@@ -221,25 +246,24 @@ fn no_address(name: &str, family: Family) -> Failure {
 
 /// What an error of the resolver says about `name`.
 fn judge(name: &str, family: Family, error: &NetError) -> Failure {
-    let code = match error {
-        NetError::Dns(DnsError::ResponseCode(code)) => *code,
-        NetError::Dns(DnsError::NoRecordsFound(none)) => none.response_code,
+    if let Some(code) = code(error) {
+        return judge_code(name, family, code);
+    }
+    match error {
         NetError::Timeout => {
-            return Failure::target(
-                Reason::DnsTimeout,
-                format!("no name server answered for {name}"),
-            );
+            Failure::target(Reason::DnsTimeout, format!("no name server answered for {name}"))
         }
         // Only our own name servers are spoken to, so not reaching them is our trouble.
-        NetError::Io(error) => {
-            return Failure::of_this_host(error).unwrap_or_else(|| unreachable(error));
-        }
-        NetError::NoConnections => return unreachable(error),
+        NetError::Io(error) => Failure::of_this_host(error).unwrap_or_else(|| unreachable(error)),
+        NetError::NoConnections => unreachable(error),
         NetError::Busy => {
-            return Failure::unsupported(Reason::AgentFault, "the agent's resolver is overloaded");
+            Failure::unsupported(Reason::AgentFault, "the agent's resolver is overloaded")
         }
-        error => return other(name, error),
-    };
+        error => other(name, error),
+    }
+}
+
+fn judge_code(name: &str, family: Family, code: ResponseCode) -> Failure {
     match code {
         ResponseCode::NoError => no_address(name, family),
         ResponseCode::NXDomain => {

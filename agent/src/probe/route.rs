@@ -111,14 +111,16 @@ impl Route {
 /// What a name of this host's network stands for is this host's affair, and its
 /// operators': whoever made the monitor is not told.
 fn refused(looked_up: Option<&str>, rule: &AddressRule) -> Failure {
-    let message = match looked_up {
-        Some(name) => {
-            tracing::debug!(name, %rule, "a check is refused by the egress policy");
-            format!(
-                "{name} resolves to an address that this agent's host does not allow ([egress])"
-            )
-        }
-        None => rule.to_string(),
-    };
+    match looked_up {
+        Some(name) => refused_name(name, rule),
+        None => Failure::policy(Reason::PolicyAddress, rule.to_string()),
+    }
+}
+
+/// See [`refused`]: the address is for the log alone.
+pub(super) fn refused_name(name: &str, rule: &AddressRule) -> Failure {
+    tracing::debug!(name, %rule, "a check is refused by the egress policy");
+    let message =
+        format!("{name} resolves to an address that this agent's host does not allow ([egress])");
     Failure::policy(Reason::PolicyAddress, message)
 }

@@ -5,7 +5,6 @@ use crate::serving::{Names, check_id, context_with, ended, failed, loopback};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::rdata::{CNAME, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record};
-use hyperverge_agent::probe::dns::NameServers;
 use hyperverge_agent::probe::{self, ProbeSettings};
 use hyperverge_protocol::monitor::MonitorSpec;
 use hyperverge_protocol::outcome::{DnsFacts, Observation, Outcome, Reason};
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tokio::net::{TcpSocket, UdpSocket};
 
-fn monitor(extra: Value) -> MonitorSpec {
+pub(crate) fn monitor(extra: Value) -> MonitorSpec {
     let mut spec =
         json!({ "name": "a", "kind": "dns", "target": "www.example.test", "timeout": "5s" });
     for (key, value) in extra.as_object().expect("an object") {
@@ -22,11 +21,11 @@ fn monitor(extra: Value) -> MonitorSpec {
     MonitorSpec::from_json(spec.to_string().as_bytes()).expect("a monitor")
 }
 
-fn asking(server: SocketAddr, transport: &str) -> Value {
+pub(crate) fn asking(server: SocketAddr, transport: &str) -> Value {
     json!({ "dns": { "server": server.to_string(), "transport": transport } })
 }
 
-async fn check_with(settings: ProbeSettings, extra: Value) -> Observation {
+pub(crate) async fn check_with(settings: ProbeSettings, extra: Value) -> Observation {
     probe::run(&context_with(settings), &monitor(extra), &check_id()).await
 }
 
@@ -40,12 +39,12 @@ fn briefly(mut extra: Value) -> Value {
     extra
 }
 
-fn facts(seen: &Observation) -> &DnsFacts {
+pub(crate) fn facts(seen: &Observation) -> &DnsFacts {
     seen.details.as_ref().and_then(|details| details.dns.as_ref()).expect("facts")
 }
 
 /// An address where nothing listens, for as long as the sockets are held.
-fn deaf() -> (SocketAddr, TcpSocket) {
+pub(crate) fn deaf() -> (SocketAddr, TcpSocket) {
     loop {
         let socket = TcpSocket::new_v4().expect("a socket");
         socket.bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
@@ -57,11 +56,11 @@ fn deaf() -> (SocketAddr, TcpSocket) {
     }
 }
 
-fn good(asked: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn good(asked: &[u8]) -> Vec<Vec<u8>> {
     vec![answer(asked, |_| {})]
 }
 
-fn good_framed(asked: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn good_framed(asked: &[u8]) -> Vec<Vec<u8>> {
     vec![framed(&answer(asked, |_| {}))]
 }
 
@@ -312,52 +311,6 @@ async fn a_code_is_a_reason_and_an_expected_one_is_good() {
         monitor["expect"] = json!({ "rcode": [name] });
         ended(&check(monitor).await, Outcome::Ok, None);
     }
-}
-
-#[tokio::test]
-async fn the_hosts_own_servers_are_asked_in_turn() {
-    let server = NameServer::new(good, good_framed).await;
-    let silent = NameServer::udp(|_: &[u8]| Vec::new()).await;
-    let (gone, _held) = deaf();
-    let own = |servers: &[SocketAddr]| ProbeSettings {
-        // Private addresses are not allowed, and do not have to be.
-        name_servers: Some(NameServers::new(servers.to_vec())),
-        ..ProbeSettings::default()
-    };
-    for transport in ["udp", "tcp"] {
-        let how = json!({ "dns": { "transport": transport }, "timeout": "2s" });
-        let seen = check_with(own(&[gone, server.address]), how.clone()).await;
-        ended(&seen, Outcome::Ok, None);
-        assert_eq!(seen.address, Some(server.address));
-        let seen = check_with(own(&[gone]), how.clone()).await;
-        ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
-        let seen = check_with(own(&[]), how.clone()).await;
-        ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
-    }
-    let seen = check_with(own(&[silent.address, server.address]), json!({ "timeout": "3s" })).await;
-    ended(&seen, Outcome::Ok, None);
-    assert_eq!(seen.address, Some(server.address));
-    let seen =
-        check_with(own(&[silent.address, silent.address]), json!({ "timeout": "500ms" })).await;
-    ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
-    let only_v6 = json!({ "network": { "family": "ipv6" } });
-    let seen = check_with(own(&[server.address]), only_v6).await;
-    ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
-}
-
-#[tokio::test]
-async fn own_servers_that_answer_others_are_silent_about_this_name() {
-    let server = NameServer::udp(|question: &[u8]| {
-        let asked = hickory_resolver::proto::op::Message::from_vec(question).expect("a question");
-        if asked.queries[0].name().is_root() { good(question) } else { Vec::new() }
-    })
-    .await;
-    let context = context_with(ProbeSettings {
-        name_servers: Some(NameServers::new(vec![server.address])),
-        ..ProbeSettings::default()
-    });
-    let spec = monitor(json!({ "timeout": "2s" }));
-    failed(&probe::run(&context, &spec, &check_id()).await, Reason::DnsTimeout);
 }
 
 #[tokio::test]

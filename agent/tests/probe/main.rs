@@ -5,6 +5,7 @@ mod codings;
 mod cookies;
 mod datagrams;
 mod dns;
+mod dns_own;
 mod dns_secure;
 mod frames;
 mod hostile;

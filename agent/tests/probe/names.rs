@@ -3,7 +3,7 @@
 use crate::serving::{Server, check_id, context_with, ended, failed, loopback, monitor, ok};
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
 use hickory_resolver::proto::op::{Message, ResponseCode};
-use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME};
+use hickory_resolver::proto::rr::rdata::{A, AAAA, CNAME, NS};
 use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use hyperverge_agent::probe::resolve::SystemResolver;
 use hyperverge_agent::probe::{self, ProbeContext, ProbeSettings};
@@ -11,6 +11,7 @@ use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpSocket, UdpSocket};
 
 /// What the name server knows: a code, and records of the type that was asked for.
@@ -49,6 +50,10 @@ fn zone(name: &Name, kind: RecordType) -> Option<(ResponseCode, Vec<Record>)> {
         ("broken.test", _) => (ResponseCode::ServFail, Vec::new()),
         ("refused.test", _) => (ResponseCode::Refused, Vec::new()),
         ("silent.test", _) => return None,
+        ("", RecordType::NS) => {
+            let server = NS(Name::from_ascii("root.test.").expect("a name"));
+            (ResponseCode::NoError, vec![RData::NS(server)])
+        }
         _ => (ResponseCode::NXDomain, Vec::new()),
     };
     Some((code, records.into_iter().map(|data| record(name, data)).collect()))
@@ -60,6 +65,13 @@ fn record(name: &Name, data: RData) -> Record {
 
 /// Answers from [`zone`] until the test is over.
 async fn name_server() -> SocketAddr {
+    serving(zone).await
+}
+
+/// Answers as `zone` says until the test is over.
+async fn serving(
+    zone: impl Fn(&Name, RecordType) -> Option<(ResponseCode, Vec<Record>)> + Send + 'static,
+) -> SocketAddr {
     let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
     let address = socket.local_addr().expect("its address");
     tokio::spawn(async move {
@@ -134,6 +146,52 @@ async fn name_servers_of_ours_that_are_silent_accuse_no_target() {
     failed(&check_name(&context, "a.invalid", 80).await, Reason::DnsNxdomain);
     let seen = check_name(&context, "good.test", 80).await;
     ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
+}
+
+#[tokio::test]
+async fn name_servers_of_ours_that_serve_nobody_accuse_no_target() {
+    for code in [ResponseCode::Refused, ResponseCode::ServFail] {
+        let names = serving(move |_, _| Some((code, Vec::new()))).await;
+        let context = asking(names, ConnectionConfig::udp());
+        // The second time somebody was heard, but nobody was served.
+        for _ in 0..2 {
+            let seen = check_name(&context, "good.test", 80).await;
+            ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
+        }
+    }
+}
+
+#[tokio::test]
+async fn name_servers_of_ours_that_serve_others_accuse_the_one_name() {
+    for (name, reason) in
+        [("refused.test", Reason::DnsRefused), ("broken.test", Reason::DnsServfail)]
+    {
+        // Nobody was heard of yet.
+        let context = asking(name_server().await, ConnectionConfig::udp());
+        failed(&check_name(&context, name, 80).await, reason);
+    }
+    // Whoever was served lately shows it too, even where the root is refused.
+    let names = serving(|name, kind| match name.is_root() {
+        true => Some((ResponseCode::Refused, Vec::new())),
+        false => zone(name, kind),
+    })
+    .await;
+    let context = asking(names, ConnectionConfig::udp());
+    let seen = check_name(&context, "refused.test", 80).await;
+    ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
+    failed(&check_name(&context, "none.test", 80).await, Reason::DnsNxdomain);
+    failed(&check_name(&context, "refused.test", 80).await, Reason::DnsRefused);
+}
+
+#[tokio::test]
+async fn a_doubt_about_our_name_servers_ends_with_the_check() {
+    let names =
+        serving(|name, _| (!name.is_root()).then_some((ResponseCode::Refused, Vec::new()))).await;
+    let context = asking(names, ConnectionConfig::udp());
+    let spec = monitor("http://good.test/", json!({ "timeout": "300ms" }));
+    let seen = probe::run(&context, &spec, &check_id()).await;
+    ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
+    assert!(seen.phases.resolve < Some(Duration::from_secs(1)), "{seen:?}");
 }
 
 #[tokio::test]

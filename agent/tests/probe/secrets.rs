@@ -97,3 +97,40 @@ async fn what_an_assertion_shows_is_blotted_out_even_where_it_is_cut() {
     assert!(seen.message.contains("..***\u{2026}\""), "{}", seen.message);
     tells_nothing(&seen);
 }
+
+#[tokio::test]
+async fn a_body_of_any_language_is_blotted_out() {
+    let server = Server::answering(|request| {
+        // As a login that failed shows what it was given: by itself.
+        let found = request.find("s3cret-pa55").map(|at| &request[at..at + 11]);
+        answer("401 No", "", &format!("login failed for carol with {}", found.unwrap_or("nothing")))
+    })
+    .await;
+    for body in [
+        r#"{"query": "mutation { login(user: \"carol\", p: \"s3cret-pa55\") { id } }"}"#,
+        "--b\r\nContent-Disposition: form-data; name=\"p\"\r\n\r\ns3cret-pa55\r\n--b--\r\n",
+        "{\"user\": \"carol\"}\n{\"p\": \"s3cret-pa55\"}\n",
+        "user: carol\np: s3cret-pa55\n",
+        "LOGIN carol s3cret-pa55",
+        r#"{"user": "carol", "pw": "s3cret-pa55"}"#,
+        "user=carol&p=s3cret-pa55",
+        "<login><user>carol</user><p>s3cret-pa55</p></login>",
+    ] {
+        let http = json!({ "method": "POST", "body": body });
+        let seen = check(&server.url("/"), json!({ "http": http })).await;
+        failed(&seen, Reason::Status);
+        let sample = String::from_utf8_lossy(&seen.sample).into_owned();
+        assert_eq!(sample, "login failed for carol with ***", "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_with_too_many_parts_to_search_for_leaves_nothing_to_read() {
+    let server = Server::answering(|request| answer("401 No", "", request)).await;
+    let parts: Vec<String> = (0..300).map(|n| format!("part-{n:03}")).collect();
+    let http = json!({ "method": "POST", "body": parts.join(" ") });
+    let seen = check(&server.url("/"), json!({ "http": http })).await;
+    failed(&seen, Reason::Status);
+    let sample = String::from_utf8_lossy(&seen.sample).into_owned();
+    assert!(sample.starts_with("***") && !sample.contains("part-"), "{sample}");
+}

@@ -9,8 +9,9 @@
 //! What is shorter than [`SHORTEST`] is not searched for: it would blot out
 //! half of every answer and hide nothing that cannot be guessed.
 //!
-//! To add a section that holds secrets: `gather.rs`.
+//! To add a section that holds secrets: `gather.rs`; a language of bodies: `body.rs`.
 
+mod body;
 mod encodings;
 mod gather;
 

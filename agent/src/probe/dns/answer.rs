@@ -13,6 +13,7 @@ use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder};
 use hyperverge_protocol::dns::{DomainName, RecordData, rcode_name};
 use hyperverge_protocol::limits::SAMPLE_BYTES;
 use hyperverge_protocol::outcome::{DnsFacts, Reason};
+use std::net::IpAddr;
 
 /// TTLs with the highest bit set count as 0 (RFC 2181, section 8).
 const TTL_MAX: u32 = i32::MAX as u32;
@@ -27,6 +28,8 @@ pub(super) struct Reply {
     pub(super) authority: Vec<String>,
     /// The records, for people, where an answer is kept as a sample.
     pub(super) sample: Vec<u8>,
+    /// Every address that any of this tells, whoever's it is.
+    pub(super) addresses: Vec<IpAddr>,
 }
 
 /// Why bytes are no answer to our question.
@@ -70,7 +73,8 @@ impl Reply {
             authority.filter_map(|record| Some(self::data(&record.data)?.to_string())).collect();
         authority.sort_unstable();
         authority.dedup();
-        Ok(Self { facts, unwritten, authority, sample: sample(&message) })
+        let addresses = addresses(&message);
+        Ok(Self { facts, unwritten, authority, sample: sample(&message), addresses })
     }
 }
 
@@ -136,6 +140,16 @@ fn answering<'a>(message: &'a Message, question: &Question) -> Vec<&'a Record> {
         }
     }
     Vec::new()
+}
+
+fn addresses(message: &Message) -> Vec<IpAddr> {
+    let records = message.answers.iter().chain(&message.authorities);
+    let addresses = records.filter_map(|record| match &record.data {
+        RData::A(address) => Some(IpAddr::V4(address.0)),
+        RData::AAAA(address) => Some(IpAddr::V6(address.0)),
+        _ => None,
+    });
+    addresses.collect()
 }
 
 /// Their data, each once and sorted, and how many have none that can be written.

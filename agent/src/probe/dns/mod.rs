@@ -10,6 +10,7 @@
 
 mod answer;
 mod https;
+mod own;
 mod query;
 mod quic;
 mod server;
@@ -20,7 +21,6 @@ use super::connect::{ConnectFailure, connect_judged, interleave, weigh};
 use super::deadline::Deadline;
 use super::dial::{add, dial, secure, since};
 use super::failure::Failure;
-use super::own_servers;
 use super::quic::QuicTarget;
 use super::route::Route;
 use super::tls::{self, TlsClient};
@@ -44,6 +44,8 @@ pub use server::NameServers;
 #[derive(Debug)]
 pub struct DnsProbe {
     question: Question,
+    /// For people.
+    target: String,
     server: Server,
     transport: DnsTransport,
     /// `Some` exactly when the transport is encrypted.
@@ -57,10 +59,16 @@ pub struct DnsProbe {
 impl Probe for DnsProbe {
     fn prepare(context: &ProbeContext, spec: &MonitorSpec) -> Result<Self, Failure> {
         let unusable = |rule: String| Failure::unsupported(Reason::UnsupportedSpec, rule);
+        let question =
+            Question::new(&spec.target, &spec.dns).map_err(|error| unusable(error.to_string()))?;
+        let server = Server::new(&spec.dns, &context.0.egress)?;
+        if let Server::System = server {
+            own::may_ask(&question, &context.0.egress)?;
+        }
         Ok(Self {
-            question: Question::new(&spec.target, &spec.dns)
-                .map_err(|error| unusable(error.to_string()))?,
-            server: Server::new(&spec.dns, &context.0.egress)?,
+            question,
+            server,
+            target: spec.target.clone(),
             transport: spec.dns.transport,
             tls: tls_client(context, spec)?,
             route: Route::new(&spec.network),
@@ -92,7 +100,7 @@ impl DnsProbe {
         reply: Reply,
         seen: &mut Observation,
     ) -> Result<(), Failure> {
-        let Reply { facts, unwritten, authority, sample } = reply;
+        let Reply { facts, unwritten, authority, sample, .. } = reply;
         seen.details_mut().dns = Some(facts);
         seen.sample = sample;
         let answer = Answer { authority: &authority, unwritten, ..Answer::default() };
@@ -107,25 +115,7 @@ impl DnsProbe {
         seen: &mut Observation,
     ) -> Result<Reply, Failure> {
         match (&self.server, self.transport) {
-            (Server::System, _) => {
-                let own = &context.0.name_servers;
-                let servers = own.of_family(self.family)?;
-                let began_ms = clock::boot_ms();
-                let witness = answers_at_all(&servers, deadline.end(), self.timeout);
-                let asking = self.ask_in_turn(&servers, deadline, seen);
-                let asked = own.last.accompany(asking, witness).await;
-                match &asked {
-                    Ok(_) => own.last.note(),
-                    Err(failure)
-                        if failure.reason == Reason::DnsTimeout
-                            && own.last.is_long_ago(began_ms) =>
-                    {
-                        return Err(own_servers::silent());
-                    }
-                    Err(_) => {}
-                }
-                asked.map_err(of_ours)
-            }
+            (Server::System, _) => self.ask_own(context, deadline, seen).await,
             (Server::Named(named), DnsTransport::Udp) => {
                 let addresses =
                     self.route.addresses(context, &named.destination, deadline, seen).await?;
@@ -253,21 +243,6 @@ impl DnsProbe {
     }
 }
 
-/// Whether any of `servers` answers a question that needs nobody else's.
-async fn answers_at_all(servers: &[SocketAddr], end: std::time::Instant, timeout: Span) -> bool {
-    let Ok(question) = Question::of_root() else { return false };
-    let asking = servers.iter().take(limits::CONNECT_ADDRESSES).map(|server| {
-        let question = &question;
-        Box::pin(async move {
-            let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
-            let mut deadline = Deadline::new(end, timeout, timer);
-            let mut unseen = Observation::bare(Outcome::Ok, None, "");
-            udp::ask(question, *server, &mut deadline, &mut unseen).await
-        })
-    });
-    futures_util::future::select_ok(asking).await.is_ok()
-}
-
 fn tls_client(context: &ProbeContext, spec: &MonitorSpec) -> Result<Option<TlsClient>, Failure> {
     let protocols = match spec.dns.transport {
         DnsTransport::Udp | DnsTransport::Tcp => return Ok(None),
@@ -281,23 +256,6 @@ fn tls_client(context: &ProbeContext, spec: &MonitorSpec) -> Result<Option<TlsCl
 /// Not met: what a transport needs is made with the probe.
 fn not_set_up() -> Failure {
     Failure::unsupported(Reason::AgentFault, "the transport of this check is not set up")
-}
-
-/// Our own name servers: not reaching them is our trouble. That they do not
-/// answer may be due to the name.
-fn of_ours(failure: Failure) -> Failure {
-    match failure.reason {
-        Reason::ConnectRefused
-        | Reason::ConnectReset
-        | Reason::ConnectUnreachable
-        | Reason::ConnectError
-        | Reason::TimeoutConnect => {
-            let what = failure.message;
-            let message = format!("the agent's own name servers cannot be reached: {what}");
-            Failure::unsupported(Reason::AgentFault, message)
-        }
-        _ => failure,
-    }
 }
 
 fn after_truncation(failure: Failure) -> Failure {

@@ -58,6 +58,14 @@ impl Question {
         Ok(Self { query, message })
     }
 
+    /// The address that the name asked about stands for, if it does (RFC 1035, section
+    /// 3.5; RFC 3596, section 2.5). All of it: a zone of addresses is none.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        let name = self.query.name();
+        let network = name.parse_arpa_name().ok()?;
+        (network.prefix_len() == network.max_prefix_len()).then(|| network.addr())
+    }
+
     /// The message with an id that nobody can guess.
     pub(super) fn with_random_id(&self) -> Vec<u8> {
         let id: [u8; 2] = clock::rng().random();

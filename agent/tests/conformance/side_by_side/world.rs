@@ -225,6 +225,7 @@ http {{
     Daemon::start("nginx", &["-p", &path, "-c", "nginx.conf", "-e", "stderr"], dir, &ready)
 }
 
+/// Knows who serves the root, as every name server does.
 fn unbound() -> Daemon {
     let dir = tempfile::tempdir().expect("a folder");
     let config = "server:
@@ -242,6 +243,8 @@ fn unbound() -> Daemon {
     local-data: \"good.test. 300 MX 10 mail.good.test.\"
     local-data: \"far.test. 300 A 198.51.100.2\"
     local-zone: \"example.\" refuse
+    local-zone: \".\" transparent
+    local-data: \". 300 NS root.test.\"
 remote-control:
     control-enable: no
 ";
