@@ -249,12 +249,15 @@ async fn an_odd_header_is_not_the_end_of_an_answer() {
 
 #[tokio::test]
 async fn chunks_count_where_a_length_is_told_as_well() {
-    let both = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding : chunked\r\n\r\n\
-                4\r\nfine\r\n0\r\n\r\n";
-    let server = Server::saying(both).await;
-    let seen = check(&server.url("/"), json!({ "expect": { "body": "fine" } })).await;
-    ended(&seen, Outcome::Ok, None);
-    assert_eq!(seen.body_bytes, 4);
+    for name in ["Transfer-Encoding", "Transfer-Encoding "] {
+        let both = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{name}: chunked\r\n\r\n4\r\nfine\r\n0\r\n\r\n"
+        );
+        let server = Server::saying(both).await;
+        let seen = check(&server.url("/"), json!({ "expect": { "body": "fine" } })).await;
+        ended(&seen, Outcome::Ok, None);
+        assert_eq!(seen.body_bytes, 4);
+    }
 }
 
 #[tokio::test]
