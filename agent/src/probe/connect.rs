@@ -19,6 +19,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpSocket, TcpStream};
 
+/// The first port that the kernel gives to a socket of itself.
+const UNPRIVILEGED_PORTS: u16 = 1_024;
+
 /// An established connection.
 #[derive(Debug)]
 pub struct Connected {
@@ -122,8 +125,27 @@ async fn attempt(
     };
     let noticed = clock::monotonic().saturating_duration_since(began);
     let stream = dialled.map_err(ours)?;
+    if reached_itself(&stream, address) {
+        return Err(ours(Errno::CONNREFUSED.into()));
+    }
     let took = handshake::round_trip(&stream).map_or(noticed, |took| took.min(noticed));
     Ok(Dialled { stream, address, began, took })
+}
+
+/// Whether `stream` is connected to itself. For an address of this host the kernel
+/// may choose the very port that is dialled as the one to dial from, and a socket
+/// that meets its own SYN is connected (simultaneous open, RFC 9293, section 3.5).
+/// It never chooses a port that somebody listens on, so this is a closed one.
+///
+/// Only a port of the range it chooses from can be met, and that range lies above
+/// the privileged ports: so checks of the usual ports do not pay for the question,
+/// while no address of this host has to be known.
+fn reached_itself(stream: &TcpStream, dialled: SocketAddr) -> bool {
+    dialled.port() >= UNPRIVILEGED_PORTS
+        && stream.local_addr().is_ok_and(|local| {
+            let same = |peer: SocketAddr| (peer.ip(), peer.port()) == (local.ip(), local.port());
+            local.port() == dialled.port() && stream.peer_addr().is_ok_and(same)
+        })
 }
 
 impl Dialled {
@@ -205,6 +227,26 @@ pub(super) fn weigh(before: Option<ConnectFailure>, now: ConnectFailure) -> Conn
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_socket_that_met_itself_reached_nobody() {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+        let own = socket.local_addr().expect("bound");
+        let stream = socket.connect(own).await.expect("a simultaneous open");
+        assert!(reached_itself(&stream, own));
+        // Dialled by what stands for every address of this host.
+        assert!(reached_itself(&stream, ([0, 0, 0, 0], own.port()).into()));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let open = listener.local_addr().expect("bound");
+        // The same port on both sides, and yet another socket.
+        let elsewhere = TcpSocket::new_v4().expect("a socket");
+        elsewhere.bind(([127, 0, 0, 2], open.port()).into()).expect("a port free there");
+        let stream = elsewhere.connect(open).await.expect("connected");
+        assert!(!reached_itself(&stream, open));
+        let stream = TcpStream::connect(open).await.expect("connected");
+        assert!(!reached_itself(&stream, open));
+    }
 
     #[test]
     fn a_routers_prohibition_is_told_from_this_hosts_own() {

@@ -19,6 +19,9 @@ pub const HEADER_LIST_BYTES: u32 = 2 * HEAD_BYTES as u32;
 /// this is for what never becomes a body: empty frames, padding, a compressed
 /// stream that stands for nothing.
 pub const BODY_PHASE_BYTES: u64 = 8 * 1024 * 1024;
+/// Members of one gzip body. Each may stand for nothing and still costs a decoder;
+/// servers send one, and files that were put together a few.
+pub const GZIP_MEMBERS: usize = 64;
 /// Cookies that one check keeps.
 pub const COOKIES: usize = 64;
 /// Bytes of one cookie with its attributes (RFC 6265, section 6.1).

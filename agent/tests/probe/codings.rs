@@ -160,6 +160,21 @@ async fn a_stream_that_stands_for_nothing_ends() {
 }
 
 #[tokio::test]
+async fn a_body_of_very_many_members_is_given_up() {
+    let text = LINE.as_bytes();
+    let of = |empty: usize| [gzip(b"").repeat(empty), gzip(text)].concat();
+    let server = Server::saying(coded("gzip", &of(60))).await;
+    let seen = check(&server.url("/"), json!({ "expect": { "body": LINE } })).await;
+    ended(&seen, Outcome::Ok, None);
+    assert_eq!(seen.body_bytes, text.len() as u64);
+    // As many as fit below the limit of what is read; with a body each they are no better.
+    for body in [of(400_000), gzip(text).repeat(100)] {
+        let server = Server::saying(coded("gzip", &body)).await;
+        failed(&check(&server.url("/"), json!({})).await, Reason::HttpEncoding);
+    }
+}
+
+#[tokio::test]
 async fn compression_is_asked_for_only_where_it_is_wanted() {
     let heard = Arc::new(Mutex::new(String::new()));
     let log = Arc::clone(&heard);

@@ -209,9 +209,12 @@ async fn what_comes_is_not_http() {
         "HTTP/9.9 200 OK\r\n\r\n",
         "HTTP/1.1 2000 OK\r\n\r\n",
         "HTTP/1.1 abc\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nno colon here\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nX-Zero: a\0b\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length : 5\r\n\r\nhalf",
+        "HTTP/1.1 200 OK\r\nContent-Length: 4,\r\n 5\r\n\r\nhalf",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n",
         "\0\0\0\0\0\0\0\0\0",
         "<html>hello</html>\r\n\r\n",
@@ -219,6 +222,41 @@ async fn what_comes_is_not_http() {
         let server = Server::saying(text).await;
         let seen = check(&server.url("/"), json!({})).await;
         failed(&seen, Reason::HttpMalformed);
+    }
+}
+
+#[tokio::test]
+async fn an_odd_header_is_not_the_end_of_an_answer() {
+    for odd in [
+        "X-Policy: a;\r\n b\r\n",
+        "X-Policy:\r\n\ta\r\n",
+        "Server : x\r\n",
+        "X Foo: x\r\n",
+        "X-Control: a\x01b\r\n",
+        "no colon here\r\n",
+        ": no name\r\n",
+        " folded, but what?\r\n",
+    ] {
+        let server = Server::saying(answer("200 OK", &format!("{odd}X-Next: 1\r\n"), "fine")).await;
+        let next = json!({ "expect": { "body": "fine", "headers": { "x-next": "1" } } });
+        ended(&check(&server.url("/"), next).await, Outcome::Ok, None);
+    }
+    let folded = answer("200 OK", "X-Policy: a;\r\n\t b\r\nServer : x\r\n", "");
+    let server = Server::saying(folded).await;
+    let read = json!({ "expect": { "headers": { "x-policy": "a; b", "server": "x" } } });
+    ended(&check(&server.url("/"), read).await, Outcome::Ok, None);
+}
+
+#[tokio::test]
+async fn chunks_count_where_a_length_is_told_as_well() {
+    for name in ["Transfer-Encoding", "Transfer-Encoding "] {
+        let both = format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{name}: chunked\r\n\r\n4\r\nfine\r\n0\r\n\r\n"
+        );
+        let server = Server::saying(both).await;
+        let seen = check(&server.url("/"), json!({ "expect": { "body": "fine" } })).await;
+        ended(&seen, Outcome::Ok, None);
+        assert_eq!(seen.body_bytes, 4);
     }
 }
 

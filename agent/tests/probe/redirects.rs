@@ -103,8 +103,38 @@ async fn a_location_must_keep_the_rules_of_a_target() {
             assert!(!seen.message.contains("secret"), "{}", seen.message);
         }
     }
-    let bytes = b"HTTP/1.1 302 Found\r\nLocation: /\xff\xfe\r\nContent-Length: 0\r\n\r\n".to_vec();
-    let server = Server::saying(bytes).await;
+}
+
+#[tokio::test]
+async fn a_location_in_another_charset_leads_to_its_bytes() {
+    // `listening` takes text, and these are none.
+    let redirecting_to = async |location: &'static [u8]| {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        let server = Server::answering(move |request| {
+            let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+            let first = path == "/";
+            log.lock().expect("the log").push(path);
+            let moved = [b"HTTP/1.1 302 Found\r\nLocation: ", location, b"\r\n\r\n"].concat();
+            if first { moved } else { ok("there") }
+        })
+        .await;
+        (server, asked)
+    };
+    for (location, path) in [
+        (&b"/caf\xe9?q=\xfc%20x"[..], "/caf%E9?q=%FC%20x"),
+        (b"/\xff\xfe", "/%FF%FE"),
+        // Text in UTF-8, and then it is not.
+        (b"/\xc3\xa9/\xe9", "/%C3%A9/%E9"),
+        ("/caf\u{e9}".as_bytes(), "/caf%C3%A9"),
+    ] {
+        let (server, asked) = redirecting_to(location).await;
+        let seen = check(&server.url("/"), json!({ "expect": { "body": "there" } })).await;
+        ended(&seen, Outcome::Ok, None);
+        assert_eq!(*asked.lock().expect("the log"), ["/", path]);
+    }
+    // No name is made of such bytes.
+    let (server, _) = redirecting_to(b"http://caf\xe9.test/").await;
     failed(&check(&server.url("/"), json!({})).await, Reason::RedirectInvalid);
 }
 

@@ -1,18 +1,16 @@
 //! From the bytes of an answer to what it says.
 //!
-//! The codec decodes; what it leaves open is decided here: whether this is an
-//! answer to our question at all, which records answer it, and how their data
-//! are written. To add a record type: an arm in [`data`].
+//! `message.rs` decodes; what it leaves open is decided here: which records answer
+//! the question, and how their data are written. To add a record type: an arm in
+//! [`data`].
 
-use super::query::{ID, Question};
-use crate::probe::failure::Failure;
+use super::message::{Mismatch, Opened, Sections};
+use super::query::Question;
 use crate::probe::limits;
-use hickory_resolver::proto::op::{Header, Message, MessageType, OpCode, ResponseCode};
 use hickory_resolver::proto::rr::{DNSClass, Name, RData, Record};
-use hickory_resolver::proto::serialize::binary::{BinDecodable, BinDecoder};
 use hyperverge_protocol::dns::{DomainName, RecordData, rcode_name};
 use hyperverge_protocol::limits::SAMPLE_BYTES;
-use hyperverge_protocol::outcome::{DnsFacts, Reason};
+use hyperverge_protocol::outcome::DnsFacts;
 use std::net::IpAddr;
 
 /// TTLs with the highest bit set count as 0 (RFC 2181, section 8).
@@ -32,31 +30,28 @@ pub(super) struct Reply {
     pub(super) addresses: Vec<IpAddr>,
 }
 
-/// Why bytes are no answer to our question.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Mismatch {
-    /// They answer something else, or nothing.
-    Stray(&'static str),
-    /// They answer our question, but not as the protocol wants.
-    Malformed(String),
-}
-
-impl Mismatch {
-    /// The failure of `shown` where nobody else can have sent this.
-    pub(super) fn failure(self, shown: &str) -> Failure {
-        let what = match self {
-            Self::Stray(what) => what.to_owned(),
-            Self::Malformed(what) => what,
-        };
-        Failure::target(Reason::DnsMalformed, format!("{shown} {what}"))
-    }
-}
-
 impl Reply {
     /// Reads what came for the message `sent`, which asked `question`.
     pub(super) fn read(bytes: &[u8], sent: &[u8], question: &Question) -> Result<Self, Mismatch> {
-        let message = decode(bytes, sent, question)?;
-        let answers = answering(&message, question);
+        Opened::read(bytes, sent, question)?.sections().map(|message| Self::of(&message, question))
+    }
+
+    /// The same for a datagram; `None` where the answer was cut to fit into it, and so
+    /// has to be asked for by other means.
+    pub(super) fn read_datagram(
+        bytes: &[u8],
+        sent: &[u8],
+        question: &Question,
+    ) -> Result<Option<Self>, Mismatch> {
+        let opened = Opened::read(bytes, sent, question)?;
+        if opened.truncated() {
+            return Ok(None);
+        }
+        opened.sections().map(|message| Some(Self::of(&message, question)))
+    }
+
+    fn of(message: &Sections, question: &Question) -> Self {
+        let answers = answering(message, question);
         let (data, unwritten) = written(&answers);
         let code = u16::from(message.metadata.response_code);
         let facts = DnsFacts {
@@ -73,51 +68,14 @@ impl Reply {
             authority.filter_map(|record| Some(self::data(&record.data)?.to_string())).collect();
         authority.sort_unstable();
         authority.dedup();
-        let addresses = addresses(&message);
-        Ok(Self { facts, unwritten, authority, sample: sample(&message), addresses })
-    }
-}
-
-/// Decodes an answer; cheap tests first, since anybody may send garbage.
-fn decode(bytes: &[u8], sent: &[u8], question: &Question) -> Result<Message, Mismatch> {
-    if bytes.get(ID) != sent.get(ID) {
-        return Err(Mismatch::Stray("answered with another id than the question's"));
-    }
-    let malformed = |what: &str| Mismatch::Malformed(what.to_owned());
-    let header = Header::read(&mut BinDecoder::new(bytes))
-        .map_err(|_| malformed("sent less than the header of an answer"))?;
-    if header.metadata.message_type != MessageType::Response
-        || header.metadata.op_code != OpCode::Query
-    {
-        return Err(malformed("sent a message that is not an answer"));
-    }
-    // Before the codec makes room for as many questions as are announced.
-    if header.counts.queries > 1 {
-        return Err(malformed("answered with more than one question"));
-    }
-    let mut decoder = BinDecoder::new(bytes);
-    let message = Message::read(&mut decoder).map_err(|error| {
-        Mismatch::Malformed(format!("sent an answer that cannot be read: {error}"))
-    })?;
-    if !decoder.is_empty() {
-        return Err(malformed("sent an answer with something behind its end"));
-    }
-    match message.queries.first() {
-        Some(query) if question.is(query) => Ok(message),
-        Some(_) => Err(Mismatch::Stray("answered another question")),
-        // A server that could not read the question does not repeat it.
-        None if message.metadata.response_code != ResponseCode::NoError
-            && message.answers.is_empty() =>
-        {
-            Ok(message)
-        }
-        None => Err(malformed("answered without the question")),
+        let addresses = addresses(message);
+        Self { facts, unwritten, authority, sample: sample(message), addresses }
     }
 }
 
 /// The records of the type asked for, under the name asked for or what it is an
 /// alias of according to the answer itself.
-fn answering<'a>(message: &'a Message, question: &Question) -> Vec<&'a Record> {
+fn answering<'a>(message: &'a Sections, question: &Question) -> Vec<&'a Record> {
     let wanted = question.query.query_type();
     let mut owner: &Name = question.query.name();
     for _ in 0..=limits::DNS_ALIASES {
@@ -142,7 +100,7 @@ fn answering<'a>(message: &'a Message, question: &Question) -> Vec<&'a Record> {
     Vec::new()
 }
 
-fn addresses(message: &Message) -> Vec<IpAddr> {
+fn addresses(message: &Sections) -> Vec<IpAddr> {
     let records = message.answers.iter().chain(&message.authorities);
     let addresses = records.filter_map(|record| match &record.data {
         RData::A(address) => Some(IpAddr::V4(address.0)),
@@ -207,7 +165,7 @@ fn name(name: &Name) -> Option<DomainName> {
 }
 
 /// The records as in a zone file, as many as a sample holds.
-fn sample(message: &Message) -> Vec<u8> {
+fn sample(message: &Sections) -> Vec<u8> {
     let sections = [("answer", &message.answers), ("authority", &message.authorities)];
     let records = sections
         .iter()
@@ -228,7 +186,9 @@ fn sample(message: &Message) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::query::ID;
     use super::*;
+    use hickory_resolver::proto::op::{Message, MessageType, OpCode, ResponseCode};
     use hickory_resolver::proto::rr::RecordType;
     use hickory_resolver::proto::rr::rdata::{A, CNAME, MX, TXT};
     use hyperverge_protocol::monitor::{self, DnsOptions};
@@ -350,8 +310,8 @@ mod tests {
         let broken = [
             ("only an id", good[..2].to_vec()),
             ("half a header", good[..11].to_vec()),
-            ("cut", good[..good.len() - 1].to_vec()),
-            ("trailing", [good.clone(), vec![0]].concat()),
+            ("cut", good[..records + 1].to_vec()),
+            ("cut in its data", good[..records + 15].to_vec()),
             ("65535 questions", with(4, &[0xff, 0xff])),
             ("65535 answers", with(6, &[0xff, 0xff])),
             ("65535 everything", with(4, &[0xff; 8])),
@@ -369,6 +329,54 @@ mod tests {
             );
         }
         assert!(matches!(read(&[]), Err(Mismatch::Stray(_))));
+    }
+
+    #[test]
+    fn what_follows_the_records_that_decide_decides_nothing() {
+        let question = question(monitor::RecordType::A);
+        let sent = question.with_random_id();
+        let code = |additional: &[&[u8]]| {
+            let www = address("www.example.test.", 1);
+            let mut bytes = answer(&sent, vec![www], |message| message.edns = None);
+            bytes[10..12].copy_from_slice(&[0, u8::try_from(additional.len()).expect("few")]);
+            bytes.extend(additional.concat());
+            let reply = Reply::read(&bytes, &sent, &question).expect("a reply");
+            assert_eq!(reply.facts.answers, ["192.0.2.1"], "{additional:?}");
+            reply.facts.rcode
+        };
+        // An address of no bytes; its name is the question's.
+        let empty = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 9, 0, 0];
+        let upper_1 = [0, 0, 41, 4, 0xd0, 1, 0, 0, 0, 0, 0];
+        let of_a_name = [0xc0, 12, 0, 41, 4, 0xd0, 1, 0, 0, 0, 0, 0];
+        let cut = [0, 0, 16, 0, 1, 0, 0, 0, 9, 0xff, 0xff, 1];
+        assert_eq!(code(&[&empty]), "NOERROR");
+        assert_eq!(code(&[&of_a_name]), "NOERROR");
+        assert_eq!(code(&[&cut, &upper_1]), "NOERROR");
+        assert_eq!(code(&[&[0xc0, 0xff]]), "NOERROR");
+        assert_eq!(code(&[&[]]), "NOERROR");
+        assert_eq!(code(&[&upper_1]), "BADVERS");
+        assert_eq!(code(&[&empty, &upper_1, &[0, 0, 41, 4]]), "BADVERS");
+    }
+
+    #[test]
+    fn a_cut_datagram_is_no_reply_but_an_answer() {
+        let question = question(monitor::RecordType::A);
+        let sent = question.with_random_id();
+        let records = || vec![address("www.example.test.", 1), address("www.example.test.", 2)];
+        let whole = answer(&sent, records(), |_| {});
+        let cut = answer(&sent, records(), |message| message.metadata.truncation = true);
+        let read = |bytes: &[u8]| Reply::read_datagram(bytes, &sent, &question);
+        assert!(matches!(read(&whole), Ok(Some(_))));
+        for length in 12 + question_bytes(&sent)..=cut.len() {
+            assert!(matches!(read(&cut[..length]), Ok(None)), "{length}");
+        }
+        let without_question = read(&cut[..12 + question_bytes(&sent) - 1]);
+        assert!(matches!(without_question, Err(Mismatch::Malformed(_))), "{without_question:?}");
+        let other = answer(&sent, records(), |message| {
+            message.metadata.truncation = true;
+            message.queries[0].set_query_type(RecordType::AAAA);
+        });
+        assert!(matches!(read(&other), Err(Mismatch::Stray(_))));
     }
 
     fn question_bytes(sent: &[u8]) -> usize {

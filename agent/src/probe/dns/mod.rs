@@ -10,6 +10,7 @@
 
 mod answer;
 mod https;
+mod message;
 mod own;
 mod query;
 mod quic;
@@ -215,11 +216,10 @@ impl DnsProbe {
         seen: &mut Observation,
     ) -> Result<Reply, Failure> {
         seen.address = Some(server);
-        if self.transport == DnsTransport::Udp {
-            let reply = udp::ask(&self.question, server, deadline, seen).await?;
-            if !reply.facts.truncated {
-                return Ok(reply);
-            }
+        if self.transport == DnsTransport::Udp
+            && let Some(reply) = udp::ask(&self.question, server, deadline, seen).await?
+        {
+            return Ok(reply);
         }
         let began = clock::monotonic();
         let connected = connect_judged(server, deadline).await;

@@ -5,7 +5,8 @@
 //! choice and the id is ours, so nobody off the path can guess an answer.
 //! Nothing is sent twice: a check says what one question met.
 
-use super::answer::{Mismatch, Reply};
+use super::answer::Reply;
+use super::message::Mismatch;
 use super::query::Question;
 use crate::clock;
 use crate::probe::arrival::Arrival;
@@ -19,13 +20,13 @@ use hyperverge_protocol::outcome::{Observation, Reason};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-/// Asks `server`.
+/// Asks `server`; `None` where its answer was cut to fit into a datagram.
 pub(super) async fn ask(
     question: &Question,
     server: SocketAddr,
     deadline: &mut Deadline<'_>,
     seen: &mut Observation,
-) -> Result<Reply, Failure> {
+) -> Result<Option<Reply>, Failure> {
     let mut socket = open(server).await?;
     let sent = question.with_random_id();
     let began = clock::monotonic();
@@ -89,7 +90,7 @@ async fn receive(
     sent: &[u8],
     question: &Question,
     strays: &mut Strays,
-) -> Result<(Reply, Arrival), Failure> {
+) -> Result<(Option<Reply>, Arrival), Failure> {
     let mut buffer = vec![0; limits::DNS_UDP_BYTES + 1];
     loop {
         let received = socket.receive(&mut buffer).await;
@@ -98,7 +99,7 @@ async fn receive(
             let message = format!("{server} sent a datagram larger than was asked for");
             return Err(Failure::target(Reason::DnsMalformed, message));
         }
-        match Reply::read(&buffer[..arrival.bytes], sent, question) {
+        match Reply::read_datagram(&buffer[..arrival.bytes], sent, question) {
             Ok(reply) => return Ok((reply, arrival)),
             Err(stray @ Mismatch::Stray(_)) if strays.count < limits::DNS_STRAYS => {
                 strays.count += 1;

@@ -2,7 +2,11 @@
 //!
 //! What follows a complete member and is no other one is left alone, as gzip and
 //! every browser do: some servers pad their files, or append what they should not.
+//!
+//! The limit of a body does not bound its members, since an empty one adds nothing
+//! to it; so they have a limit of their own.
 
+use crate::probe::limits;
 use flate2::write::GzDecoder;
 use std::io::{self, Write};
 use std::mem;
@@ -13,6 +17,8 @@ const MAGIC: [u8; 2] = [0x1f, 0x8b];
 /// Writes what it unpacks into `W`.
 pub(super) struct Gunzip<W: Write> {
     member: GzDecoder<W>,
+    /// How many members began.
+    members: usize,
     /// `member` is complete, and was checked.
     complete: bool,
     /// The first bytes after it, until it is known what they begin.
@@ -21,7 +27,7 @@ pub(super) struct Gunzip<W: Write> {
 
 impl<W: Write> Gunzip<W> {
     pub(super) fn new(outlet: W) -> Self {
-        Self { member: GzDecoder::new(outlet), complete: false, after: Vec::new() }
+        Self { member: GzDecoder::new(outlet), members: 1, complete: false, after: Vec::new() }
     }
 
     pub(super) fn get_mut(&mut self) -> &mut W {
@@ -43,6 +49,10 @@ impl<W: Write> Gunzip<W> {
             self.after.extend_from_slice(&chunk[..wanted]);
             chunk = &chunk[wanted..];
             if self.after == MAGIC {
+                if self.members == limits::GZIP_MEMBERS {
+                    return Err(io::ErrorKind::QuotaExceeded.into());
+                }
+                self.members += 1;
                 self.after.clear();
                 self.complete = false;
                 let outlet = mem::replace(self.member.get_mut(), closed());

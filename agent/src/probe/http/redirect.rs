@@ -12,6 +12,7 @@ use ::http::{Method, StatusCode};
 use hyperverge_protocol::egress::{EgressPolicy, parse_url};
 use hyperverge_protocol::monitor;
 use hyperverge_protocol::outcome::Reason;
+use std::borrow::Cow;
 use std::sync::Arc;
 use url::Url;
 
@@ -78,15 +79,31 @@ pub(super) fn next<'a>(
         let message = format!("{shown} redirected to a location that {rule}");
         Failure::target(Reason::RedirectInvalid, message)
     };
-    let text =
-        std::str::from_utf8(location.as_bytes()).map_err(|_| invalid("must be text in UTF-8"))?;
-    let joined = from.target.url.join(text).map_err(|_| invalid("must be a URL"))?;
+    let text = text_of(location.as_bytes());
+    let joined = from.target.url.join(&text).map_err(|_| invalid("must be a URL"))?;
     let url = parse_url(joined.as_str()).map_err(|rule| invalid(&rule.to_string()))?;
     if from.target.url.scheme() == "https" && url.scheme() != "https" {
         let message = format!("{shown} redirected from https to http");
         return Err(Failure::target(Reason::RedirectDowngrade, message));
     }
     Ok(Some(Next { from, url, method, with_body, has_body }))
+}
+
+/// A location in UTF-8 as it is. One in another charset, Latin-1 as a rule, with
+/// its bytes beyond ASCII percent-encoded, as browsers do: whatever the charset, the
+/// server finds the bytes again that it sent.
+fn text_of(location: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(location) {
+        return text.into();
+    }
+    let mut text = String::with_capacity(location.len());
+    for byte in location {
+        match byte {
+            0..=0x7f => text.push(char::from(*byte)),
+            _ => text += &format!("%{byte:02X}"),
+        }
+    }
+    text.into()
 }
 
 impl Next<'_> {

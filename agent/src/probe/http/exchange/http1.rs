@@ -1,4 +1,7 @@
 //! HTTP/1.1 (RFC 9112), and 1.0 where the server answers in it.
+//!
+//! A target is up if its clients can read it, so headers are read as leniently as
+//! browsers and curl do; what makes the end of a body doubtful is still an error.
 
 use super::super::meter::{Meter, Metered};
 use super::super::stream::Stream;
@@ -43,10 +46,8 @@ impl<'a> Exchange<'a> {
         let Some(stream) = self.stream.take() else {
             return Err(self.fault().ended("closed the connection"));
         };
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(limits::HEAD_BYTES).max_headers(limits::HEADERS);
         let (mut sender, connection) =
-            builder.handshake(TokioIo::new(stream)).await.map_err(|error| self.judge(&error))?;
+            builder().handshake(TokioIo::new(stream)).await.map_err(|error| self.judge(&error))?;
         self.connection = Some(connection);
         let answered = drive(&mut self.connection, sender.send_request(request.map(Full::new)));
         let answer = match deadline.within(Phase::Processing, answered).await {
@@ -122,6 +123,20 @@ impl<'a> Exchange<'a> {
         }
         fault.ended("closed the connection")
     }
+}
+
+/// A connection carries one request, so nothing that is read leniently can turn
+/// into the answer to another one.
+fn builder() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .max_buf_size(limits::HEAD_BYTES)
+        .max_headers(limits::HEADERS)
+        // RFC 9112, section 5.2: a user agent must take them for spaces.
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_spaces_after_header_name_in_responses(true)
+        .ignore_invalid_headers_in_responses(true);
+    builder
 }
 
 /// The first error of type `E` among the sources of `error`.
