@@ -175,7 +175,9 @@ fn parent(db: &Database, monitor: MonitorIndex, now: i64) -> ParentState {
     match (state.verdict, down, confirming) {
         (Verdict::Down, ..) => ParentState::Down,
         // Its votes are not fresh any more, but nobody saw it well since.
-        (Verdict::Unknown, Some(down), _) if down.pages_now => ParentState::Down,
+        (Verdict::Unknown, Some(down), _) if down.pages_now => {
+            ParentState::Lost { since: state.since }
+        }
         (Verdict::Unknown, ..) => ParentState::Unknown,
         (_, _, Some(burst)) => ParentState::Confirming { until: burst.asked_at + CONFIRMING_MS },
         // While its incident is open below the quorum, it is well since the verdict turned.
