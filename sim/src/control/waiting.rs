@@ -148,7 +148,7 @@ fn traits(cast: &Cast, monitor: MonitorIndex, row: &IncidentRow) -> Traits {
     let cause = row.cause.as_deref().unwrap_or_default();
     let about_certificate = cause.starts_with("tls_") || cause.starts_with("certificate");
     let down = row.regions.iter().filter(|region| region.state == RegionState::Down);
-    let partly = row.scope != Scope::Global;
+    let partly = row.scope != Scope::Global || row.regions.len() <= 1;
     let regions = down.filter(|_| partly).map(|region| region.region.clone());
     Traits {
         host: Some(watched.monitor.host.to_lowercase()),
