@@ -172,7 +172,9 @@ async fn put_out(fixture: &Fixture, monitor: uuid::Uuid, state: AgentState) {
     states::set_verdict(&mut tx, fixture.organisation, &up).await.unwrap();
     tx.execute("UPDATE agents SET complete_through = $1", params![now]).await.unwrap();
     tx.execute("UPDATE assignments SET first_slot = first_slot - 10", params![]).await.unwrap();
-    agents::set_state(&mut tx, fixture.organisation, &fixture.agent, state).await.unwrap();
+    agents::set_state(&mut tx, fixture.organisation, &fixture.agent, state, "a test")
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -193,7 +195,9 @@ async fn what_nobody_may_look_at_any_more_is_unknown() {
             assert_eq!(verdict(&fixture, monitor).await, silent, "and nothing more is done");
             let mut tx = fixture.shared.store.begin().await.unwrap();
             let back = AgentState::Enrolled;
-            agents::set_state(&mut tx, fixture.organisation, &fixture.agent, back).await.unwrap();
+            agents::set_state(&mut tx, fixture.organisation, &fixture.agent, back, "a test")
+                .await
+                .unwrap();
             tx.commit().await.unwrap();
         }
     })
