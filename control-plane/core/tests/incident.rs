@@ -244,7 +244,7 @@ fn who_lost_sight_of_a_failure_does_not_say_that_it_is_over() {
     lost.regions[0].reason = Some("silent".into());
     let over = plan(&input(Some(open.clone()), lost), 300_000).change.unwrap();
     assert_eq!(over.kind, EventKind::Resolved);
-    let said = "shop is no longer seen failing after 4m 58s: region-0 casts no vote \
+    let said = "shop is no longer seen failing after 4m 59s: region-0 casts no vote \
                 (its agent is silent); it was: connection refused";
     assert_eq!(over.summary, said);
     let why = "region-0 saw it failing and has not seen it well since";
