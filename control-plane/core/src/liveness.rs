@@ -4,7 +4,7 @@
 //! only while some gateway of ours was there to hear them ([`listening_since`]): for
 //! [`Settings::grace_ms`] after a start, a pause or an outage of the database nobody
 //! is late. A region is
-//! silent when every agent it counts on is lost and none was heard for
+//! silent when every agent it counts on is lost or quarantined and none was heard for
 //! [`Settings::silence_ms`]; that is one incident about us, never about a target.
 //! That is longer than an agent needs to find another process of ours: it gives a
 //! session up with its fourth heartbeat and connects anew, so that the end of one
@@ -58,6 +58,10 @@ pub struct Agent {
     /// `None`: enrolled, never heard, and so neither lost nor counted on.
     pub last_heartbeat_at: Option<i64>,
     pub lost_at: Option<i64>,
+    /// Quarantined: it is not listened to, and so neither lost nor found; its region has
+    /// nobody else all the same.
+    #[serde(default)]
+    pub barred: bool,
 }
 
 impl Input {
@@ -144,6 +148,10 @@ pub fn plan(input: &Input, settings: Settings, now: i64) -> Plan {
     let mut regions: BTreeMap<Uuid, Vec<(i64, bool)>> = BTreeMap::new();
     for agent in &input.agents {
         let Some(heard) = agent.last_heartbeat_at else { continue };
+        if agent.barred {
+            regions.entry(agent.region_id).or_default().push((heard, true));
+            continue;
+        }
         let late = now - heard > settings.patience_ms();
         let lost = match agent.lost_at {
             None => judging && late,
@@ -192,7 +200,13 @@ mod tests {
     const REGION: Uuid = Uuid::from_u128(1);
 
     fn agent(id: &str, heard: i64, lost_at: Option<i64>) -> Agent {
-        Agent { id: id.into(), region_id: REGION, last_heartbeat_at: Some(heard), lost_at }
+        Agent {
+            id: id.into(),
+            region_id: REGION,
+            last_heartbeat_at: Some(heard),
+            lost_at,
+            barred: false,
+        }
     }
 
     fn at(agents: Vec<Agent>, silent: bool, listening_since: i64, now: i64) -> Plan {
@@ -269,20 +283,33 @@ mod tests {
         assert_eq!(at(Vec::new(), true, 0, 1_000_000).heard, [REGION]);
     }
 
+    #[test]
+    fn a_region_whose_agents_are_quarantined_is_silent() {
+        let barred = |id| Agent { barred: true, ..agent(id, 100_000, None) };
+        assert!(at(vec![barred("a")], false, 0, 160_000).is_empty());
+        let plan = at(vec![barred("a")], false, 0, 160_001);
+        assert_eq!((plan.silent.len(), plan.lost.len()), (1, 0), "it is not lost besides");
+        assert!(at(vec![barred("a")], true, 0, 160_001).is_empty(), "nor does that resolve it");
+        let beside = vec![barred("a"), agent("b", 160_000, None)];
+        assert!(at(beside.clone(), false, 0, 160_001).is_empty(), "another is there");
+        assert_eq!(at(beside, true, 0, 160_001).heard, [REGION]);
+    }
+
     proptest! {
         #[test]
         fn planning_twice_changes_nothing(
             agents in proptest::collection::vec(
-                (0u128..3, proptest::option::of(0i64..200_000), proptest::option::of(0i64..200_000)), 0..8),
+                (0u128..3, proptest::option::of(0i64..200_000), proptest::option::of(0i64..200_000), any::<bool>()), 0..8),
             silent: [bool; 3], since in 0i64..200_000, now in 0i64..400_000,
         ) {
             let settings = Settings::default();
             let mut input = Input {
-                agents: agents.iter().enumerate().map(|(i, (region, heard, lost))| Agent {
+                agents: agents.iter().enumerate().map(|(i, (region, heard, lost, barred))| Agent {
                     id: format!("a{i}"),
                     region_id: Uuid::from_u128(*region),
                     last_heartbeat_at: *heard,
                     lost_at: heard.and(*lost),
+                    barred: *barred,
                 }).collect(),
                 silent: (0..3).filter(|i| silent[*i]).map(|i| Uuid::from_u128(i as u128)).collect(),
                 listening_since: since,

@@ -1,8 +1,9 @@
 //! Random fleets that change: what the assignment planner promises whatever happens.
 
 use hyperverge_control_core::assignment::{
-    Agent, Current, Ended, Health, Input, Monitor, Plan, Reason, Region, plan,
+    Agent, Current, Ended, Health, Input, Monitor, Plan, Reason, Region, mute, plan,
 };
+use hyperverge_protocol::monitor::Quorum;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -33,6 +34,7 @@ fn monitor(n: u128, revision: i64, interval_ms: i64, regions: &[&str]) -> Monito
         interval_ms,
         regions: regions.iter().map(|name| (*name).to_owned()).collect(),
         capability: CAPABILITY.to_owned(),
+        quorum: Quorum::Majority,
     }
 }
 
@@ -332,4 +334,43 @@ proptest! {
         prop_assert_eq!(moved.ends.len(), had);
         prop_assert!(moved.assigns.iter().all(|assign| assign.agent_id != name));
     }
+}
+
+#[test]
+fn a_monitor_is_mute_when_those_who_have_nobody_could_make_a_quorum() {
+    let nobody = BTreeSet::new();
+    let monitor_1 = BTreeSet::from([Uuid::from_u128(1)]);
+    let mut input = three_regions();
+    assert_eq!(mute(&input, &Plan::default()), monitor_1, "nobody has it yet");
+    let first = plan(&input, 1_000_000);
+    assert_eq!(mute(&input, &first), nobody);
+    apply(&mut input, &first);
+    let bar = |input: &mut Input, region: u128| {
+        let region = Uuid::from_u128(100 + region);
+        for agent in input.agents.iter_mut().filter(|agent| agent.region_id == region) {
+            agent.health = Health::Barred;
+        }
+    };
+    bar(&mut input, 0);
+    let second = plan(&input, 1_500_000);
+    assert_eq!(mute(&input, &second), monitor_1, "it has just lost a voice");
+    apply(&mut input, &second);
+    let third = plan(&input, 1_505_000);
+    assert_eq!(mute(&input, &third), nobody, "two of three can tell, so it rests");
+    // One of the two that are left lost its vote: what is said then says nothing.
+    let mut doubted = input.clone();
+    for agent in &mut doubted.agents {
+        agent.discredited = agent.region_id == Uuid::from_u128(101);
+    }
+    assert_eq!(mute(&doubted, &Plan::default()), monitor_1);
+    // Regions that join a set of every one and have nobody outweigh those that have.
+    let mut grown = input.clone();
+    grown.regions.extend([region(3), region(4)]);
+    assert_eq!(mute(&grown, &plan(&grown, 1_510_000)), monitor_1);
+    grown.monitors[0].quorum = Quorum::All;
+    assert_eq!(mute(&grown, &plan(&grown, 1_510_000)), nobody, "three of five are not all");
+    grown.monitors[0].quorum = Quorum::Any;
+    assert_eq!(mute(&grown, &plan(&grown, 1_510_000)), monitor_1, "one would do");
+    grown.monitors[0].enabled = false;
+    assert_eq!(mute(&grown, &plan(&grown, 1_510_000)), nobody);
 }

@@ -143,6 +143,7 @@ fn endings_and_silences_are_decided_again_too() {
         region_id: Uuid::nil(),
         last_heartbeat_at: Some(NOW - heard),
         lost_at: Some(NOW - 30_000),
+        barred: false,
     };
     let fleet = liveness::Input {
         agents: vec![agent("a", 65_000), agent("b", 70_000)],

@@ -238,6 +238,23 @@ fn one_region_then_all_then_none() {
 }
 
 #[test]
+fn who_lost_sight_of_a_failure_does_not_say_that_it_is_over() {
+    let open = apply(None, &ask(None, &[D, O, O], 0).unwrap(), 0).unwrap();
+    let mut lost = vote(&[U, O, O]);
+    lost.regions[0].reason = Some("silent".into());
+    let over = plan(&input(Some(open.clone()), lost), 300_000).change.unwrap();
+    assert_eq!(over.kind, EventKind::Resolved);
+    let said = "shop is no longer seen failing after 4m 59s: region-0 casts no vote \
+                (its agent is silent); it was: connection refused";
+    assert_eq!(over.summary, said);
+    let why = "region-0 saw it failing and has not seen it well since";
+    assert!(over.reasons.iter().any(|reason| reason == why), "{:?}", over.reasons);
+    // Of who did not see it fail nobody asks whether it is well.
+    let over = ask(Some(open), &[O, U, O], 300_000).unwrap();
+    assert!(over.summary.starts_with("shop is up again"), "{}", over.summary);
+}
+
+#[test]
 fn a_paged_incident_that_becomes_global_says_so_once() {
     let first = ask(None, &[D, D, O], 0).unwrap();
     let mut open = apply(None, &first, 0).unwrap();

@@ -245,6 +245,24 @@ fn children_wait_for_their_parent_and_are_listed_with_it() {
 }
 
 #[test]
+fn a_parent_that_was_lost_sight_of_holds_for_a_while_what_began_before() {
+    let of = |since| decide(vec![child(2, 1, ParentState::Lost { since })]);
+    // The child began 6 s ago.
+    let held = of(NOW - 5_999);
+    assert_eq!(held.sends.len(), 0);
+    assert_eq!(held.holds[0].why, "it depends on monitor-1, which was down when it was last seen");
+    assert!(held.holds[0].until <= NOW - 5_999 + 120_000);
+    assert_eq!(of(NOW - 6_000).sends.len(), 1, "it began when nobody saw the parent any more");
+    let old = |since| {
+        let child = child(2, 1, ParentState::Lost { since });
+        decide(vec![Candidate { started_at: NOW - 300_000, ..child }])
+    };
+    assert_eq!(old(NOW - 119_999).sends.len(), 0);
+    assert_eq!(old(NOW - 120_000).sends.len(), 1, "trouble of ours hides nothing for long");
+    assert_eq!(old(NOW + 3_600_000).sends.len(), 1, "the clock was set back");
+}
+
+#[test]
 fn a_circle_holds_only_who_began_later() {
     let first = Candidate { started_at: NOW - 9_000, ..child(1, 2, ParentState::Down) };
     let plan = decide(vec![first, child(2, 1, ParentState::Down)]);
@@ -532,7 +550,7 @@ fn thousands_at_once_are_one_notice() {
 
 fn any_candidate() -> impl Strategy<Value = Candidate> {
     let waiting = prop::collection::vec((0u8..3, -10i64..10, any::<bool>()), 0..4);
-    (0u128..40, 0u8..3, waiting, any::<[bool; 4]>(), 0usize..4, -200i64..0, 0u8..5).prop_map(
+    (0u128..40, 0u8..3, waiting, any::<[bool; 4]>(), 0usize..4, -200i64..0, 0u8..6).prop_map(
         |(number, host, waiting, [resolved, paged, grouped, held], verdict, began, parent)| {
             let verdict =
                 [Verdict::Down, Verdict::Up, Verdict::Unknown, Verdict::Degraded][verdict];
@@ -543,6 +561,7 @@ fn any_candidate() -> impl Strategy<Value = Candidate> {
             let state = [
                 ParentState::Unknown,
                 ParentState::Down,
+                ParentState::Lost { since: NOW - 5_000 },
                 ParentState::Confirming { until: NOW + 5_000 },
                 ParentState::Well { since: NOW - 5_000 },
             ];

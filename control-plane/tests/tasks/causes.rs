@@ -94,6 +94,18 @@ async fn one_address_or_one_network_behind_several_names_is_one_cause() {
 }
 
 #[tokio::test]
+async fn what_a_single_region_sees_fail_together_is_seen_from_there() {
+    on_both(async |store| {
+        let mut scene = Scene::new(store, 1).await;
+        let all = monitors(&scene, ["a", "b", "c", "d"]).await;
+        scene.see(&all, &[0]).await;
+        scene.round().await;
+        assert_eq!(titles(&scene).await, ["4 monitors seen from eu-west"]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_network_of_which_most_is_seen_well_is_no_cause() {
     on_both(async |store| {
         let mut scene = Scene::new(store, 2).await;

@@ -146,11 +146,11 @@ async fn one_cause_is_one_notice_to_everybody_concerned_and_one_end() {
 #[tokio::test]
 async fn the_evidence_of_a_notice_decides_the_same_again() {
     on_both(async |store| {
-        let mut scene = Scene::new(store, 1).await;
+        let mut scene = Scene::new(store, 2).await;
         let one = scene.monitor("one", "edge.example", json!({})).await;
         let two = scene.monitor("two", "edge.example", json!({})).await;
         let other = scene.monitor("other", "other.example", json!({})).await;
-        scene.see(&[one, two, other], &[0]).await;
+        scene.see(&[one, two, other], &[0, 1]).await;
         scene.round().await;
         let lead = scene.incident("one").await;
         let timeline = scene.timeline(lead.id).await;

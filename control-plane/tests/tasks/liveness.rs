@@ -171,3 +171,24 @@ async fn a_silent_region_with_an_incident_already_is_not_counted_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_region_whose_only_agent_is_quarantined_is_silent() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let (holder, mut cursor) = (clock::new_id(), Cursor::default());
+        fixture.listened(95_000, 0).await;
+        fixture.age_heartbeat(65_000).await;
+        fixture.run("UPDATE agents SET state = 'quarantined'", params![]).await;
+        for _ in 0..2 {
+            round(&fixture.shared, holder, &mut cursor).await.unwrap();
+            let summary = fixture.text(REGION_INCIDENT).await.expect("it stays open");
+            assert!(summary.starts_with("region eu-west is silent"), "{summary}");
+            assert_eq!(fixture.text(LOST).await, None, "an agent that is barred is not lost too");
+        }
+        fixture.run("UPDATE agents SET state = 'revoked'", params![]).await;
+        round(&fixture.shared, holder, &mut cursor).await.unwrap();
+        assert_eq!(fixture.text(REGION_INCIDENT).await, None, "nobody is left to wait for");
+    })
+    .await;
+}

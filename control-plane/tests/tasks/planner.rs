@@ -4,12 +4,13 @@ use crate::back_ends::on_both;
 use crate::fixture::Fixture;
 use bytes::Bytes;
 use ed25519_dalek::SigningKey;
-use hyperverge_control_core::correlation::{RegionState, StateRow};
+use hyperverge_control_core::correlation::{RegionState, StateRow, Verdict};
 use hyperverge_control_plane::clock;
 use hyperverge_control_plane::params;
-use hyperverge_control_plane::store::agents::{self, NewAgent};
+use hyperverge_control_plane::store::agents::{self, AgentState, NewAgent};
 use hyperverge_control_plane::store::assignments::{self, StoredSet};
-use hyperverge_control_plane::store::states;
+use hyperverge_control_plane::store::regions;
+use hyperverge_control_plane::store::states::{self, MonitorState};
 use hyperverge_control_plane::tasks::planner;
 use hyperverge_protocol::envelope::{self, Purpose};
 use hyperverge_protocol::identity::Fingerprint;
@@ -153,6 +154,86 @@ async fn what_an_agent_at_fault_saw_is_not_left_to_its_successor() {
         let seat = seat.seats.into_iter().next().unwrap();
         assert_eq!(seat.held.unwrap().predecessor_through, None);
         assert_eq!(seat.row.unwrap().state, RegionState::Unknown);
+    })
+    .await;
+}
+
+async fn verdict(fixture: &Fixture, monitor: uuid::Uuid) -> MonitorState {
+    let mut tx = fixture.shared.store.read().await.unwrap();
+    let found = states::verdicts(&mut tx, fixture.organisation, vec![monitor]).await.unwrap();
+    found[&monitor].clone()
+}
+
+/// The only agent reported lately and its monitor is up; then it comes to `state`.
+async fn put_out(fixture: &Fixture, monitor: uuid::Uuid, state: AgentState) {
+    let up = MonitorState { verdict: Verdict::Up, ..verdict(fixture, monitor).await };
+    let mut tx = fixture.shared.store.begin().await.unwrap();
+    let now = tx.now().await.unwrap();
+    states::set_verdict(&mut tx, fixture.organisation, &up).await.unwrap();
+    tx.execute("UPDATE agents SET complete_through = $1", params![now]).await.unwrap();
+    tx.execute("UPDATE assignments SET first_slot = first_slot - 10", params![]).await.unwrap();
+    agents::set_state(&mut tx, fixture.organisation, &fixture.agent, state, "a test")
+        .await
+        .unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_may_look_at_any_more_is_unknown() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let holder = clock::new_id();
+        for state in [AgentState::Quarantined, AgentState::Revoked] {
+            let monitor = fixture.monitor(state.as_str()).await;
+            planner::round(&fixture.shared, holder).await.unwrap();
+            put_out(&fixture, monitor, state).await;
+            assert_eq!(verdict(&fixture, monitor).await.verdict, Verdict::Up);
+            planner::round(&fixture.shared, holder).await.unwrap();
+            let silent = verdict(&fixture, monitor).await;
+            assert_eq!(silent.verdict, Verdict::Unknown, "{state:?}");
+            planner::round(&fixture.shared, holder).await.unwrap();
+            assert_eq!(verdict(&fixture, monitor).await, silent, "and nothing more is done");
+            let mut tx = fixture.shared.store.begin().await.unwrap();
+            let back = AgentState::Enrolled;
+            agents::set_state(&mut tx, fixture.organisation, &fixture.agent, back, "a test")
+                .await
+                .unwrap();
+            tx.commit().await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn regions_that_join_and_have_nobody_leave_it_unknown() {
+    on_both(async |store| {
+        let fixture = Fixture::new(store).await;
+        let monitor = fixture.monitor("checkout").await;
+        let holder = clock::new_id();
+        planner::round(&fixture.shared, holder).await.unwrap();
+        let mut tx = fixture.shared.store.begin().await.unwrap();
+        let now = tx.now().await.unwrap();
+        let states = states::lock(&mut tx, fixture.organisation, vec![monitor]).await.unwrap();
+        let up = MonitorState { verdict: Verdict::Up, ..states[0].clone() };
+        states::set_verdict(&mut tx, fixture.organisation, &up).await.unwrap();
+        tx.execute("UPDATE agents SET complete_through = $1", params![now]).await.unwrap();
+        for (region, key) in [("us-east", 9), ("ap-south", 10)] {
+            let region_id = clock::new_id();
+            regions::insert(&mut tx, fixture.organisation, region_id, region, now).await.unwrap();
+            let public = SigningKey::from_bytes(&[key; 32]).verifying_key();
+            let new = NewAgent {
+                organisation_id: fixture.organisation,
+                id: &Fingerprint::of(&public).to_string(),
+                public_key: public.as_bytes(),
+                region_id,
+                host_name: region,
+                version: "0.1.0",
+            };
+            agents::enroll(&mut tx, &new, now).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        planner::round(&fixture.shared, holder).await.unwrap();
+        assert_eq!(verdict(&fixture, monitor).await.verdict, Verdict::Unknown);
     })
     .await;
 }

@@ -35,6 +35,7 @@ pub(super) fn liveness(
         region_id: cast.regions[cast.agents[index].region].id,
         last_heartbeat_at: db.heartbeats.get(&index).map(|beat| beat.at),
         lost_at: db.lost.get(&index).copied(),
+        barred: false,
     });
     let silent = db.open.iter().filter(|((kind, _), id)| {
         let cause = db.incidents.get(id).and_then(|row| row.cause.as_deref());

@@ -148,7 +148,7 @@ fn traits(cast: &Cast, monitor: MonitorIndex, row: &IncidentRow) -> Traits {
     let cause = row.cause.as_deref().unwrap_or_default();
     let about_certificate = cause.starts_with("tls_") || cause.starts_with("certificate");
     let down = row.regions.iter().filter(|region| region.state == RegionState::Down);
-    let partly = row.scope != Scope::Global;
+    let partly = row.scope != Scope::Global || row.regions.len() <= 1;
     let regions = down.filter(|_| partly).map(|region| region.region.clone());
     Traits {
         host: Some(watched.monitor.host.to_lowercase()),
@@ -175,7 +175,9 @@ fn parent(db: &Database, monitor: MonitorIndex, now: i64) -> ParentState {
     match (state.verdict, down, confirming) {
         (Verdict::Down, ..) => ParentState::Down,
         // Its votes are not fresh any more, but nobody saw it well since.
-        (Verdict::Unknown, Some(down), _) if down.pages_now => ParentState::Down,
+        (Verdict::Unknown, Some(down), _) if down.pages_now => {
+            ParentState::Lost { since: state.since }
+        }
         (Verdict::Unknown, ..) => ParentState::Unknown,
         (_, _, Some(burst)) => ParentState::Confirming { until: burst.asked_at + CONFIRMING_MS },
         // While its incident is open below the quorum, it is well since the verdict turned.

@@ -10,14 +10,16 @@
 //! begins with it. Within a revision the anchor never moves, so a slot number
 //! means one moment; a changed specification is a new revision and is spread anew.
 
+mod mute;
 mod plan;
 mod slots;
 
-use hyperverge_protocol::monitor::MonitorSpec;
+use hyperverge_protocol::monitor::{MonitorSpec, Quorum};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use uuid::Uuid;
 
+pub use mute::mute;
 pub use plan::plan;
 pub use slots::Slots;
 
@@ -45,6 +47,9 @@ pub struct Monitor {
     pub regions: BTreeSet<String>,
     /// What an agent needs to be able to do.
     pub capability: String,
+    /// Votes that make it down.
+    #[serde(default)]
+    pub quorum: Quorum,
 }
 
 impl Monitor {
@@ -57,6 +62,7 @@ impl Monitor {
             interval_ms: i64::try_from(spec.interval.as_millis()).unwrap_or(i64::MAX).max(1),
             regions: spec.regions.iter().cloned().collect(),
             capability: spec.kind.capability().to_owned(),
+            quorum: spec.policy.quorum,
         }
     }
 

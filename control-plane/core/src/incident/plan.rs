@@ -88,10 +88,25 @@ fn well(input: &Input, open: &Open, now: i64) -> (Option<Change>, Option<i64>) {
         return (input.hold_until.is_none().then(|| held(input, open, now)), until);
     }
     let why = format!("the verdict is up and no region is down: {}", evaluation.arithmetic());
-    let summary = sentence::recovered(&input.name, open, now);
+    let unseen = unseen(open, evaluation);
+    let summary = match unseen.is_empty() {
+        true => sentence::recovered(&input.name, open, now),
+        false => sentence::unseen(&input.name, open, &unseen, now),
+    };
     let regions = evaluation.regions.clone();
-    let over = resolved(open, &input.labels, summary, why, now);
+    let mut over = resolved(open, &input.labels, summary, why, now);
+    over.reasons.extend(
+        unseen.iter().map(|region| {
+            format!("{} saw it failing and has not seen it well since", region.region)
+        }),
+    );
     (Some(Change { regions, ..over }), None)
+}
+
+/// The regions that saw it hurt and cast no vote now: of them nobody knows that it is well.
+fn unseen<'a>(open: &Open, evaluation: &'a Evaluation) -> Vec<&'a RegionView> {
+    let hurt: BTreeSet<&str> = hurting(&open.regions).map(|(name, _)| name).collect();
+    evaluation.of(RegionState::Unknown).filter(|now| hurt.contains(&*now.region)).collect()
 }
 
 /// The resolution is held; everything else stays as it is.
@@ -104,8 +119,12 @@ fn held(input: &Input, open: &Open, now: i64) -> Change {
         severity: severity(open.verdict, open.scope, &input.labels),
         cause: open.cause.clone(),
         summary: format!(
-            "{} is flapping: up again, and open until it has been well for {settle}",
-            input.name
+            "{} is flapping: {}, and open until it has been well for {settle}",
+            input.name,
+            match unseen(open, &input.evaluation).is_empty() {
+                true => "up again",
+                false => "no longer seen failing",
+            }
         ),
         started_at: open.started_at,
         regions: input.evaluation.regions.clone(),

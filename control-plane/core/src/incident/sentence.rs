@@ -1,7 +1,7 @@
 //! The sentences people read.
 
 use super::Open;
-use crate::correlation::{Evaluation, RegionState, Verdict};
+use crate::correlation::{DISCREDITED, Evaluation, RegionState, RegionView, Verdict};
 use hyperverge_protocol::outcome::Reason;
 
 /// `checkout-api is down in 3 of 3 regions: connection refused`.
@@ -32,6 +32,40 @@ pub(super) fn recovered(name: &str, open: &Open, now: i64) -> String {
         Some(cause) => format!("{name} is up again after {after}; it was: {}", phrase(cause)),
         None => format!("{name} is up again after {after}"),
     }
+}
+
+/// `checkout-api is no longer seen failing after 5m: eu-west casts no vote (its agent is silent);
+/// it was: connection refused`. `regions`: those that saw it fail and cast no vote now.
+pub(super) fn unseen(name: &str, open: &Open, regions: &[&RegionView], now: i64) -> String {
+    let after = span(now - open.started_at);
+    let why = |region: &RegionView| region.reason.as_deref().and_then(no_vote);
+    let all: Vec<String> = regions
+        .iter()
+        .map(|region| match why(region) {
+            Some(why) => format!("{} casts no vote ({why})", region.region),
+            None => format!("{} casts no vote", region.region),
+        })
+        .collect();
+    let what = format!("{name} is no longer seen failing after {after}: {}", all.join(", "));
+    match &open.cause {
+        Some(cause) => format!("{what}; it was: {}", phrase(cause)),
+        None => what,
+    }
+}
+
+/// Why a seat casts no vote, where it is a word of ours.
+fn no_vote(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "silent" => "its agent is silent",
+        "unassigned" => "no agent has the monitor",
+        "pending" => "its agent has not looked yet",
+        "missed" | "missed_overload" | "missed_suspend" | "missed_stopped" => {
+            "its agent missed checks"
+        }
+        "agent_fault" => "its agent has trouble of its own",
+        DISCREDITED => "its agent is itself at fault",
+        _ => return None,
+    })
 }
 
 /// A duration as people say it: its two largest units.

@@ -5,7 +5,8 @@
 //! what is still down then is told, and what outlasts that three times is told
 //! though the parent keeps coming and going. A parent whose failure is just being confirmed
 //! holds too, so that it comes first; one of which nothing is known does not, since
-//! trouble of ours hides nothing. Monitors that depend on each other in a circle
+//! trouble of ours hides nothing. One that was down when we lost sight of it is most likely
+//! down still: it holds what began while it was seen, for two minutes more. Monitors that depend on each other in a circle
 //! hold only those that began later.
 
 use super::{Candidate, RECHECK_MS};
@@ -23,14 +24,20 @@ pub struct Parent {
 /// After how many times [`Candidate::recheck_ms`] a parent that is back holds no more.
 const PATIENCE: i64 = 3;
 
+/// How long a parent that was down when it was lost sight of holds its children, ms: as long
+/// as an agent takes to come back, or another to be given what it had and report.
+const OUT_OF_SIGHT_MS: i64 = 120_000;
+
 /// How a parent is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ParentState {
     /// Not down; `since`: when it last came back from being down, or 0.
     Well { since: i64 },
-    /// Its incident is open with a quorum, or was when votes ceased to be fresh.
+    /// Its incident is open with a quorum.
     Down,
+    /// So it was when votes ceased to be fresh, which was at `since`.
+    Lost { since: i64 },
     /// A burst is under way, which ends by then.
     Confirming { until: i64 },
     /// Nothing is known of it.
@@ -80,6 +87,16 @@ impl<'a> Graph<'a> {
             ParentState::Down => Some(HeldByParent {
                 until,
                 why: format!("it depends on {name}, which is down"),
+                down: Some(name),
+            }),
+            // What began when nobody saw it any more has no more to do with it than with others.
+            ParentState::Lost { since } if child.started_at >= since => None,
+            // Later than now is what was dated before the clock was set back.
+            ParentState::Lost { since } if (now - since).abs() >= OUT_OF_SIGHT_MS => None,
+            ParentState::Lost { .. } if self.comes_first(child, name) => None,
+            ParentState::Lost { since } => Some(HeldByParent {
+                until: since.saturating_add(OUT_OF_SIGHT_MS).min(until),
+                why: format!("it depends on {name}, which was down when it was last seen"),
                 down: Some(name),
             }),
             ParentState::Confirming { until } if now >= until => None,

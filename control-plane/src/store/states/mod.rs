@@ -131,11 +131,25 @@ pub async fn unsteady(
     rows.iter().map(|row| row.get("monitor_id")).collect()
 }
 
+/// Of these monitors, those whose stored verdict is up, by id.
+pub async fn up_of(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    monitor_ids: Vec<Uuid>,
+) -> Result<Vec<Uuid>, StoreError> {
+    let sql = crate::among!(tx, "SELECT monitor_id FROM monitor_states
+        WHERE organisation_id = $1 AND verdict = 'up' AND monitor_id ", uuids "$2",
+        " ORDER BY monitor_id");
+    let rows = tx.fetch_all(sql, params![organisation_id, monitor_ids]).await?;
+    rows.iter().map(|row| row.get("monitor_id")).collect()
+}
+
 /// Monitors whose verdict or incident may change by time alone, after the id
 /// `after`: those with a region that is not steadily up, those that hurt or have to settle,
 /// those that an agent watches whose newest report is not of the time `fresh` (it is late, or
 /// the clock was set back since), and those of which nothing is known, though an agent that
-/// reports watches them. Where nobody looks, what is unknown stays so.
+/// reports watches them. Where nobody looks, what is unknown stays so; that what is up becomes
+/// so is the planner's to see, who knows which places have nobody.
 pub async fn may_turn(
     tx: &mut Tx,
     organisation_id: Uuid,

@@ -276,7 +276,9 @@ async fn parents(
         match (state.verdict, downs.get(&id), burst) {
             (Verdict::Down, ..) => ParentState::Down,
             // Its votes are not fresh any more, but nobody saw it well since.
-            (Verdict::Unknown, Some(down), _) if down.pages_now => ParentState::Down,
+            (Verdict::Unknown, Some(down), _) if down.pages_now => {
+                ParentState::Lost { since: state.since }
+            }
             (Verdict::Unknown, ..) => ParentState::Unknown,
             (_, _, Some((_, last))) => {
                 ParentState::Confirming { until: last.asked_at.saturating_add(CONFIRMING_MS) }

@@ -56,9 +56,10 @@ fn networks(addresses: &BTreeSet<String>) -> BTreeSet<String> {
     addresses.iter().filter_map(|address| network_of(address)).collect()
 }
 
-/// Regions that see it down, where others see it well.
+/// Regions that see it down, where others see it well, or where there are no others: of a
+/// single one nobody can tell whether the target fails or the way from there.
 fn hurting_regions(incident: &Incident) -> BTreeSet<String> {
-    if incident.scope == Scope::Global {
+    if incident.scope == Scope::Global && incident.regions.len() > 1 {
         return BTreeSet::new();
     }
     let down = RegionState::Down.as_str();

@@ -64,7 +64,17 @@ impl Known {
         organisation_id: Uuid,
         listening_since: i64,
     ) -> Result<Self, StoreError> {
-        let agents = agents::heartbeats(tx, organisation_id, AgentState::Enrolled).await?;
+        let mut agents = Vec::new();
+        for (state, barred) in [(AgentState::Enrolled, false), (AgentState::Quarantined, true)] {
+            let some = agents::heartbeats(tx, organisation_id, state).await?;
+            agents.extend(some.into_iter().map(|agent| Agent {
+                id: agent.id,
+                region_id: agent.region_id,
+                last_heartbeat_at: agent.last_heartbeat_at,
+                lost_at: agent.lost_at,
+                barred,
+            }));
+        }
         let (mut silent, mut otherwise) = (BTreeSet::new(), BTreeSet::new());
         for (kind, id, cause) in incidents::open_about_us(tx, organisation_id).await? {
             let Ok(id) = id.parse() else { continue };
@@ -74,15 +84,6 @@ impl Known {
                 _ => false,
             };
         }
-        let agents = agents
-            .into_iter()
-            .map(|agent| Agent {
-                id: agent.id,
-                region_id: agent.region_id,
-                last_heartbeat_at: agent.last_heartbeat_at,
-                lost_at: agent.lost_at,
-            })
-            .collect();
         Ok(Self { input: Input { agents, silent, listening_since }, otherwise })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! One transaction for an organisation: read the fleet, plan
 //! (`hyperverge_control_core::assignment`), write what changes, rebuild and sign
-//! the sets that it touches. A set whose content did not change is signed anew
+//! the sets that it touches, and evaluate the monitors that lost their voice with it:
+//! nobody looks at those any more, and silence is never up. A set whose content did not change is signed anew
 //! every hour, because agents stop working from an old one.
 
 mod sets;
@@ -14,8 +15,9 @@ use crate::store::agents::AgentState;
 use crate::store::assignments::{self, Fleet};
 use crate::store::leases::{self, Lease};
 use crate::store::{StoreError, Tx, organisations, states};
+use crate::verdicts::{self, Turned};
 use hyperverge_control_core::assignment::{
-    Agent, Current, Ended, Health, Input, Monitor, Plan, Region, Slots, plan,
+    Agent, Current, Ended, Health, Input, Monitor, Plan, Region, Slots, mute, plan,
 };
 use hyperverge_protocol::monitor::MonitorSpec;
 use std::collections::BTreeSet;
@@ -27,6 +29,8 @@ use uuid::Uuid;
 const PERIOD: Duration = Duration::from_secs(5);
 const LEASE: &str = "planner";
 const LEASE_MS: i64 = 30_000;
+/// Monitors that are evaluated at once.
+const EVALUATED: usize = 1_000;
 
 /// Why a round failed.
 #[derive(Debug, thiserror::Error)]
@@ -83,15 +87,24 @@ async fn plan_organisation(
     let plan = plan(&input, now);
     write(&mut tx, organisation_id, &plan, now).await?;
     let signed = sets::renew(&mut tx, &shared.keys, organisation_id, &fleet, &plan, now).await?;
-    if plan.is_empty() && signed == 0 {
+    let group_wait_ms = shared.settings.correlator.group_wait_ms();
+    let mute = mute(&input, &plan);
+    let turned = silence(&mut tx, organisation_id, mute, group_wait_ms, now).await?;
+    if plan.is_empty() && signed == 0 && turned == Turned::default() {
         return Ok(false);
     }
     tx.commit().await?;
+    for scope in &turned.opened {
+        shared.metrics.incidents_created_total.with_label_values(&[scope.as_str()]).inc();
+    }
+    if turned.intents > 0 {
+        shared.wake.correlator.notify_one();
+    }
     let assigned = plan.assigns.len() as u64;
     shared.metrics.scheduler_jobs_scheduled_total.inc_by(assigned);
     tracing::info!(
         organisation = %organisation_id, ended = plan.ends.len(), assigned, sets = signed,
-        "assignments changed"
+        verdicts = turned.verdicts, "assignments changed"
     );
     Ok(signed > 0)
 }
@@ -214,4 +227,26 @@ async fn doubt(tx: &mut Tx, organisation_id: Uuid, plan: &Plan) -> Result<(), St
         }
     }
     Ok(())
+}
+
+/// Evaluates those of the `mute` monitors that are stored as up: nothing that is stored of
+/// them would bring the liveness task to it.
+async fn silence(
+    tx: &mut Tx,
+    organisation_id: Uuid,
+    mute: BTreeSet<Uuid>,
+    group_wait_ms: i64,
+    now: i64,
+) -> Result<Turned, StoreError> {
+    let mut turned = Turned::default();
+    if mute.is_empty() {
+        return Ok(turned);
+    }
+    let up = states::up_of(tx, organisation_id, mute.into_iter().collect()).await?;
+    for some in up.chunks(EVALUATED) {
+        let some = some.to_vec();
+        let next = verdicts::evaluate(tx, organisation_id, some, group_wait_ms, now).await?;
+        turned.add(next);
+    }
+    Ok(turned)
 }
