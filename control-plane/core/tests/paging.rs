@@ -110,6 +110,7 @@ fn who_comes_late_joins_quietly() {
     let told = Candidate { paged: true, waiting: Vec::new(), ..down(1, "edge.example") };
     let first = decide(vec![told, down(2, "edge.example")]);
     assert!(first.sends.is_empty(), "the first was told already");
+    assert!(first.widens(&first.forms[0]), "of the second nobody knows");
     assert_eq!((first.forms[0].lead, first.joins[0].incident_id), (id(1), id(2)));
 
     let group = Group {
@@ -152,6 +153,23 @@ fn who_comes_late_joins_quietly() {
     let ended = plan(&none_left, NOW);
     assert_eq!((ended.sends.len(), ended.sends[0].kind), (1, Resolved));
     assert_eq!(ended.closes, [id(77)]);
+}
+
+#[test]
+fn a_neighbour_in_a_network_is_told_by_itself() {
+    let seen = |number: u128, paged| {
+        let networks = BTreeSet::from(["192.0.2.0/24".to_owned()]);
+        let traits = Traits { networks, ..Traits::default() };
+        let waiting = if paged { Vec::new() } else { vec![waits(1, Opened, NOW)] };
+        Candidate { traits, paged, waiting, ..down(number, "") }
+    };
+    let two = decide(vec![seen(1, true), seen(2, false)]);
+    assert_eq!((two.forms.len(), two.joins.len(), two.sends[0].incident_id), (0, 0, id(2)));
+    let three = decide(vec![seen(1, true), seen(2, false), seen(3, false)]);
+    assert_eq!((three.forms[0].members.len(), three.sends.len()), (2, 0));
+    let together = decide(vec![seen(1, false), seen(2, false)]);
+    assert_eq!((together.forms.len(), together.sends.len()), (1, 1), "of one moment");
+    assert!(!together.widens(&together.forms[0]));
 }
 
 #[test]
@@ -342,7 +360,15 @@ fn the_first_of_a_group_to_hurt_everywhere_says_so_if_its_lead_does_not() {
     assert_eq!(of(others(), true), (vec![], 2), "people know");
     let all = vec![widens(1, Scope::Global), widens(2, Scope::Global)];
     assert_eq!(of(all, false), (vec![id(1)], 1), "the lead says it");
-    assert_eq!(of(vec![widens(2, Scope::Regional)], false), (vec![], 1), "it only came back");
+    let back = |beside: Candidate| of(vec![beside, widens(2, Scope::Regional)], false);
+    assert_eq!(back(regional.clone()), (vec![], 1), "its lead is down, and told");
+    let well = Candidate { verdict: Verdict::Up, ..regional.clone() };
+    assert_eq!(back(well.clone()), (vec![id(2)], 0), "it is the only one that is down");
+    let both = vec![well, widens(3, Scope::Regional), widens(2, Scope::Regional)];
+    assert_eq!(of(both, true), (vec![id(2)], 1), "one speaks");
+    let beside = Candidate { incident_id: id(5), ..regional };
+    let known = vec![beside, widens(2, Scope::Regional)];
+    assert_eq!(of(known, true), (vec![], 1), "another member is down");
 }
 
 #[test]

@@ -158,6 +158,9 @@ pub struct Size {
     pub unresolved: u32,
     /// Those that are not over, told or listed.
     pub hurting: u32,
+    /// When the first of the told began to hurt, and when the last of them that are over was.
+    pub started_at: Option<i64>,
+    pub resolved_at: Option<i64>,
 }
 
 /// The sizes of these groups.
@@ -170,7 +173,9 @@ pub async fn sizes(
             COUNT(CASE WHEN paged OR told_quietly THEN 1 END) AS told,
             COUNT(CASE WHEN resolved_at IS NULL AND (paged OR told_quietly) THEN 1 END)
                 AS unresolved,
-            COUNT(CASE WHEN resolved_at IS NULL THEN 1 END) AS hurting
+            COUNT(CASE WHEN resolved_at IS NULL THEN 1 END) AS hurting,
+            MIN(CASE WHEN paged OR told_quietly THEN started_at END) AS started_at,
+            MAX(CASE WHEN paged OR told_quietly THEN resolved_at END) AS resolved_at
         FROM incidents WHERE organisation_id = $1 AND group_id ", uuids "$2", " GROUP BY group_id");
     let count = |row: &Row, column| -> Result<u32, StoreError> {
         Ok(u32::try_from(row.get::<i64>(column)?).unwrap_or(u32::MAX))
@@ -183,6 +188,8 @@ pub async fn sizes(
                 told: count(row, "told")?,
                 unresolved: count(row, "unresolved")?,
                 hurting: count(row, "hurting")?,
+                started_at: row.get("started_at")?,
+                resolved_at: row.get("resolved_at")?,
             };
             Ok((row.get("group_id")?, size))
         })

@@ -55,6 +55,9 @@ fn carry_out(db: &mut Database, cast: &Cast, plan: Plan, notes: &mut Vec<Note>, 
     for send in &plan.sends {
         round.send(send);
     }
+    for form in plan.forms.iter().filter(|form| plan.widens(form)) {
+        round.widen(form);
+    }
     // Whoever joined is told of the group if its own channels were not.
     for join in plan.joins.iter().filter(|join| !join.held) {
         round.tell_newcomer(join);
@@ -309,6 +312,29 @@ impl Round<'_> {
         }
         let told = self.told(lead, Some(group), new, NoticeKind::Opened);
         self.notes.push(Note::Told(Told { begins: vec![incident], quiet, ..told }));
+    }
+
+    /// Tells of a new group through its lead, which was told by itself before: who heard of
+    /// that, and whom the others concern.
+    fn widen(&mut self, form: &Form) {
+        let Some(group) = self.group(GroupRef::LedBy(form.lead)) else { return };
+        let lead = number_of(form.lead);
+        let mut channels = self.told_before(lead);
+        for member in self.members(group) {
+            channels.extend(self.concerned(member, form.quiet));
+        }
+        if channels.is_empty() {
+            return;
+        }
+        let event = self.db.incidents.get(&lead).map_or(0, |row| row.last_event) + 1;
+        self.alter(lead, |row| row.last_event = event);
+        for channel in &channels {
+            self.db.deliveries.put((lead, event, *channel), NoticeKind::Widened);
+        }
+        let begins = self.joined.get(&group).cloned().unwrap_or_default();
+        let told = self.told(lead, Some(group), channels, NoticeKind::Widened);
+        let summary = form.summary.clone();
+        self.notes.push(Note::Told(Told { begins, summary, quiet: form.quiet, ..told }));
     }
 
     fn settle(&mut self, incident: IncidentId, events: &[i64], outcome: &str) {

@@ -118,7 +118,9 @@ impl Notices {
         if told.quiet {
             return (Vec::new(), Vec::new());
         }
-        for member in &told.members {
+        // What makes a group around one that was told before is a turn of the others only.
+        let comes = told.kind == NoticeKind::Widened && !told.begins.contains(&told.incident);
+        for member in if comes { &told.begins } else { &told.members } {
             if let Some(Known { subject: (SubjectKind::Monitor, monitor), .. }) =
                 self.incidents.get(member)
             {

@@ -259,7 +259,9 @@ fn altered(input: &Input, open: &Open, kind: EventKind, now: i64) -> Change {
     } else if (returns || open.told.is_none()) && flaps() {
         (None, "it comes and goes too often to tell each time")
     } else {
-        (Some(Intent { kind: NoticeKind::Widened, due_at: now, quiet: false }), "")
+        // Regions return one after the other, within moments; what comes meanwhile is told too.
+        let due_at = if returns { later } else { now };
+        (Some(Intent { kind: NoticeKind::Widened, due_at, quiet: false }), "")
     };
     // What people are told began with the quorum, not with the first region to fail.
     let began = evaluation.since.filter(|_| returns && !open.paged && !open.opening_waits);

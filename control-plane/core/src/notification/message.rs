@@ -105,6 +105,9 @@ fn headline(notice: &Notice) -> String {
         NoticeKind::Resolved => "RESOLVED".to_owned(),
         NoticeKind::Opened | NoticeKind::Widened => verdict.to_uppercase(),
     };
+    if let Some(news) = newcomers(notice) {
+        return format!("[{tag}] {name}: {news}");
+    }
     let news = match (notice.kind, extent(notice)) {
         (NoticeKind::Resolved, _) => match lasted(notice) {
             Some(lasted) => format!("over after {lasted}"),
@@ -120,6 +123,17 @@ fn headline(notice: &Notice) -> String {
         (_, None) => clean(&notice.summary),
     };
     format!("[{tag}] {name}: {news}")
+}
+
+/// `checkout is down too`, where the others were told before.
+fn newcomers(notice: &Notice) -> Option<String> {
+    let group = notice.group.as_ref().filter(|_| notice.kind == NoticeKind::Widened)?;
+    let verdict = clean(&notice.verdict);
+    let first = clean(group.news.first()?);
+    Some(match group.news_count {
+        0 | 1 => format!("{first} is {verdict} too"),
+        more => format!("{first} and {} more are {verdict} too", more - 1),
+    })
 }
 
 /// `2 of 3 regions`, where the notice says how regions see it.
@@ -141,8 +155,9 @@ fn facts(notice: &Notice) -> Vec<Fact> {
     };
     add("What", Some(what(notice)));
     add("Shared", notice.group.as_ref().map(|group| clean(&group.cause)));
-    add("Since", Some(utc(notice.started_at_ms)));
-    add("Until", notice.resolved_at_ms.map(utc));
+    let (since, until) = span(notice);
+    add("Since", Some(utc(since)));
+    add("Until", until.map(utc));
     add("Lasted", lasted(notice));
     if notice.kind != NoticeKind::Resolved {
         add(
@@ -167,8 +182,17 @@ fn what(notice: &Notice) -> String {
 }
 
 fn lasted(notice: &Notice) -> Option<String> {
-    let resolved_at = notice.resolved_at_ms?;
-    Some(elapsed(resolved_at.saturating_sub(notice.started_at_ms)))
+    let (since, until) = span(notice);
+    Some(elapsed(until?.saturating_sub(since)))
+}
+
+/// From when until when: of a group from its first member to hurt until its last. Only a
+/// notice that it is over tells an end.
+fn span(notice: &Notice) -> (i64, Option<i64>) {
+    let group = notice.group.as_ref();
+    let since = group.and_then(|group| group.started_at_ms).unwrap_or(notice.started_at_ms);
+    let until = group.and_then(|group| group.resolved_at_ms).or(notice.resolved_at_ms);
+    (since, until.filter(|_| notice.kind == NoticeKind::Resolved))
 }
 
 fn notes(notice: &Notice, circumstances: &Circumstances) -> Vec<String> {
@@ -312,6 +336,10 @@ mod tests {
             summary: "42 monitors on the host edge.example.com are down".into(),
             members: vec!["checkout-api".into(), "search".into()],
             count: 42,
+            news: Vec::new(),
+            news_count: 0,
+            started_at_ms: None,
+            resolved_at_ms: None,
         };
         let told = |kind| {
             let notice = Notice { group: Some(group.clone()), ..notice(kind) };
@@ -327,6 +355,44 @@ mod tests {
         let resolved = told(NoticeKind::Resolved);
         let headline = "[RESOLVED] 42 monitors on the host edge.example.com: over after 12m 5s";
         assert_eq!(resolved.headline, headline);
+    }
+
+    #[test]
+    fn a_group_lasts_from_its_first_member_to_its_last_and_names_who_is_new() {
+        let began = 1_767_323_045_000;
+        let group = NoticeGroup {
+            id: Uuid::nil(),
+            cause: "host edge.example.com".into(),
+            title: "2 monitors on the host edge.example.com".into(),
+            summary: "2 monitors on the host edge.example.com are down".into(),
+            members: vec!["checkout-api".into(), "search".into()],
+            count: 2,
+            news: vec!["search".into()],
+            news_count: 1,
+            started_at_ms: Some(began - 60_000),
+            resolved_at_ms: Some(began + 900_000),
+        };
+        let told = |kind, lead_is_over| {
+            let own = notice(kind);
+            let resolved_at_ms = if lead_is_over { Some(began + 120_000) } else { None };
+            let notice = Notice { group: Some(group.clone()), resolved_at_ms, ..own };
+            compose(&notice, &in_time(&notice))
+        };
+        let resolved = told(NoticeKind::Resolved, true);
+        let lead = "2 monitors on the host edge.example.com: all of it is over after 16m";
+        assert_eq!(resolved.lead, lead);
+        assert!(resolved.headline.ends_with(": over after 16m"), "{}", resolved.headline);
+        let fact = |message: &Message, label| {
+            let mut facts = message.facts.iter();
+            facts.find(|fact| fact.label == label).map(|fact| fact.text.clone())
+        };
+        let span = ["Since", "Until", "Lasted"].map(|label| fact(&resolved, label));
+        let wanted = ["2026-01-02 03:03:05 UTC", "2026-01-02 03:19:05 UTC", "16m"];
+        assert_eq!(span, wanted.map(|text| Some(text.to_owned())));
+        let widened = told(NoticeKind::Widened, true);
+        assert!(widened.headline.ends_with(": search is down too"), "{}", widened.headline);
+        let end = (fact(&widened, "Until"), fact(&widened, "Lasted"));
+        assert_eq!(end, (None, None), "it is not over");
     }
 
     fn in_time(notice: &Notice) -> Circumstances {

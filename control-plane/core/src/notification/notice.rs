@@ -132,6 +132,19 @@ pub struct NoticeGroup {
     pub members: Vec<String>,
     /// How many there are.
     pub count: usize,
+    /// Names of those of whom this notice tells for the first time, where others were told
+    /// before; the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub news: Vec<String>,
+    /// How many of those there are.
+    #[serde(default)]
+    pub news_count: usize,
+    /// When the first member began to hurt. No older version wrote it.
+    #[serde(default)]
+    pub started_at_ms: Option<i64>,
+    /// When the last member was over, if all are.
+    #[serde(default)]
+    pub resolved_at_ms: Option<i64>,
 }
 
 #[cfg(test)]
@@ -149,6 +162,12 @@ mod tests {
         });
         let notice: Notice = serde_json::from_value(stored).unwrap();
         assert_eq!((notice.group, notice.opening_included), (None, false));
+        let group = serde_json::json!({
+            "id": Uuid::nil(), "cause": "host h", "title": "2 monitors on the host h",
+            "summary": "2 monitors on the host h are down", "members": ["a", "b"], "count": 2,
+        });
+        let group: NoticeGroup = serde_json::from_value(group).unwrap();
+        assert_eq!((group.news.len(), group.started_at_ms, group.resolved_at_ms), (0, None, None));
     }
 
     #[test]

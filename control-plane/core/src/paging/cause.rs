@@ -154,7 +154,9 @@ pub(super) fn clusters(input: &Input, pool: &[usize]) -> Vec<Cluster> {
             .iter()
             .map(|(cause, members)| (cause, run(input, cause, members)))
             .filter(|(cause, members)| {
-                members.len() >= cause.least() && is_telling(input, cause, members.len())
+                members.len() >= cause.least()
+                    && is_telling(input, cause, members.len())
+                    && !are_neighbours(input, cause, members)
             })
             .max_by(|(a, left), (b, right)| left.len().cmp(&right.len()).then_with(|| b.cmp(a)));
         let Some((cause, members)) = best else { return clusters };
@@ -180,6 +182,13 @@ fn run(input: &Input, cause: &Cause, members: &[usize]) -> Vec<usize> {
         near.copied().collect::<Vec<_>>()
     });
     runs.into_iter().find(|run| run.len() >= cause.least()).unwrap_or_default()
+}
+
+/// Whether two share no more than an address or a network, and one of them was told by
+/// itself: that is as likely two causes, and each is worth a notice that names it.
+fn are_neighbours(input: &Input, cause: &Cause, members: &[usize]) -> bool {
+    let near = matches!(cause.kind, CauseKind::Address | CauseKind::Network);
+    near && members.len() == 2 && members.iter().any(|one| input.candidates[*one].paged)
 }
 
 /// Whether so many failing of all that share it point there. A network or region of

@@ -11,8 +11,9 @@
 //! ([`Concerns::of_member`]).
 
 use super::cause::{self, together};
+use super::stage::{is_known_down, widening};
 use super::{Candidate, Cause, Form, GroupRef, Holding, Input, Join, Plan};
-use crate::correlation::{Scope, Verdict};
+use crate::correlation::Scope;
 use crate::notification::NoticeKind;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use uuid::Uuid;
@@ -36,7 +37,7 @@ pub struct Concerns<'a> {
     by_cause: BTreeMap<Cause, Vec<usize>>,
     /// By what they depend on.
     children: BTreeMap<&'a str, Vec<usize>>,
-    /// Of each group, who would tell it that it hurts everywhere.
+    /// Of each group, who decides whether it has to hear that a member widens.
     speakers: BTreeMap<Uuid, BTreeSet<usize>>,
 }
 
@@ -190,29 +191,28 @@ fn waits_to_widen(candidate: &Candidate) -> bool {
     candidate.waiting.iter().any(|waiting| waiting.kind == NoticeKind::Widened)
 }
 
-/// Of each group its lead, and the first other member that hurts everywhere now.
+/// Of each group its lead, one other member that people know is down, and of those that
+/// widen the first: of those that hurt everywhere, and of the others.
 fn speakers(input: &Input) -> BTreeMap<Uuid, BTreeSet<usize>> {
     let mut found: BTreeMap<Uuid, BTreeSet<usize>> = BTreeMap::new();
     let leads: BTreeMap<Uuid, Uuid> = input.groups.iter().map(|it| (it.id, it.lead)).collect();
-    let mut first: BTreeMap<Uuid, usize> = BTreeMap::new();
+    let mut first: BTreeMap<(Uuid, Option<bool>), usize> = BTreeMap::new();
     for (position, one) in input.candidates.iter().enumerate() {
         let Some((group, lead)) = one.group.and_then(|id| Some((id, *leads.get(&id)?))) else {
             continue;
         };
         if one.incident_id == lead {
             found.entry(group).or_default().insert(position);
-        } else if waits_to_widen(one)
-            && one.scope == Scope::Global
-            && one.verdict == Verdict::Down
-            && one.hold.is_none()
-        {
-            let known = first.entry(group).or_insert(position);
-            if one.incident_id < input.candidates[*known].incident_id {
+        } else if is_known_down(one) {
+            first.entry((group, None)).or_insert(position);
+        } else if let Some(due) = widening(one) {
+            let known = first.entry((group, Some(one.scope == Scope::Global))).or_insert(position);
+            if widening(&input.candidates[*known]).is_some_and(|known| due < known) {
                 *known = position;
             }
         }
     }
-    for (group, position) in first {
+    for ((group, _), position) in first {
         found.entry(group).or_default().insert(position);
     }
     found

@@ -2,7 +2,7 @@
 
 use super::cause::{self, Cause, CauseKind, clusters, together};
 use super::parents::Graph;
-use super::stage::{QUORUM_ENDED, Stage, stage};
+use super::stage::{QUORUM_ENDED, Stage, is_known_down, stage, widening};
 use super::{Candidate, Fold, Form, Group, GroupRef, Holding, Input, Join, Plan, Send};
 use crate::correlation::Scope;
 use crate::notification::NoticeKind;
@@ -92,18 +92,26 @@ impl<'a> Planner<'a> {
 
     /// Whether a group has to hear that one of its members widens. It is told through its
     /// lead, which knows what is news; but where another is the first to hurt everywhere,
-    /// nobody knows of as much.
+    /// or is down while none of the others is, nobody knows of as much.
     fn is_news_for(&self, candidate: &Candidate, group: &Group) -> bool {
         if group.lead == candidate.incident_id {
             return true;
         }
-        let now_or_before = |(one, stage): (&Candidate, &Stage<'_>)| {
-            let widens = matches!(stage, Stage::Widens { .. }) && one.scope == Scope::Global;
-            let first = one.incident_id == group.lead || one.incident_id < candidate.incident_id;
-            widens && first && one.group == Some(group.id)
+        let order = |one: &Candidate| (one.incident_id != group.lead, widening(one));
+        let says = |one: &Candidate, stage: &Stage<'_>| {
+            matches!(stage, Stage::Widens { .. }) && order(one) < order(candidate)
         };
-        let mut others = self.input.candidates.iter().zip(&self.stages);
-        candidate.scope == Scope::Global && !group.told_global && !others.any(now_or_before)
+        let others = || {
+            let all = self.input.candidates.iter().zip(&self.stages);
+            all.filter(|(one, _)| {
+                one.group == Some(group.id) && one.incident_id != candidate.incident_id
+            })
+        };
+        let global = |one: &Candidate| one.scope == Scope::Global;
+        let first = global(candidate)
+            && !group.told_global
+            && !others().any(|(one, stage)| global(one) && says(one, stage));
+        first || !others().any(|(one, stage)| is_known_down(one) || says(one, stage))
     }
 
     fn ends(&mut self, candidate: &Candidate, event: i64, quiet: bool) {

@@ -153,13 +153,20 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Whether `form` is told through a lead that was told by itself before: nobody knows of
+    /// the others yet.
+    pub fn widens(&self, form: &Form) -> bool {
+        !form.members.is_empty() && self.sends.iter().all(|send| send.incident_id != form.lead)
+    }
+
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self == &Self::default()
     }
 }
 
-/// A new group. Its lead was told before, or is in [`Plan::sends`].
+/// A new group. Its lead is in [`Plan::sends`], or was told before by itself: then everybody
+/// concerned is told through it that the group is more ([`Plan::widens`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Form {
     pub cause: Cause,

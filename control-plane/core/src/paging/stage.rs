@@ -5,6 +5,7 @@ use super::{Candidate, RECHECK_MS, Waiting};
 use crate::correlation::Verdict;
 use crate::incident::SubjectKind;
 use crate::notification::NoticeKind;
+use uuid::Uuid;
 
 /// Why a page is held back after all.
 pub const QUORUM_ENDED: &str = "the quorum ended before it was due";
@@ -151,4 +152,22 @@ fn held(candidate: &Candidate, now: i64) -> Option<Stage<'static>> {
         why: format!("held by the {} {}", hold.kind, hold.name),
         down: None,
     })
+}
+
+/// Of a candidate that says that it widens as soon as that is due, when that is, and its
+/// incident: of several of a group the first speaks.
+pub(super) fn widening(candidate: &Candidate) -> Option<(i64, Uuid)> {
+    let waits = |kind| move |one: &&Waiting| one.kind == kind && !one.quiet;
+    let all = || candidate.waiting.iter();
+    let more = all().any(|one| one.kind == NoticeKind::Resolved)
+        || all().find(waits(NoticeKind::Opened)).is_some();
+    let free = candidate.verdict == Verdict::Down && candidate.hold.is_none() && !more;
+    let widened = all().find(waits(NoticeKind::Widened)).filter(|_| free);
+    widened.map(|widened| (widened.due_at, candidate.incident_id))
+}
+
+/// Whether people were told that it is down, and it is.
+pub(super) fn is_known_down(candidate: &Candidate) -> bool {
+    let waits = candidate.waiting.iter().any(|waiting| !waiting.quiet);
+    candidate.paged && !candidate.resolved && candidate.verdict == Verdict::Down && !waits
 }

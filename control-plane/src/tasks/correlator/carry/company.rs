@@ -4,6 +4,7 @@ use super::Carrier;
 use crate::clock;
 use crate::limits::EVIDENCE_CANDIDATES;
 use crate::store::groups::{self, Size, StoredGroup};
+use crate::store::incidents::{self, Incident};
 use crate::store::notices::{self, Telling};
 use crate::store::{StoreError, intents};
 use crate::tasks::correlator::post::Post;
@@ -14,6 +15,9 @@ use hyperverge_control_core::paging::{Candidate, CauseKind, Form, Join};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+
+/// Newcomers that a notice names, beside the list of all members.
+const NEWS_NAMED: usize = 5;
 
 impl Carrier<'_> {
     /// Opens a group with its members, before anybody is told of it.
@@ -44,7 +48,8 @@ impl Carrier<'_> {
         self.company.insert(form.lead, self.concerns.company(form, self.now));
         *self.done.groups.entry(form.cause.kind).or_default() += 1;
         self.led_by.insert(form.lead, group.id);
-        if self.plan.sends.iter().all(|send| send.incident_id != form.lead) {
+        let says = self.plan.sends.iter().any(|send| send.incident_id == form.lead);
+        if !says && !self.plan.widens(form) {
             let summary = format!("Leads a group: {}", form.summary);
             let evidence = self.lead_evidence(form.lead);
             self.note(form.lead, "grouped", summary, evidence);
@@ -114,6 +119,60 @@ impl Carrier<'_> {
         self.settle(join.incident_id, &join.events, why, outcome);
     }
 
+    /// Tells of a new group through its lead, which was told by itself before: who heard of
+    /// that, and whom the others concern. Nobody else would ever name those.
+    pub(super) async fn widen(&mut self, form: &Form) -> Result<(), StoreError> {
+        let Some(id) = self.led_by.get(&form.lead).copied() else { return Ok(()) };
+        let Some(lead) = self.loaded.incidents.get(&form.lead) else { return Ok(()) };
+        let mut channels = BTreeSet::new();
+        for member in form.all() {
+            channels.extend(self.post.concerned(self.loaded, member, form.quiet));
+        }
+        let names = self.post.names(&channels);
+        let summary = match names.is_empty() {
+            true => format!("Leads a group: {}", form.summary),
+            false => format!("Told {} (widened): {}", names.join(", "), form.summary),
+        };
+        let mut evidence = self.lead_evidence(form.lead);
+        evidence["channels"] = json!(names);
+        let kind = if names.is_empty() { "grouped" } else { "paged" };
+        self.note(form.lead, kind, summary, evidence);
+        // No intent asked for this: the event that says so is the one that it tells.
+        let Some(note) = self.notes.pop() else { return Ok(()) };
+        groups::note(self.tx, self.organisation_id, &[note], self.now).await?;
+        if channels.is_empty() {
+            return Ok(());
+        }
+        let stored = incidents::get(self.tx, self.organisation_id, form.lead).await?;
+        let telling = Telling {
+            kind: NoticeKind::Widened,
+            event_number: stored.map_or(lead.last_event, |stored| stored.last_event),
+            opening_included: false,
+            target: self.loaded.specs.get(&lead.id).map(|spec| spec.target.clone()),
+            group: self.notice_group(id).await?.map(|group| self.with_news(group, form)),
+        };
+        let worst = form.all().filter_map(|id| self.loaded.incidents.get(&id));
+        let worst = worst.map(|one| one.severity).max().unwrap_or(lead.severity);
+        let lead = Incident { severity: worst, ..lead.clone() };
+        let notice = notices::notice(&lead, telling, self.public_url);
+        let recipients = (&channels, form.quiet);
+        let post = &mut self.post;
+        let sent =
+            post.deliver(self.tx, self.organisation_id, recipients, &notice, self.now).await?;
+        self.done.deliveries += sent;
+        let Some(group) = self.groups.get_mut(&id) else { return Ok(()) };
+        group.paged = true;
+        let group = group.clone();
+        groups::update(self.tx, self.organisation_id, &group).await
+    }
+
+    /// Names those who are new in it.
+    fn with_news(&self, group: NoticeGroup, form: &Form) -> NoticeGroup {
+        let members = form.members.iter().filter_map(|id| self.loaded.incidents.get(id));
+        let news = members.take(NEWS_NAMED).map(|one| one.subject_name.clone());
+        NoticeGroup { news: news.collect(), news_count: form.members.len(), ..group }
+    }
+
     /// Tells channels of new members that were not told of the group, through its lead.
     pub(super) async fn tell_late(&mut self, id: Uuid, members: &[Uuid]) -> Result<(), StoreError> {
         let Some(group) = self.groups.get(&id).cloned() else { return Ok(()) };
@@ -141,7 +200,7 @@ impl Carrier<'_> {
                 target: self.loaded.specs.get(&lead.id).map(|spec| spec.target.clone()),
                 group: described,
             };
-            let notice = notices::notice(lead, telling, self.public_url);
+            let notice = notices::notice(&self.speaks(lead, members), telling, self.public_url);
             let post = &mut self.post;
             let recipients = (&late, quiet);
             let sent =
@@ -158,6 +217,16 @@ impl Carrier<'_> {
             self.note(lead.id, "paged", summary, evidence);
         }
         groups::update(self.tx, organisation_id, &group).await
+    }
+
+    /// What is told through `lead` of those that came late: how it stands with it, or, where
+    /// it is over, with the first of them. Its end is no news of theirs.
+    fn speaks(&self, lead: &Incident, members: &[Uuid]) -> Incident {
+        let mut hurting = members.iter().filter_map(|id| self.loaded.incidents.get(id));
+        match hurting.find(|one| one.resolved_at.is_none()).filter(|_| lead.resolved_at.is_some()) {
+            Some(member) => Incident { id: lead.id, ..member.clone() },
+            None => lead.clone(),
+        }
     }
 
     /// What a notice says of a group, as it is now.
@@ -209,5 +278,9 @@ fn described(
         summary,
         members,
         count: size.members as usize,
+        news: Vec::new(),
+        news_count: 0,
+        started_at_ms: size.started_at,
+        resolved_at_ms: size.resolved_at.filter(|_| size.unresolved == 0),
     }
 }

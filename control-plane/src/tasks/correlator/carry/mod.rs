@@ -103,6 +103,9 @@ impl Carrier<'_> {
         for send in &plan.sends {
             self.send(send).await?;
         }
+        for form in plan.forms.iter().filter(|form| plan.widens(form)) {
+            self.widen(form).await?;
+        }
         for (group, members) in joined {
             self.tell_late(group, &members).await?;
         }
