@@ -19,8 +19,8 @@ const STORY: &str = r#"
 
     [[monitors]]
     name = "account"
-    target = "https://account.example.com/"
-    address = "192.0.2.2"
+    target = "https://shop.example.com/account"
+    address = "192.0.2.1"
     interval = "30s"
 
     [[faults]]

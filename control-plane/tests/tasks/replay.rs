@@ -235,8 +235,7 @@ async fn groups_late_members_and_their_end() {
         says(&said, "one paged: Told late too");
         says(&said, "one held: Nobody is told yet: others of its group still hurt");
         says(&said, "one paged: Told hook, late, shop (resolved)");
-        says(&said, "first grouped: Leads a group");
-        says(&said, "first paged: Told shop too");
+        says(&said, "first paged: Told hook, shop (widened): 2 monitors on the host host.example");
     })
     .await;
 }
