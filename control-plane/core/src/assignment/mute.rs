@@ -1,9 +1,9 @@
 //! Which monitors cannot be `up`, going by who has them.
 //!
 //! A monitor that is steadily up leaves no trace but its assignments, so once those end
-//! nothing else would bring it to be evaluated. What is said here is exact: of a monitor
-//! that is named, too many seats cast no vote for the verdict to be `up`. One that stays
-//! up by the votes of others is not named, and so not looked at each round for nothing.
+//! nothing else would bring it to be evaluated. Named in each round are only monitors of which
+//! too many seats cast no vote for the verdict to be `up`. One that stays up by the votes of
+//! others is named once, when a place of it comes to have nobody, and not looked at for nothing.
 
 use super::{Agent, Input, Monitor, Plan};
 use crate::correlation::seat_names;
