@@ -261,7 +261,9 @@ impl Observed {
     }
 
     /// How many unrelated targets an agent fails that others saw well meanwhile, where that is most
-    /// of what it looks at and the others see little else fail; 0 else.
+    /// of what it looks at and the others see little else fail; 0 else. What as many fail as make
+    /// its monitor down is not failed alone, whoever of them is at fault: where two regions are
+    /// that many, a broken one and one where it truly hurts look the same.
     pub(super) fn fails_alone(&self, at: &At<'_>, agent: AgentIndex) -> usize {
         let clock = at.control.clock(at.now);
         let region = at.cast.agents[agent].region;
@@ -281,6 +283,8 @@ impl Observed {
             others_looked += lately.clone().count();
             others_failed += lately.filter(|place| place.failures > 0).count();
             let own = &places[region];
+            let fails = |place: &Sightings| place.failures > 0 && place.is_fresh(stale, clock);
+            let failing_at_all = watched.seats.iter().filter(|it| fails(&places[**it])).count();
             let held = at.control.db.current.get(&(monitor, region));
             let looks = held.is_some_and(|it| it.agent == agent) && own.agent == agent;
             if !looks || !watched.seats.contains(&region) || others.is_empty() {
@@ -289,7 +293,8 @@ impl Observed {
             compared += 1;
             let witnesses: Vec<_> = others.iter().filter(|other| other.witnesses(own)).collect();
             let failing = witnesses.iter().filter(|place| place.failures > 0).count();
-            if own.failures > 0 && own.is_fresh(stale, clock) && witnesses.len() > 2 * failing {
+            let is_quorum = watched.needed > 1 && failing_at_all >= watched.needed;
+            if fails(own) && witnesses.len() > 2 * failing && !is_quorum {
                 alone.push(monitor);
             }
         }
