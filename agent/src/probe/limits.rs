@@ -19,6 +19,12 @@ pub const HEADER_LIST_BYTES: u32 = 2 * HEAD_BYTES as u32;
 /// this is for what never becomes a body: empty frames, padding, a compressed
 /// stream that stands for nothing.
 pub const BODY_PHASE_BYTES: u64 = 8 * 1024 * 1024;
+/// Bytes that the bodies of all running checks may take together. A quarter of the
+/// gigabyte that the packages' unit allows (`MemoryMax=`): the rest is for what ten
+/// thousand monitors, their connections and the spool take at their worst.
+pub const BODIES_BYTES: usize = 256 * 1024 * 1024;
+/// They are counted in steps of so many.
+pub const BODIES_STEP: usize = 16 * 1024;
 /// Members of one gzip body. Each may stand for nothing and still costs a decoder;
 /// servers send one, and files that were put together a few.
 pub const GZIP_MEMBERS: usize = 64;

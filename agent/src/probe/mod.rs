@@ -12,6 +12,7 @@
 //! (`tests/conformance/`). An error that this host may have caused is never `fail`; see [`failure::Failure`].
 
 pub mod arrival;
+pub mod budget;
 pub mod certificate;
 pub mod connect;
 pub mod conversation;
@@ -37,6 +38,7 @@ pub mod wire;
 
 use crate::clock::Moment;
 use crate::control_time::ControlTime;
+use budget::BodyBudget;
 use deadline::overrun;
 use failure::{Failure, inverted};
 use hyperverge_agent_core::secrets::Secrets;
@@ -60,6 +62,8 @@ pub struct ProbeSettings {
     pub resolver: Option<Arc<dyn Resolve>>,
     /// Whom checks of kind `dns` ask that name no server; `None` is the host's own name servers.
     pub name_servers: Option<dns::NameServers>,
+    /// Bytes that the bodies of all running checks may take together.
+    pub bodies: usize,
 }
 
 impl Default for ProbeSettings {
@@ -70,6 +74,7 @@ impl Default for ProbeSettings {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             resolver: None,
             name_servers: None,
+            bodies: limits::BODIES_BYTES,
         }
     }
 }
@@ -96,6 +101,7 @@ struct Shared {
     time: ControlTime,
     pings: icmp::Sockets,
     quic: quic::QuicEndpoints,
+    bodies: BodyBudget,
     user_agent: ::http::HeaderValue,
     plain_headers: Arc<::http::HeaderMap>,
 }
@@ -118,6 +124,7 @@ impl ProbeContext {
             time,
             pings: icmp::Sockets::default(),
             quic: quic::QuicEndpoints::new(),
+            bodies: BodyBudget::new(settings.bodies),
             plain_headers: Arc::new(http::request::plain(&user_agent)),
             user_agent,
         })))

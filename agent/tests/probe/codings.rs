@@ -13,7 +13,7 @@ const LINE: &str = "all is well, again and again\n";
 const BROTLI: &str =
     "1b8704f81d076eac1e9f5c50d33aac8c6d4ea5dd35081b8bc21c6420c7520116186a8ab5ee7e5cc202";
 /// 64 MiB of zeros, by brotli.
-const BROTLI_BOMB: &str = "cbffff3ff82700e2b14020f7fe8fffff7ff04f00c4611180eefd1fffffffe09f0088c30200ddfb3ffeffffc13f0110870500baf77ffcffff837f02200e0b0074effff8ffff07ff04401c1600e8defff1ffff0ffe0980382c00d0bdffcbffff3ffc1300715800a07bff07";
+pub(crate) const BROTLI_BOMB: &str = "cbffff3ff82700e2b14020f7fe8fffff7ff04f00c4611180eefd1fffffffe09f0088c30200ddfb3ffeffffc13f0110870500baf77ffcffff837f02200e0b0074effff8ffff07ff04401c1600e8defff1ffff0ffe0980382c00d0bdffcbffff3ffc1300715800a07bff07";
 
 fn gzip(body: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -37,12 +37,12 @@ fn zstd(body: &[u8]) -> Vec<u8> {
     zstd::stream::encode_all(body, 3).expect("memory")
 }
 
-fn brotli(hex: &str) -> Vec<u8> {
+pub(crate) fn brotli(hex: &str) -> Vec<u8> {
     hex::decode(hex).expect("hex")
 }
 
 /// An answer whose body says it is in `coding`.
-fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn coded(coding: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {length}\r\n\r\n"

@@ -1,6 +1,7 @@
 //! The probes against real servers, most of which misbehave.
 
 mod answers;
+mod bodies;
 mod codings;
 mod cookies;
 mod datagrams;

@@ -142,6 +142,11 @@ impl<'a> BodyReader<'a> {
         self.bytes
     }
 
+    /// Bytes of memory that what is kept takes.
+    pub fn memory(&self) -> usize {
+        self.kept.capacity()
+    }
+
     /// Whether there was more than the limit.
     pub fn cut(&self) -> bool {
         self.cut

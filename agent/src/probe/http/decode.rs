@@ -3,7 +3,8 @@
 //! Decoders write what they make into [`Outlet`], which refuses everything past
 //! the limit. So a few kilobytes that stand for gigabytes cost what the limit
 //! allows and not more. What a decoder itself needs is bounded by its format
-//! (gzip and deflate 32 KiB, brotli 16 MiB) or here (zstd 8 MiB, RFC 9659).
+//! (gzip and deflate 32 KiB, brotli 16 MiB) or here (zstd 8 MiB, RFC 9659), and
+//! counts in what all checks share ([`crate::probe::budget`]).
 //!
 //! A coding that nobody registered leaves the body as it came, as browsers do;
 //! so does a list of several codings, which no server sends on purpose.
@@ -11,9 +12,9 @@
 //! To add a coding: a variant of [`Stage`] and its word in [`Coding::of`].
 
 use super::gunzip::Gunzip;
+use super::unbrotli::Unbrotli;
 use ::http::HeaderMap;
 use ::http::header::CONTENT_ENCODING;
-use brotli_decompressor::DecompressorWriter;
 use flate2::{Decompress, FlushDecompress, Status};
 use hyperverge_agent_core::judge::BodyReader;
 use std::io::{self, Write};
@@ -22,9 +23,11 @@ use zstd::stream::write::Decoder as ZstdDecoder;
 
 /// RFC 9659: the largest window a client has to accept, as a power of two.
 const ZSTD_WINDOW_LOG: u32 = 23;
-/// What a brotli decoder hands on at once.
-const BROTLI_BUFFER: usize = 4 * 1024;
-/// The same for deflate.
+/// RFC 1951, section 2: how far deflate looks back.
+const INFLATE_WINDOW: usize = 32 * 1024;
+/// What zstd's decoder takes beside its window.
+const ZSTD_STATE: usize = 160 * 1024;
+/// What a deflate decoder hands on at once.
 const INFLATE_BUFFER: usize = 16 * 1024;
 
 /// What a client may be sent; the value of `Accept-Encoding`.
@@ -72,7 +75,7 @@ enum Stage<'a> {
     /// RFC 9110 says, or bare, as some servers send it.
     Deflate(Outlet<'a>, Vec<u8>),
     Inflate(Box<Inflate<'a>>),
-    Brotli(Box<DecompressorWriter<Outlet<'a>>>),
+    Brotli(Box<Unbrotli<Outlet<'a>>>),
     Zstd(Box<ZstdDecoder<'static, Outlet<'a>>>),
 }
 
@@ -111,9 +114,7 @@ impl<'a> Intake<'a> {
             Coding::Identity => Stage::Plain(outlet),
             Coding::Gzip => Stage::Gzip(Box::new(Gunzip::new(outlet))),
             Coding::Deflate => Stage::Deflate(outlet, Vec::new()),
-            Coding::Brotli => {
-                Stage::Brotli(Box::new(DecompressorWriter::new(outlet, BROTLI_BUFFER)))
-            }
+            Coding::Brotli => Stage::Brotli(Box::new(Unbrotli::new(outlet))),
             Coding::Zstd => zstd(outlet),
         };
         Self { stage, fed: false }
@@ -140,10 +141,24 @@ impl<'a> Intake<'a> {
             // One byte is neither.
             Stage::Deflate(..) => Err(io::ErrorKind::UnexpectedEof.into()),
             Stage::Inflate(decoder) => decoder.finish(),
-            Stage::Brotli(decoder) => decoder.close(),
+            Stage::Brotli(decoder) => decoder.finish(),
             Stage::Zstd(decoder) => decoder.do_finish(),
         };
         self.unless_cut(finished).map(|_| ())
+    }
+
+    /// Bytes of memory that this takes: what is kept of the body, and what its decoder
+    /// needs. zstd touches no more of its window than it wrote there, and pages that
+    /// nobody touched are not there.
+    pub(super) fn memory(&mut self) -> usize {
+        let decoded = usize::try_from(self.outlet().reader.bytes()).unwrap_or(usize::MAX);
+        let decoder = match &self.stage {
+            Stage::Plain(_) | Stage::Deflate(..) => 0,
+            Stage::Gzip(_) | Stage::Inflate(_) => INFLATE_WINDOW,
+            Stage::Brotli(decoder) => decoder.memory(),
+            Stage::Zstd(_) => ZSTD_STATE.saturating_add(decoded),
+        };
+        self.outlet().reader.memory().saturating_add(decoder)
     }
 
     /// What was taken.

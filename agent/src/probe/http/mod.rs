@@ -15,6 +15,7 @@ mod redirect;
 pub(super) mod request;
 mod stream;
 mod target;
+mod unbrotli;
 mod way;
 
 use super::deadline::Deadline;
@@ -138,13 +139,15 @@ impl HttpProbe {
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<(), Failure> {
+        // Held until the judge is done with the body.
+        let mut share = context.0.bodies.share();
         if let Err(judgement) = self.judge.judge_status(head.status.as_u16()) {
-            seen.sample = exchange.sample(&head.headers, deadline).await;
+            seen.sample = exchange.sample(&head.headers, &mut share, deadline).await;
             return Err(judgement.into());
         }
         let reader = self.judge.body_reader();
         let mut intake = Intake::new(&head.headers, reader, self.body_limit);
-        let read = exchange.read(&mut intake, deadline).await;
+        let read = exchange.read(&mut intake, &mut share, deadline).await;
         add(&mut seen.phases.transfer, exchange.transfer(read.is_ok()));
         let reader = intake.into_reader();
         seen.body_bytes = reader.bytes();

@@ -17,6 +17,7 @@ mod http3;
 use super::decode::Intake;
 use super::stream::Stream;
 use super::target::Target;
+use crate::probe::budget::Share;
 use crate::probe::deadline::Deadline;
 use crate::probe::failure::Failure;
 use crate::probe::limits;
@@ -78,14 +79,17 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    /// Reads the body into `intake`, to its end or its limit.
+    /// Reads the body into `intake`, to its end, its limit or that of all bodies.
     pub(super) async fn read(
         &mut self,
         intake: &mut Intake<'_>,
+        share: &mut Share<'_>,
         deadline: &mut Deadline<'_>,
     ) -> Result<(), Failure> {
         while let Some(chunk) = self.chunk(deadline).await? {
-            if !intake.take(&chunk).map_err(|_| self.fault().encoding())? {
+            let more = intake.take(&chunk).map_err(|_| self.fault().encoding())?;
+            share.cover(intake.memory())?;
+            if !more {
                 return Ok(());
             }
         }
@@ -96,10 +100,11 @@ impl<'a> Exchange<'a> {
     pub(super) async fn sample(
         &mut self,
         headers: &HeaderMap,
+        share: &mut Share<'_>,
         deadline: &mut Deadline<'_>,
     ) -> Vec<u8> {
         let mut intake = Intake::new(headers, BodyReader::sampling(), SAMPLE_BYTES);
-        let read = self.read(&mut intake, deadline);
+        let read = self.read(&mut intake, share, deadline);
         // Whether it came to its end, failed or took too long: what is there is the sample.
         drop(tokio::time::timeout(limits::SAMPLE_PATIENCE, read).await);
         intake.into_reader().into_sample()
