@@ -71,6 +71,9 @@ pub const TLS_SWEEP: usize = 64;
 pub const TLS_CHAINS: usize = 256;
 /// See [`TLS_CHAINS`].
 pub const TLS_CHAIN_BYTES: usize = 16 * 1024;
+/// Lookups of one name at the same time that are independent of each other; more share
+/// the last one's, if they ask for the same. At most the bits of a `u64`.
+pub const LOOKUP_LANES: usize = 64;
 /// How often the host's resolver configuration is looked at, at most.
 pub const RESOLV_CONF_LOOK: Duration = Duration::from_secs(10);
 /// For how long an answer of the host's own name servers, to whatever question,

@@ -5,7 +5,7 @@
 //! the task, and [`timed`] reads it: from the first question to the last answer,
 //! without hickory's own work, and without the wait for this process's turn.
 //! Where that is not all there was to it (an answer over TCP, one that did not
-//! come, a lookup shared with another check) nothing is said.
+//! come, one of very many lookups of a name) nothing is said.
 
 use super::arrival::{Arrivals, ask_for_stamps};
 use crate::clock;
@@ -88,6 +88,11 @@ fn note(write: impl FnOnce(&mut Notes)) {
     });
 }
 
+/// What this task sees of its lookup may not be all there is.
+pub(super) fn doubt() {
+    note(|notes| notes.unstamped = true);
+}
+
 /// Makes a lookup; with what came of it, how long name servers were waited for, where that is known.
 pub async fn timed<F: Future>(lookup: F) -> (F::Output, Option<Duration>) {
     let noted = async { (lookup.await, NOTES.with(Cell::get).took()) };
@@ -120,7 +125,7 @@ impl RuntimeProvider for Provider {
         from: Option<SocketAddr>,
         timeout: Option<Duration>,
     ) -> Pin<Box<dyn Send + Future<Output = Result<Self::Tcp, io::Error>>>> {
-        note(|notes| notes.unstamped = true);
+        doubt();
         self.0.connect_tcp(server, from, timeout)
     }
 

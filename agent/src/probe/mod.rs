@@ -25,6 +25,7 @@ pub mod failure;
 mod handshake;
 pub mod http;
 pub mod icmp;
+mod lanes;
 pub mod limits;
 pub mod lookup;
 pub mod own_servers;

@@ -2,15 +2,17 @@
 //!
 //! Nothing is cached: the time a lookup takes is one of the phases a check
 //! measures, and an outage of the target's name servers has to be seen when it
-//! happens. The host's configuration (resolv.conf, and the hosts file with it) is
+//! happens. For the same reason no two checks share a lookup ([`super::lanes`]). The host's configuration (resolv.conf, and the hosts file with it) is
 //! read anew when it was changed; see [`super::own_servers`].
 
 use super::failure::Failure;
-use super::lookup::{Provider, Resolver};
+use super::lanes::Lanes;
+use super::lookup::{self, Provider, Resolver};
 use super::own_servers::{self, LastAnswer, RESOLV_CONF, Watched};
 use crate::clock;
 use futures_util::future::{BoxFuture, join};
-use hickory_resolver::config::{LookupIpStrategy, ResolverConfig, ResolverOpts};
+use hickory_resolver::Hosts;
+use hickory_resolver::config::{LookupIpStrategy, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::lookup_ip::LookupIp;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
@@ -21,6 +23,7 @@ use hyperverge_protocol::outcome::{Outcome, Reason};
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Looks names up. A trait so that tests can answer what no name server would.
 pub trait Resolve: std::fmt::Debug + Send + Sync {
@@ -46,8 +49,16 @@ pub struct SystemResolver {
     last: LastAnswer,
 }
 
-/// One for each choice of family: hickory has that in its configuration.
+/// What lookups are made with: a configuration, and the resolvers that are in use.
 struct Resolvers {
+    config: ResolverConfig,
+    options: ResolverOpts,
+    hosts: Arc<Hosts>,
+    lanes: Lanes<Families>,
+}
+
+/// One for each choice of family: hickory has that in its configuration.
+struct Families {
     any: Resolver,
     ipv4: Resolver,
     ipv6: Resolver,
@@ -68,7 +79,7 @@ impl SystemResolver {
 
     /// Asks the name servers in `config` instead of the host's.
     pub fn with_config(config: ResolverConfig) -> Self {
-        let built = Resolvers::new(&config, &ResolverOpts::default());
+        let built = Resolvers::new(config, ResolverOpts::default());
         let resolvers = Watched::fixed(built.map_err(|error| error.to_string()), Resolvers::read);
         Self { resolvers, last: LastAnswer::default() }
     }
@@ -78,18 +89,57 @@ impl Resolvers {
     fn read(file: &Path) -> Result<Self, String> {
         let read = std::fs::read(file).map_err(|error| error.to_string())?;
         parse_resolv_conf(read)
-            .and_then(|(config, options)| Self::new(&config, &options))
+            .and_then(|(config, options)| Self::new(config, options))
             .map_err(|error| error.to_string())
     }
 
-    fn new(config: &ResolverConfig, options: &ResolverOpts) -> Result<Self, NetError> {
+    fn new(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, NetError> {
+        options.cache_size = 0;
+        let hosts = match options.use_hosts_file {
+            ResolveHosts::Never => Hosts::default(),
+            ResolveHosts::Always | ResolveHosts::Auto => Hosts::from_system().unwrap_or_default(),
+        };
+        // Read once for all resolvers that there will be.
+        options.use_hosts_file = ResolveHosts::Never;
+        let hosts = Arc::new(hosts);
+        let lanes = Lanes::new(Families::new(&config, &options, &hosts)?);
+        Ok(Self { config, options, hosts, lanes })
+    }
+
+    /// See [`Families::look_up`]; shared with no other lookup.
+    async fn look_up(&self, name: &str, family: Family) -> Vec<Result<LookupIp, NetError>> {
+        let another = || Families::new(&self.config, &self.options, &self.hosts).ok();
+        let (families, lane) = self.lanes.enter(name, another);
+        if lane.is_none() {
+            lookup::doubt();
+        }
+        families.look_up(name, family).await
+    }
+
+    /// Whether the servers answer a question that needs nobody else's: who serves the
+    /// root. Whoever wants to know that may be told the same.
+    async fn answer_at_all(&self) -> bool {
+        match self.lanes.any().any.lookup(Name::root(), RecordType::NS).await {
+            Ok(_) => true,
+            Err(error) => code(&error) == Some(ResponseCode::NoError),
+        }
+    }
+}
+
+impl Families {
+    fn new(
+        config: &ResolverConfig,
+        options: &ResolverOpts,
+        hosts: &Arc<Hosts>,
+    ) -> Result<Self, NetError> {
         let of = |strategy| {
             let provider = Provider::default();
             let mut builder = Resolver::builder_with_config(config.clone(), provider);
             *builder.options_mut() = options.clone();
-            builder.options_mut().cache_size = 0;
             builder.options_mut().ip_strategy = strategy;
-            builder.build()
+            let mut resolver = builder.build()?;
+            resolver.set_hosts(Arc::clone(hosts));
+            Ok::<_, NetError>(resolver)
         };
         Ok(Self {
             any: of(LookupIpStrategy::Ipv6AndIpv4)?,
@@ -130,7 +180,7 @@ impl Resolve for SystemResolver {
             let began_ms = clock::boot_ms();
             let asked = absolute(name);
             let lookup = resolvers.look_up(&asked, family);
-            let found = self.last.accompany(lookup, answers_at_all(&resolvers.any)).await;
+            let found = self.last.accompany(lookup, resolvers.answer_at_all()).await;
             let served = found.iter().any(|found| match found {
                 Ok(found) => !is_of_hosts_file(found),
                 Err(error) => code(error).is_some_and(serves),
@@ -152,7 +202,7 @@ impl Resolve for SystemResolver {
             match failed {
                 _ if !addresses.is_empty() => Ok(addresses),
                 Some(failed) if is_doubtful(failed.reason) => {
-                    let serve = self.last.serve_others(answers_at_all(&resolvers.any)).await;
+                    let serve = self.last.serve_others(resolvers.answer_at_all()).await;
                     Err(if serve { failed } else { own_servers::useless() })
                 }
                 Some(failed) => Err(failed),
@@ -163,14 +213,6 @@ impl Resolve for SystemResolver {
 
     fn is_silent(&self, began_ms: i64) -> bool {
         self.last.is_long_ago(began_ms)
-    }
-}
-
-/// Whether the servers answer a question that needs nobody else's: who serves the root.
-async fn answers_at_all(resolver: &Resolver) -> bool {
-    match resolver.lookup(Name::root(), RecordType::NS).await {
-        Ok(_) => true,
-        Err(error) => code(&error) == Some(ResponseCode::NoError),
     }
 }
 
@@ -295,7 +337,6 @@ mod tests {
     use super::*;
     use hickory_resolver::net::NoRecords;
     use hickory_resolver::proto::op::Query;
-    use std::sync::Arc;
 
     #[test]
     fn of_two_lookups_the_one_that_says_more_is_told() {

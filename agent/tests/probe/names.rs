@@ -9,10 +9,12 @@ use hyperverge_agent::probe::resolve::SystemResolver;
 use hyperverge_agent::probe::{self, ProbeContext, ProbeSettings};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::{TcpSocket, UdpSocket};
+use tokio::sync::mpsc;
 
 /// What the name server knows: a code, and records of the type that was asked for.
 fn zone(name: &Name, kind: RecordType) -> Option<(ResponseCode, Vec<Record>)> {
@@ -192,6 +194,35 @@ async fn a_doubt_about_our_name_servers_ends_with_the_check() {
     let seen = probe::run(&context, &spec, &check_id()).await;
     ended(&seen, Outcome::Unsupported, Some(Reason::AgentFault));
     assert!(seen.phases.resolve < Some(Duration::from_secs(1)), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_lost_question_fails_nobody_who_asks_the_same() {
+    let server = Server::saying(ok("")).await;
+    let (lost, mut losses) = mpsc::unbounded_channel();
+    let seen_kinds = Mutex::new(BTreeSet::new());
+    // The first question about each type is lost.
+    let names = serving(move |name, kind| {
+        if seen_kinds.lock().expect("the types").insert(kind.to_string()) {
+            lost.send(kind).expect("the test waits");
+            return None;
+        }
+        zone(name, kind)
+    })
+    .await;
+    let context = asking(names, ConnectionConfig::udp());
+    let port = server.address.port();
+    let unlucky = check_name(&context, "good.test", port);
+    let other = async {
+        for _ in [RecordType::A, RecordType::AAAA] {
+            losses.recv().await.expect("a loss");
+        }
+        check_name(&context, "good.test", port).await
+    };
+    tokio::select! {
+        seen = other => ended(&seen, Outcome::Ok, None),
+        seen = unlucky => panic!("asked again sooner than it waits: {seen:?}"),
+    }
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ impl Found {
     }
 
     /// Of JSON, or of several documents of it one after another.
-    fn documents(&mut self, body: &str) -> Result<(), serde_json::Error> {
+    pub(super) fn documents(&mut self, body: &str) -> Result<(), serde_json::Error> {
         for document in serde_json::Deserializer::from_str(body).into_iter() {
             self.json(&document?, false);
         }
@@ -60,7 +60,7 @@ impl Found {
     }
 
     /// `name: value`, as in YAML and in files of settings.
-    fn setting(&mut self, line: &str) {
+    pub(super) fn setting(&mut self, line: &str) {
         if let Some((name, value)) = line.split_once([':', '=']) {
             let value = value.trim();
             self.value(tells(name), value);
@@ -77,7 +77,7 @@ impl Found {
 
     /// Every run of `text`: between quotes, which may hold spaces; between spaces, since a
     /// password may hold marks; and between marks.
-    fn parts(&mut self, text: &str) {
+    pub(super) fn parts(&mut self, text: &str) {
         for quote in QUOTES {
             text.split(*quote).skip(1).step_by(2).for_each(|run| self.value(false, run));
         }

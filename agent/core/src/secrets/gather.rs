@@ -45,6 +45,9 @@ const TELLING: [&str; 16] = [
 /// Bytes of a part of a path that looks like a key, as in the address of a webhook.
 const PATH_KEY_BYTES: usize = 16;
 
+/// What stands between pairs of a name and a value on one line.
+const PAIRS: &[char] = &[' ', ',', ';', '&', '?'];
+
 /// Every value that may be a secret, of any length.
 pub(super) fn gather(spec: &MonitorSpec) -> Vec<Vec<u8>> {
     let mut found = Found(Vec::new());
@@ -65,7 +68,12 @@ pub(super) fn gather(spec: &MonitorSpec) -> Vec<Vec<u8>> {
     }
     for step in &spec.tcp.steps {
         match step {
-            Step::Send(text) => text.lines().for_each(|line| found.line(line)),
+            Step::Send(text) => {
+                // JSON, whose names and values may stand on lines of their own. If it is
+                // none, its lines say all there is.
+                let _no_json = found.documents(text);
+                text.lines().for_each(|line| found.line(line));
+            }
             Step::SendHex(digits) => found.0.extend(hex::decode(digits).ok()),
             _ => {}
         }
@@ -123,6 +131,9 @@ impl Found {
             return;
         }
         self.text(value);
+        // A server may repeat any piece of it: `ApiKey id:secret`, `t=1,v1=signature`.
+        self.parts(value);
+        value.split(PAIRS).for_each(|pair| self.setting(pair));
         let name = name.to_ascii_lowercase();
         if name == "cookie" {
             for cookie in value.split(';') {
@@ -140,7 +151,8 @@ impl Found {
         }
     }
 
-    /// Of a dialogue: what follows a telling word, and the line as a whole.
+    /// Of a dialogue: what follows a telling word, in one piece and in its parts, and the
+    /// line as a whole.
     fn line(&mut self, line: &str) {
         // A header of HTTP that is spoken by hand.
         if let Some((name, value)) = line.split_once(':')
@@ -153,6 +165,8 @@ impl Found {
         if words.len() == 1 || tells(line) {
             words.iter().skip(1).for_each(|word| self.text(word));
             self.text(line.trim());
+            self.parts(line);
+            line.split(PAIRS).for_each(|pair| self.setting(pair));
         }
     }
 }
@@ -217,6 +231,24 @@ mod tests {
             (json!({"tcp": {"steps": [{"send": "AUTH PLAIN AHUAcHc=\r\n"}]}}), "AHUAcHc="),
             (json!({"tcp": {"steps": [{"send": "justasecret\r\n"}]}}), "justasecret"),
             (json!({"tcp": {"steps": [{"send_hex": "6869"}]}}), "hi"),
+            (json!({"tcp": {"steps": [{"send": "auth admin:hunter2\r\n"}]}}), "hunter2"),
+            (json!({"tcp": {"steps": [{"send": "connect user=a;pwd=hunt\r\n"}]}}), "hunt"),
+            (json!({"tcp": {"steps": [{"send": "GET /?key=hunter2 HTTP/1.0\r\n"}]}}), "hunter2"),
+            (
+                json!({"tcp": {"steps": [{"send": "{\"a\": {\"password\":\n\"hunt\"}}\r\n"}]}}),
+                "hunt",
+            ),
+            (json!({"tcp": {"steps": [{"send": "{\"m\":1,\"pwd\":\"hunter2\"}\n"}]}}), "hunter2"),
+            (json!({"http": {"headers": {"authorization": "ApiKey id:hunter2"}}}), "hunter2"),
+            (
+                json!({"http": {"headers": {
+                    "authorization": "Digest username=\"u\", response=\"hunter2\""
+                }}}),
+                "hunter2",
+            ),
+            (json!({"http": {"headers": {"cookie": "sid=\"hunter2\"; b=1"}}}), "hunter2"),
+            (json!({"http": {"headers": {"x-auth": "user=a;key=hunt"}}}), "hunt"),
+            (json!({"http": {"headers": {"x-signature": "t=123,v1=hunter2"}}}), "hunter2"),
             (json!({"tls": {"key": "-----BEGIN KEY-----\nMIIabc\n-----END KEY-----"}}), "MIIabc"),
         ] {
             let found = gathered(spec.clone());
