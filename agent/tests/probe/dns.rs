@@ -2,7 +2,7 @@
 
 use crate::name_server::{NameServer, answer, framed};
 use crate::serving::{Names, check_id, context_with, ended, failed, loopback};
-use hickory_resolver::proto::op::ResponseCode;
+use hickory_resolver::proto::op::{Message, ResponseCode};
 use hickory_resolver::proto::rr::rdata::{CNAME, TXT};
 use hickory_resolver::proto::rr::{Name, RData, Record};
 use hyperverge_agent::probe::{self, ProbeSettings};
@@ -348,9 +348,57 @@ async fn a_code_is_a_reason_and_an_expected_one_is_good() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_edns_is_asked_without() {
+    let refusing = |code: ResponseCode| {
+        move |asked: &[u8]| {
+            let question = Message::from_vec(asked).expect("a question");
+            vec![answer(asked, |message| {
+                if question.edns.is_some() {
+                    message.answers.clear();
+                    message.edns = None;
+                    message.metadata.response_code = code;
+                }
+            })]
+        }
+    };
+    for code in [ResponseCode::FormErr, ResponseCode::NotImp] {
+        let framing =
+            move |asked: &[u8]| refusing(code)(asked).iter().map(|it| framed(it)).collect();
+        let server = NameServer::new(refusing(code), framing).await;
+        for transport in ["udp", "tcp"] {
+            let seen = check(asking(server.address, transport)).await;
+            ended(&seen, Outcome::Ok, None);
+            assert_eq!(facts(&seen).answers, ["192.0.2.1"]);
+        }
+        // Who expects the refusal is answered with it.
+        let mut monitor = asking(server.address, "udp");
+        monitor["expect"] = json!({ "rcode": ["FORMERR", "NOTIMP"] });
+        let seen = check(monitor).await;
+        ended(&seen, Outcome::Ok, None);
+        assert_ne!(facts(&seen).rcode, "NOERROR");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_falls_silent_without_edns_refused_with_it() {
+    let server = NameServer::udp(|asked: &[u8]| {
+        let question = Message::from_vec(asked).expect("a question");
+        let refusal = answer(asked, |message| {
+            message.answers.clear();
+            message.metadata.response_code = ResponseCode::FormErr;
+        });
+        question.edns.map(|_| refusal).into_iter().collect()
+    })
+    .await;
+    let seen = check(briefly(asking(server.address, "udp"))).await;
+    failed(&seen, Reason::DnsRcode);
+    assert_eq!(facts(&seen).rcode, "FORMERR");
+}
+
+#[tokio::test]
 async fn an_address_is_asked_about_by_its_name_in_arpa() {
     let server = NameServer::udp(|asked: &[u8]| {
-        let message = hickory_resolver::proto::op::Message::from_vec(asked).expect("a question");
+        let message = Message::from_vec(asked).expect("a question");
         let name = message.queries[0].name().to_string();
         vec![answer(asked, |message| {
             let owner = message.queries[0].name().clone();

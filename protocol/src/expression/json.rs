@@ -7,7 +7,11 @@
 use super::error::Error;
 use crate::limits::JSON_VALUES;
 
+/// What Windows and .NET begin a text with, and a parser may ignore (RFC 8259, section 8.1).
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 pub(super) fn read(body: &[u8]) -> Result<serde_json::Value, Error> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     if values(body) > JSON_VALUES {
         return Err(Error::JsonTooLarge(JSON_VALUES));
     }
@@ -36,6 +40,8 @@ mod tests {
     #[test]
     fn a_body_is_json_within_its_bounds_or_the_error_says_why() {
         assert_eq!(read(br#"{"a": [1, "x,[{"]}"#), Ok(serde_json::json!({"a": [1, "x,[{"]})));
+        assert_eq!(read(b"\xef\xbb\xbf{}"), Ok(serde_json::json!({})));
+        assert!(matches!(read(b"\xef\xbb\xbf\xef\xbb\xbf{}"), Err(Error::NotJson(_))));
         assert!(matches!(read(b"<html>"), Err(Error::NotJson(_))));
         assert!(matches!(read(b""), Err(Error::NotJson(_))));
         assert!(matches!(read(&[b'['; 90_000]), Err(Error::NotJson(_))));

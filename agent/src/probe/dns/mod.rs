@@ -41,10 +41,15 @@ use tokio_rustls::client::TlsStream;
 
 pub use server::NameServers;
 
+/// How a server answers that does not know EDNS, or does not want it (RFC 6891, section 7).
+const EDNS_REFUSED: [&str; 2] = ["FORMERR", "NOTIMP"];
+
 /// A monitor of this kind, ready to be checked.
 #[derive(Debug)]
 pub struct DnsProbe {
     question: Question,
+    /// What is asked of a server that refuses EDNS, unless that is what is expected of it.
+    plain: Option<Question>,
     /// For people.
     target: String,
     server: Server,
@@ -66,7 +71,11 @@ impl Probe for DnsProbe {
         if let Server::System = server {
             own::may_ask(&question, &context.0.egress)?;
         }
+        let refusal_is_good =
+            spec.expect.rcode.iter().any(|code| EDNS_REFUSED.contains(&code.as_str()));
+        let plain = (!refusal_is_good).then(|| question.plain()).transpose();
         Ok(Self {
+            plain: plain.map_err(|error| unusable(error.to_string()))?,
             question,
             server,
             target: spec.target.clone(),
@@ -85,7 +94,15 @@ impl Probe for DnsProbe {
         let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
         let mut deadline = Deadline::new(end, self.timeout, timer);
         let mut seen = Observation::bare(Outcome::Ok, None, "");
-        let asked = Box::pin(self.ask(context, &mut deadline, &mut seen)).await;
+        let asked = Box::pin(self.ask(&self.question, context, &mut deadline, &mut seen)).await;
+        let asked = match (asked, &self.plain) {
+            (Ok(refusal), Some(plain)) if EDNS_REFUSED.contains(&refusal.facts.rcode.as_str()) => {
+                // Where that is no answer either, the refusal stays.
+                let again = Box::pin(self.ask(plain, context, &mut deadline, &mut seen)).await;
+                Ok(again.unwrap_or(refusal))
+            }
+            (asked, _) => asked,
+        };
         let took = since(started);
         let judged = asked
             .and_then(|reply| self.conclude(context, reply, &mut seen))
@@ -111,33 +128,34 @@ impl DnsProbe {
     /// Asks whoever is to be asked.
     async fn ask(
         &self,
+        question: &Question,
         context: &ProbeContext,
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<Reply, Failure> {
         match (&self.server, self.transport) {
-            (Server::System, _) => self.ask_own(context, deadline, seen).await,
+            (Server::System, _) => self.ask_own(question, context, deadline, seen).await,
             (Server::Named(named), DnsTransport::Udp) => {
                 let addresses =
                     self.route.addresses(context, &named.destination, deadline, seen).await?;
                 let servers: Vec<SocketAddr> =
                     interleave(&addresses).map(|address| (*address, named.port).into()).collect();
-                self.ask_in_turn(&servers, deadline, seen).await
+                self.ask_in_turn(question, &servers, deadline, seen).await
             }
             (Server::Named(named), DnsTransport::Tcp) => {
                 let (to, port) = (&named.destination, named.port);
                 let wire = dial(context, &self.route, to, port, deadline, seen).await?;
-                stream::ask(&self.question, wire, &named.shown, deadline, seen).await
+                stream::ask(question, wire, &named.shown, deadline, seen).await
             }
             (Server::Named(named), DnsTransport::Tls) => {
                 let stream = self.secure(context, named, deadline, seen).await?;
-                stream::ask(&self.question, stream, &named.shown, deadline, seen).await
+                stream::ask(question, stream, &named.shown, deadline, seen).await
             }
             (Server::Named(named), DnsTransport::Https) => {
                 let resource = named.resource.as_ref().ok_or_else(not_set_up)?;
                 let stream = self.secure(context, named, deadline, seen).await?;
                 let to = (resource, named.shown.as_str());
-                https::ask(context, &self.question, to, stream, deadline, seen).await
+                https::ask(context, question, to, stream, deadline, seen).await
             }
             (Server::Named(named), DnsTransport::Quic) => {
                 let tls = self.tls.as_ref().ok_or_else(not_set_up)?;
@@ -150,7 +168,7 @@ impl DnsProbe {
                 let connecting =
                     super::quic::connect(context, &self.route, target, tls, deadline, seen);
                 let connection = connecting.await?;
-                quic::ask(&self.question, &connection, &named.shown, deadline, seen).await
+                quic::ask(question, &connection, &named.shown, deadline, seen).await
             }
         }
     }
@@ -174,6 +192,7 @@ impl DnsProbe {
     /// its share of the time that is left, and the first answer counts.
     async fn ask_in_turn(
         &self,
+        question: &Question,
         servers: &[SocketAddr],
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
@@ -182,13 +201,14 @@ impl DnsProbe {
         let mut worst: Option<ConnectFailure> = None;
         for server in servers.iter().copied().take(limits::CONNECT_ADDRESSES) {
             let asked = if left == 1 {
-                self.ask_one(server, deadline, seen).await
+                self.ask_one(question, server, deadline, seen).await
             } else {
                 let now = clock::monotonic();
                 let share = deadline.remaining(now) / u32::try_from(left).unwrap_or(1);
                 let end = now + share;
                 let timer = pin!(tokio::time::sleep_until(tokio::time::Instant::from_std(end)));
-                self.ask_one(server, &mut Deadline::new(end, self.timeout, timer), seen).await
+                self.ask_one(question, server, &mut Deadline::new(end, self.timeout, timer), seen)
+                    .await
             };
             match asked {
                 Ok(reply) => return Ok(reply),
@@ -211,13 +231,14 @@ impl DnsProbe {
     /// Asks one server, and once more over TCP where its datagram was cut.
     async fn ask_one(
         &self,
+        question: &Question,
         server: SocketAddr,
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
     ) -> Result<Reply, Failure> {
         seen.address = Some(server);
         if self.transport == DnsTransport::Udp
-            && let Some(reply) = udp::ask(&self.question, server, deadline, seen).await?
+            && let Some(reply) = udp::ask(question, server, deadline, seen).await?
         {
             return Ok(reply);
         }
@@ -227,9 +248,7 @@ impl DnsProbe {
         add(&mut seen.phases.connect, took);
         let shown = server.to_string();
         let asked = match connected {
-            Ok(connected) => {
-                stream::ask(&self.question, connected.wire, &shown, deadline, seen).await
-            }
+            Ok(connected) => stream::ask(question, connected.wire, &shown, deadline, seen).await,
             Err(failure) => Err(failure),
         };
         match (asked, self.transport) {

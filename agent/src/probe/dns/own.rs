@@ -38,6 +38,7 @@ impl DnsProbe {
     /// Asks the host's own name servers.
     pub(super) async fn ask_own(
         &self,
+        question: &Question,
         context: &ProbeContext,
         deadline: &mut Deadline<'_>,
         seen: &mut Observation,
@@ -46,7 +47,7 @@ impl DnsProbe {
         let servers = own.of_family(self.family)?;
         let began_ms = clock::boot_ms();
         let witness = answers_at_all(&servers, deadline.end(), self.timeout);
-        let asking = self.ask_in_turn(&servers, deadline, seen);
+        let asking = self.ask_in_turn(question, &servers, deadline, seen);
         let reply = match own.last.accompany(asking, witness).await {
             Ok(reply) => reply,
             Err(failure)

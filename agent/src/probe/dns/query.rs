@@ -16,6 +16,7 @@ pub(super) const ID: std::ops::Range<usize> = 0..2;
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) query: Query,
+    recursion: bool,
     message: Vec<u8>,
 }
 
@@ -39,23 +40,30 @@ impl Question {
         };
         let mut absolute = Name::from_labels(name.labels())?;
         absolute.set_fqdn(true);
-        Self::of(Query::query(absolute, record_type(options.record)), options.recursion)
+        Self::of(
+            Query::query(absolute, record_type(options.record)),
+            options.recursion,
+            Some(edns()),
+        )
+    }
+
+    /// The same without EDNS, for servers that refuse it (RFC 6891, section 7).
+    pub(super) fn plain(&self) -> Result<Self, QuestionError> {
+        Self::of(self.query.clone(), self.recursion, None)
     }
 
     /// Who serves the root: what any name server can tell.
     pub(super) fn of_root() -> Result<Self, QuestionError> {
-        Self::of(Query::query(Name::root(), RecordType::NS), true)
+        Self::of(Query::query(Name::root(), RecordType::NS), true, Some(edns()))
     }
 
-    fn of(query: Query, recursion: bool) -> Result<Self, QuestionError> {
+    fn of(query: Query, recursion: bool, edns: Option<Edns>) -> Result<Self, QuestionError> {
         let mut message = Message::new(0, MessageType::Query, OpCode::Query);
         message.metadata.recursion_desired = recursion;
         message.add_query(query.clone());
-        let mut edns = Edns::new();
-        edns.set_max_payload(limits::DNS_UDP_PAYLOAD);
-        message.set_edns(edns);
+        message.edns = edns;
         let message = message.to_vec()?;
-        Ok(Self { query, message })
+        Ok(Self { query, recursion, message })
     }
 
     /// The address that the name asked about stands for, if it does (RFC 1035, section
@@ -86,6 +94,13 @@ impl Question {
             && other.query_type() == self.query.query_type()
             && other.query_class() == DNSClass::IN
     }
+}
+
+/// Says how much fits into a datagram.
+fn edns() -> Edns {
+    let mut edns = Edns::new();
+    edns.set_max_payload(limits::DNS_UDP_PAYLOAD);
+    edns
 }
 
 /// The codec's word for a record type.

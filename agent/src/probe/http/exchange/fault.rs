@@ -54,7 +54,13 @@ impl Fault<'_> {
     }
 
     pub(super) fn malformed(&self) -> Failure {
-        self.target(Reason::HttpMalformed, &format!("sent an answer that is not {}", self.version))
+        let what = format!("sent an answer that cannot be read as {}", self.version);
+        self.target(Reason::HttpMalformed, &what)
+    }
+
+    /// What it says cannot be the answer to a request that it has not got.
+    pub(super) fn unasked(&self) -> Failure {
+        self.target(Reason::HttpMalformed, "answered before it was asked")
     }
 
     /// It speaks another version than was asked for.

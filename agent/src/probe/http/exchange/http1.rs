@@ -118,7 +118,10 @@ impl<'a> Exchange<'a> {
             && source::<hyper::Error>(error).is_some_and(|cause| {
                 !cause.is_incomplete_message() && source::<io::Error>(cause).is_none()
             });
-        if error.is_parse() || malformed || unasked {
+        if unasked {
+            return fault.unasked();
+        }
+        if error.is_parse() || malformed {
             return fault.malformed();
         }
         fault.ended("closed the connection")
