@@ -48,7 +48,7 @@ impl<'a> Conversation<'a> {
     /// Over an established connection.
     pub fn new(wire: Wire, shown: &'a str) -> Self {
         Self {
-            stream: Stream::Plain(wire),
+            stream: Stream::Plain(wire.may_be_urgent()),
             shown,
             heard: Vec::new(),
             turn: 0,

@@ -104,6 +104,8 @@ pub struct Wire {
     waited: Duration,
     /// How many bytes were read.
     count: u64,
+    /// See [`may_be_urgent`](Self::may_be_urgent).
+    urgent: bool,
 }
 
 impl Wire {
@@ -120,7 +122,14 @@ impl Wire {
             waiting: false,
             waited: Duration::ZERO,
             count: 0,
+            urgent: false,
         }
+    }
+
+    /// For protocols in which servers mark bytes as urgent (RFC 9293, section 3.8.5), as
+    /// Telnet and FTP do. A read ends in front of such a mark, whatever lies behind it.
+    pub fn may_be_urgent(self) -> Self {
+        Self { urgent: true, ..self }
     }
 
     fn note(&mut self, at: Instant, read: Instant) {
@@ -158,11 +167,11 @@ impl Wire {
 
     /// Reads once, if the socket is thought to be readable.
     fn try_read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let (stream, arrivals) = (&self.stream, &self.arrivals);
+        let (stream, arrivals, urgent) = (&self.stream, &self.arrivals, self.urgent);
         let mut short = None;
         let tried = stream.try_io(Interest::READABLE, || {
             let arrival = arrivals.receive(stream, buffer)?;
-            if arrival.bytes == 0 || arrival.bytes == buffer.len() {
+            if urgent || arrival.bytes == 0 || arrival.bytes == buffer.len() {
                 return Ok(arrival);
             }
             // A short read has emptied the socket: this makes the runtime wait for

@@ -5,8 +5,11 @@ use crate::tls::{Authority, serve_tls, trusting};
 use futures_util::future::join_all;
 use hyperverge_agent::probe::{self, ProbeContext};
 use hyperverge_protocol::outcome::{Observation, Outcome, Reason};
+use nix::sys::socket::{MsgFlags, send};
 use serde_json::{Value, json};
+use std::io::Read;
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -69,6 +72,36 @@ async fn resetting(text: &'static [u8]) -> Server {
         drop(stream.set_zero_linger());
     })
     .await
+}
+
+/// Says it all before the client has read anything, one byte of it urgently.
+fn urgent() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    std::thread::spawn(move || {
+        let say = |stream: &std::net::TcpStream, text: &[u8], how| {
+            send(stream.as_raw_fd(), text, how).expect("a client")
+        };
+        while let Ok((mut stream, _)) = listener.accept() {
+            say(&stream, b"220 hel", MsgFlags::empty());
+            say(&stream, b"!", MsgFlags::MSG_OOB);
+            say(&stream, b"lo ready\r\n", MsgFlags::empty());
+            // Until the client is gone.
+            drop(stream.read(&mut [0]));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_lies_behind_an_urgent_byte_is_read() {
+    let target = urgent().to_string();
+    let spec = monitor(&target, with(steps(json!([{ "expect": "lo ready" }])), "tcp"));
+    for _ in 0..50 {
+        let seen = probe::run(&context(), &spec, &check_id()).await;
+        ended(&seen, Outcome::Ok, None);
+        assert_eq!(seen.body_bytes, 17);
+    }
 }
 
 #[tokio::test]
