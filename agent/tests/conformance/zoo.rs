@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tempfile::TempDir;
 
-const NAME: &str = "good.test";
+pub(crate) const NAME: &str = "good.test";
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -77,7 +77,7 @@ impl Keeper {
 }
 
 /// Trusts the authorities in `pem` beside the public ones.
-fn trusting(pem: String) -> ProbeContext {
+pub(crate) fn trusting(pem: String) -> ProbeContext {
     let settings = ProbeSettings {
         egress: EgressPolicy { allow: vec!["127.0.0.0/8".parse().expect("a network")] },
         ca_pem: Some(pem.into_bytes()),
@@ -86,7 +86,12 @@ fn trusting(pem: String) -> ProbeContext {
     ProbeContext::new(settings).expect("a context")
 }
 
-async fn check(context: &ProbeContext, kind: &str, at: SocketAddr, more: Value) -> Observation {
+pub(crate) async fn check(
+    context: &ProbeContext,
+    kind: &str,
+    at: SocketAddr,
+    more: Value,
+) -> Observation {
     let target = match kind {
         "http" => format!("https://{NAME}:{}/", at.port()),
         _ => format!("{NAME}:{}", at.port()),
@@ -103,7 +108,7 @@ async fn check(context: &ProbeContext, kind: &str, at: SocketAddr, more: Value) 
     probe::run(context, &spec.expect("a good monitor"), &id).await
 }
 
-fn address() -> SocketAddr {
+pub(crate) fn address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
@@ -130,12 +135,12 @@ fn enclose(beasts: &[&Beast]) -> (Daemon, Vec<SocketAddr>) {
     (nginx(dir, &servers, &addresses), addresses)
 }
 
-fn facts(seen: &Observation) -> &TlsFacts {
+pub(crate) fn facts(seen: &Observation) -> &TlsFacts {
     seen.details.as_ref().and_then(|details| details.tls.as_ref()).expect("facts")
 }
 
 #[track_caller]
-fn ended(seen: &Observation, outcome: Outcome, reason: Option<Reason>) {
+pub(crate) fn ended(seen: &Observation, outcome: Outcome, reason: Option<Reason>) {
     assert_eq!((seen.outcome, seen.reason), (outcome, reason), "{seen:?}");
 }
 

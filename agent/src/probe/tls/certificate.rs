@@ -12,7 +12,7 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
-use x509_parser::x509::X509Name;
+use x509_parser::x509::{X509Name, X509Version};
 
 /// Bytes of a certificate's name that are shown to people.
 const NAME_BYTES: usize = 100;
@@ -33,6 +33,11 @@ pub(super) fn expires_s(certificate: &X509Certificate<'_>) -> i64 {
 /// Whether it names itself as its issuer.
 pub(super) fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
     certificate.subject().as_raw() == certificate.issuer().as_raw()
+}
+
+/// Whether it is of X.509 version 1 or 2, which have none.
+pub(super) fn has_no_extensions(certificate: &CertificateDer<'_>) -> bool {
+    parse(certificate).is_some_and(|parsed| parsed.version() != X509Version::V3)
 }
 
 /// The name of `certificate`'s holder as it is written in it.

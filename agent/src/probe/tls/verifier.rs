@@ -4,6 +4,7 @@
 use super::certificate;
 use super::clients::TlsSetupError;
 use super::options::{self, TlsOptionsError};
+use super::raw_key;
 use super::recent::Recent;
 use super::refusal::{Chain, Refusal};
 use super::witness::Witness;
@@ -88,7 +89,16 @@ impl Trust {
         now: UnixTime,
     ) -> Result<(), Error> {
         let Some(roots) = &self.roots else { return Ok(()) };
-        let parsed = ParsedCertificate::try_from(leaf)?;
+        let is_named = || self.named.iter().any(|named| named == leaf);
+        let parsed = match ParsedCertificate::try_from(leaf) {
+            // It is who the monitor says, but of an X.509 in which it can name no host.
+            Err(_) if is_named() && certificate::has_no_extensions(leaf) => {
+                certificate::verify_time(leaf, now)?;
+                let (expected, presented) = (name.to_owned(), Vec::new());
+                return Err(CertificateError::NotValidForNameContext { expected, presented }.into());
+            }
+            parsed => parsed?,
+        };
         let signed = verify_server_cert_signed_by_trust_anchor(
             &parsed,
             roots,
@@ -99,7 +109,7 @@ impl Trust {
         if let Err(error) = signed {
             // webpki refuses an authority's certificate in a server's place, which is what
             // most self-signed ones are. Named by the monitor itself, it is good in its time.
-            if !self.named.iter().any(|named| named == leaf) {
+            if !is_named() {
                 return Err(error);
             }
             certificate::verify_time(leaf, now)?;
@@ -185,7 +195,13 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.rules.trust.algorithms;
-        self.signature(leaf, verify_tls12_signature(message, leaf, dss, algorithms))
+        let verified = match verify_tls12_signature(message, leaf, dss, algorithms) {
+            Err(error) if raw_key::is_unreadable(&error) => {
+                raw_key::verify_tls12_signature(message, leaf, dss, algorithms)
+            }
+            verified => verified,
+        };
+        self.signature(leaf, verified)
     }
 
     fn verify_tls13_signature(
@@ -195,7 +211,13 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.rules.trust.algorithms;
-        self.signature(leaf, verify_tls13_signature(message, leaf, dss, algorithms))
+        let verified = match verify_tls13_signature(message, leaf, dss, algorithms) {
+            Err(error) if raw_key::is_unreadable(&error) => {
+                raw_key::verify_tls13_signature(message, leaf, dss, algorithms)
+            }
+            verified => verified,
+        };
+        self.signature(leaf, verified)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
