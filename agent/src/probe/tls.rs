@@ -21,6 +21,7 @@ mod clients;
 mod facts;
 mod handshake;
 mod options;
+mod path;
 mod raw_key;
 mod recent;
 mod refusal;

@@ -84,3 +84,69 @@ async fn a_certificate_of_version_1_that_the_monitor_names_can_name_no_host() {
         ended(&seen, Outcome::Fail, Some(Reason::TlsSelfSigned));
     }
 }
+
+#[tokio::test]
+async fn what_no_client_takes_is_said_in_plain_words() {
+    let purpose = |purpose: &str| names() + &format!("extendedKeyUsage={purpose}\n");
+    let is_for_no_server = "is not for servers, by its own extended key usage";
+    for (extensions, reason, says) in [
+        (
+            names() + UNKNOWN,
+            Reason::TlsHandshake,
+            "has a critical extension that this agent does not know",
+        ),
+        (String::new(), Reason::TlsWrongHost, "is of X.509 version 1 or 2, which can name no host"),
+        (purpose("clientAuth"), Reason::TlsHandshake, is_for_no_server),
+        (purpose("anyExtendedKeyUsage"), Reason::TlsHandshake, is_for_no_server),
+    ] {
+        let (dir, at) = (house(), address());
+        issue(dir.path(), P256, &extensions);
+        let (authority, leaf) = (read(&dir, "ca.pem"), read(&dir, "cert.pem"));
+        let _server = s_server(dir, at, &[]);
+        for kind in ["tls", "http"] {
+            let seen = check(&trusting(authority.clone()), kind, at, json!({})).await;
+            ended(&seen, Outcome::Fail, Some(reason));
+            assert_eq!(seen.message, format!("the certificate of {NAME}:{} {says}", at.port()));
+        }
+        if extensions.contains("critical") {
+            // Nor does its being named make the extension a known one.
+            let named = json!({ "tls": { "ca": leaf } });
+            let seen = check(&stranger(), "tls", at, named).await;
+            ended(&seen, Outcome::Fail, Some(reason));
+            assert!(seen.message.ends_with(says), "{seen:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_may_show_what_could_be_an_authority() {
+    let authority = |more: &str| names() + "basicConstraints=critical,CA:TRUE\n" + more;
+    for (key, extensions, wrong) in [
+        (P256, authority(""), None),
+        (RSA, names() + "basicConstraints=CA:TRUE,pathlen:0\n", None),
+        // By every other rule as ever.
+        (P256, authority("extendedKeyUsage=clientAuth\n"), Some(Reason::TlsHandshake)),
+        (
+            P256,
+            "subjectAltName=DNS:other.test\nbasicConstraints=CA:TRUE\n".to_owned(),
+            Some(Reason::TlsWrongHost),
+        ),
+    ] {
+        let (dir, at) = (house(), address());
+        issue(dir.path(), key, &extensions);
+        let house_pem = read(&dir, "ca.pem");
+        let _server = s_server(dir, at, &[]);
+        for kind in ["tls", "http"] {
+            let outcome = if wrong.is_some() { Outcome::Fail } else { Outcome::Ok };
+            let seen = check(&trusting(house_pem.clone()), kind, at, json!({})).await;
+            ended(&seen, outcome, wrong);
+            let own = json!({ "tls": { "ca": house_pem } });
+            ended(&check(&stranger(), kind, at, own).await, outcome, wrong);
+            // An authority of the same name that did not sign it.
+            if wrong.is_none() {
+                let seen = check(&stranger(), kind, at, json!({})).await;
+                ended(&seen, Outcome::Fail, Some(Reason::TlsUnknownIssuer));
+            }
+        }
+    }
+}

@@ -4,20 +4,20 @@
 use super::certificate;
 use super::clients::TlsSetupError;
 use super::options::{self, TlsOptionsError};
+use super::path::{self, Search};
 use super::raw_key;
 use super::recent::Recent;
 use super::refusal::{Chain, Refusal};
 use super::witness::Witness;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError as E, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use webpki::{EndEntityCert, Error as W};
 
 /// Whom to believe.
 #[derive(Debug)]
@@ -87,34 +87,31 @@ impl Trust {
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<(), Error> {
+    ) -> Result<(), E> {
         let Some(roots) = &self.roots else { return Ok(()) };
+        // webpki refuses an authority's certificate in a server's place, which is what
+        // most self-signed ones are. Named by the monitor itself, it is good in its time.
         let is_named = || self.named.iter().any(|named| named == leaf);
-        let parsed = match ParsedCertificate::try_from(leaf) {
-            // It is who the monitor says, but of an X.509 in which it can name no host.
-            Err(_) if is_named() && certificate::has_no_extensions(leaf) => {
+        let parsed = match EndEntityCert::try_from(leaf) {
+            Err(W::UnsupportedCertVersion) if is_named() => {
                 certificate::verify_time(leaf, now)?;
+                // It is who the monitor says, but of an X.509 in which it can name no host.
                 let (expected, presented) = (name.to_owned(), Vec::new());
-                return Err(CertificateError::NotValidForNameContext { expected, presented }.into());
+                return Err(E::NotValidForNameContext { expected, presented });
             }
-            parsed => parsed?,
+            Err(W::UnsupportedCriticalExtension) if is_named() => {
+                return Err(E::UnhandledCriticalExtension);
+            }
+            parsed => parsed.map_err(path::told)?,
         };
-        let signed = verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        );
-        if let Err(error) = signed {
-            // webpki refuses an authority's certificate in a server's place, which is what
-            // most self-signed ones are. Named by the monitor itself, it is good in its time.
-            if !is_named() {
-                return Err(error);
-            }
-            certificate::verify_time(leaf, now)?;
+        let algorithms = self.algorithms.all;
+        let search = Search { roots: &roots.roots, intermediates, now, algorithms };
+        match search.verify(&parsed) {
+            Err(_) if is_named() => certificate::verify_time(leaf, now)?,
+            Err(W::CaUsedAsEndEntity) => search.verify_authority(leaf).map_err(path::told)?,
+            verified => verified.map_err(path::told)?,
         }
-        verify_server_name(&parsed, name)
+        parsed.verify_is_valid_for_subject_name(name).map_err(path::told)
     }
 }
 
@@ -174,16 +171,14 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.witness.certificate(self.rules.recent.facts(leaf, intermediates));
-        if let Err(error) = self.rules.trust.verify(leaf, intermediates, name, now) {
-            if let Error::InvalidCertificate(why) = &error {
-                let own = self.rules.trust.is_own(leaf, intermediates);
-                self.witness.refuse(Refusal::of_chain(leaf, intermediates, why, now, own));
-            }
-            return Err(error);
+        if let Err(why) = self.rules.trust.verify(leaf, intermediates, name, now) {
+            let own = self.rules.trust.is_own(leaf, intermediates);
+            self.witness.refuse(Refusal::of_chain(leaf, intermediates, &why, now, own));
+            return Err(why.into());
         }
         if !self.rules.allows(leaf) {
             self.witness.refuse(Refusal::of_pin());
-            return Err(CertificateError::ApplicationVerificationFailure.into());
+            return Err(E::ApplicationVerificationFailure.into());
         }
         Ok(ServerCertVerified::assertion())
     }
