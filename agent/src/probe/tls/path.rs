@@ -12,7 +12,11 @@ use rustls_pki_types::{
     TrustAnchor, UnixTime,
 };
 use std::sync::Arc;
-use webpki::{EndEntityCert, Error, KeyUsage};
+use webpki::{Cert, EndEntityCert, Error, KeyUsage};
+
+/// The places of its certificates among the intermediates that were sent: without the
+/// leaf, and without the authority that is trusted or anything beyond it.
+pub(super) type Path = Vec<usize>;
 
 /// Where to look for it.
 #[derive(Debug, Clone, Copy)]
@@ -25,9 +29,9 @@ pub(super) struct Search<'a> {
 
 impl Search<'_> {
     /// By all of webpki's rules.
-    pub(super) fn verify(&self, leaf: &EndEntityCert<'_>) -> Result<(), Error> {
+    pub(super) fn verify(&self, leaf: &EndEntityCert<'_>) -> Result<Path, Error> {
         let server = KeyUsage::server_auth();
-        leaf.verify_for_usage(
+        let path = leaf.verify_for_usage(
             self.algorithms,
             self.roots,
             self.intermediates,
@@ -36,12 +40,13 @@ impl Search<'_> {
             None,
             None,
         )?;
-        Ok(())
+        let place = |used: &Cert<'_>| self.intermediates.iter().position(|one| *one == used.der());
+        Ok(path.intermediate_certificates().filter_map(place).collect())
     }
 
     /// By all of them but that `leaf` must not be an authority's: webpki is shown a copy
     /// that says it is none, and the signature is verified over what was signed.
-    pub(super) fn verify_authority(&self, leaf: &CertificateDer<'_>) -> Result<(), Error> {
+    pub(super) fn verify_authority(&self, leaf: &CertificateDer<'_>) -> Result<Path, Error> {
         let copy = certificate::without_authority(leaf).ok_or(Error::CaUsedAsEndEntity)?;
         let (shown, signed) = (certificate::signed_part(&copy), certificate::signed_part(leaf));
         let (shown, signed) = shown.zip(signed).ok_or(Error::CaUsedAsEndEntity)?;

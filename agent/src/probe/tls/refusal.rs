@@ -155,9 +155,8 @@ impl<'a> Chain<'a> {
         self.0.first()
     }
 
-    /// When the first of them expires, Unix seconds; `None` if there is none.
-    pub(super) fn expires_s(&self) -> Option<i64> {
-        self.0.iter().map(certificate::expires_s).min()
+    pub(super) fn first_to_expire(&self) -> Option<&X509Certificate<'a>> {
+        self.0.iter().min_by_key(|one| certificate::expires_s(one))
     }
 
     /// Whether the last of them names one of `authorities` as its issuer.

@@ -4,7 +4,7 @@
 use super::certificate;
 use super::clients::TlsSetupError;
 use super::options::{self, TlsOptionsError};
-use super::path::{self, Search};
+use super::path::{self, Path, Search};
 use super::raw_key;
 use super::recent::Recent;
 use super::refusal::{Chain, Refusal};
@@ -81,14 +81,15 @@ impl Trust {
                 && Chain::read(leaf, intermediates).leads_to(&self.authorities)
     }
 
+    /// The path to whom is trusted; `None` where that is anybody.
     fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<(), E> {
-        let Some(roots) = &self.roots else { return Ok(()) };
+    ) -> Result<Option<Path>, E> {
+        let Some(roots) = &self.roots else { return Ok(None) };
         // webpki refuses an authority's certificate in a server's place, which is what
         // most self-signed ones are. Named by the monitor itself, it is good in its time.
         let is_named = || self.named.iter().any(|named| named == leaf);
@@ -106,12 +107,16 @@ impl Trust {
         };
         let algorithms = self.algorithms.all;
         let search = Search { roots: &roots.roots, intermediates, now, algorithms };
-        match search.verify(&parsed) {
-            Err(_) if is_named() => certificate::verify_time(leaf, now)?,
+        let path = match search.verify(&parsed) {
+            Err(_) if is_named() => {
+                certificate::verify_time(leaf, now)?;
+                Path::new()
+            }
             Err(W::CaUsedAsEndEntity) => search.verify_authority(leaf).map_err(path::told)?,
             verified => verified.map_err(path::told)?,
-        }
-        parsed.verify_is_valid_for_subject_name(name).map_err(path::told)
+        };
+        parsed.verify_is_valid_for_subject_name(name).map_err(path::told)?;
+        Ok(Some(path))
     }
 }
 
@@ -170,8 +175,10 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.certificate(self.rules.recent.facts(leaf, intermediates));
-        if let Err(why) = self.rules.trust.verify(leaf, intermediates, name, now) {
+        let verified = self.rules.trust.verify(leaf, intermediates, name, now);
+        let path = verified.as_ref().ok().and_then(Option::as_deref);
+        self.witness.certificate(self.rules.recent.facts(leaf, intermediates, path));
+        if let Err(why) = verified {
             let own = self.rules.trust.is_own(leaf, intermediates);
             self.witness.refuse(Refusal::of_chain(leaf, intermediates, &why, now, own));
             return Err(why.into());
