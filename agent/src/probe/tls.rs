@@ -19,6 +19,7 @@ mod algorithms;
 mod certificate;
 mod clients;
 mod facts;
+mod groups;
 mod handshake;
 mod options;
 mod path;

@@ -296,7 +296,8 @@ const P521: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-521";
 #[tokio::test]
 async fn a_server_with_a_key_of_p_521_is_verified() {
     let keeper = Keeper::new();
-    for options in [&[][..], &["-tls1_3"]] {
+    // In TLS 1.2 it looks for the curve among our groups too.
+    for options in [&[][..], &["-tls1_3"], &["-tls1_2"]] {
         let at = address();
         let _server = s_server(issued(&keeper, P521, "-sha256"), at, options);
         for kind in ["tls", "http"] {
@@ -304,6 +305,36 @@ async fn a_server_with_a_key_of_p_521_is_verified() {
             ended(&seen, Outcome::Ok, None);
             assert_eq!(facts(&seen).subject, "Beast");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_group_but_secp521r1_is_spoken_to() {
+    let keeper = Keeper::new();
+    for key in ["-newkey ec -pkeyopt ec_paramgen_curve:P-256", "-newkey rsa:2048"] {
+        for version in ["-tls1_2", "-tls1_3"] {
+            let at = address();
+            let options = [version, "-groups", "P-521"];
+            let _server = s_server(issued(&keeper, key, "-sha256"), at, &options);
+            for kind in ["tls", "http"] {
+                let seen = keeper.check(kind, at, json!({})).await;
+                ended(&seen, Outcome::Ok, None);
+                assert!(options[0].ends_with(&facts(&seen).version.replace('.', "_")), "{seen:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kind_of_key_that_this_agent_lacks_is_not_called_old() {
+    let keeper = Keeper::new();
+    let key = "-newkey rsa-pss -pkeyopt rsa_keygen_bits:2048";
+    for version in ["-tls1_2", "-tls1_3"] {
+        let at = address();
+        let _server = s_server(issued(&keeper, key, "-sha256"), at, &[version]);
+        let seen = keeper.check("tls", at, json!({})).await;
+        ended(&seen, Outcome::Fail, Some(Reason::TlsWeak));
+        assert!(seen.message.contains("this agent does not have it (keys of RSA-PSS"), "{seen:?}");
     }
 }
 
