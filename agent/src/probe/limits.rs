@@ -60,7 +60,7 @@ pub const STALL: Duration = Duration::from_secs(1);
 /// How long the host may have slept during a check that counts against its target.
 /// More than the moment between reading one clock and the other.
 pub const SLEPT: Duration = Duration::from_secs(1);
-/// Certificates of one chain that are looked at to say why it was refused.
+/// Certificates of one chain that are looked at to say why it was refused, or how long it is good.
 pub const CHAIN_CERTIFICATES: usize = 16;
 /// Host names of a certificate for another host that are shown.
 pub const NAMES_SHOWN: usize = 3;

@@ -10,6 +10,7 @@ mod http_site;
 mod icmp;
 mod icmp_answers;
 mod network;
+mod odd_certificates;
 mod servers;
 mod side_by_side;
 mod tcp;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use tempfile::TempDir;
 
-const NAME: &str = "good.test";
+pub(crate) const NAME: &str = "good.test";
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
@@ -77,7 +77,7 @@ impl Keeper {
 }
 
 /// Trusts the authorities in `pem` beside the public ones.
-fn trusting(pem: String) -> ProbeContext {
+pub(crate) fn trusting(pem: String) -> ProbeContext {
     let settings = ProbeSettings {
         egress: EgressPolicy { allow: vec!["127.0.0.0/8".parse().expect("a network")] },
         ca_pem: Some(pem.into_bytes()),
@@ -86,7 +86,12 @@ fn trusting(pem: String) -> ProbeContext {
     ProbeContext::new(settings).expect("a context")
 }
 
-async fn check(context: &ProbeContext, kind: &str, at: SocketAddr, more: Value) -> Observation {
+pub(crate) async fn check(
+    context: &ProbeContext,
+    kind: &str,
+    at: SocketAddr,
+    more: Value,
+) -> Observation {
     let target = match kind {
         "http" => format!("https://{NAME}:{}/", at.port()),
         _ => format!("{NAME}:{}", at.port()),
@@ -103,7 +108,7 @@ async fn check(context: &ProbeContext, kind: &str, at: SocketAddr, more: Value) 
     probe::run(context, &spec.expect("a good monitor"), &id).await
 }
 
-fn address() -> SocketAddr {
+pub(crate) fn address() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
@@ -130,12 +135,12 @@ fn enclose(beasts: &[&Beast]) -> (Daemon, Vec<SocketAddr>) {
     (nginx(dir, &servers, &addresses), addresses)
 }
 
-fn facts(seen: &Observation) -> &TlsFacts {
+pub(crate) fn facts(seen: &Observation) -> &TlsFacts {
     seen.details.as_ref().and_then(|details| details.tls.as_ref()).expect("facts")
 }
 
 #[track_caller]
-fn ended(seen: &Observation, outcome: Outcome, reason: Option<Reason>) {
+pub(crate) fn ended(seen: &Observation, outcome: Outcome, reason: Option<Reason>) {
     assert_eq!((seen.outcome, seen.reason), (outcome, reason), "{seen:?}");
 }
 
@@ -291,7 +296,8 @@ const P521: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-521";
 #[tokio::test]
 async fn a_server_with_a_key_of_p_521_is_verified() {
     let keeper = Keeper::new();
-    for options in [&[][..], &["-tls1_3"]] {
+    // In TLS 1.2 it looks for the curve among our groups too.
+    for options in [&[][..], &["-tls1_3"], &["-tls1_2"]] {
         let at = address();
         let _server = s_server(issued(&keeper, P521, "-sha256"), at, options);
         for kind in ["tls", "http"] {
@@ -299,6 +305,36 @@ async fn a_server_with_a_key_of_p_521_is_verified() {
             ended(&seen, Outcome::Ok, None);
             assert_eq!(facts(&seen).subject, "Beast");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_group_but_secp521r1_is_spoken_to() {
+    let keeper = Keeper::new();
+    for key in ["-newkey ec -pkeyopt ec_paramgen_curve:P-256", "-newkey rsa:2048"] {
+        for version in ["-tls1_2", "-tls1_3"] {
+            let at = address();
+            let options = [version, "-groups", "P-521"];
+            let _server = s_server(issued(&keeper, key, "-sha256"), at, &options);
+            for kind in ["tls", "http"] {
+                let seen = keeper.check(kind, at, json!({})).await;
+                ended(&seen, Outcome::Ok, None);
+                assert!(options[0].ends_with(&facts(&seen).version.replace('.', "_")), "{seen:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kind_of_key_that_this_agent_lacks_is_not_called_old() {
+    let keeper = Keeper::new();
+    let key = "-newkey rsa-pss -pkeyopt rsa_keygen_bits:2048";
+    for version in ["-tls1_2", "-tls1_3"] {
+        let at = address();
+        let _server = s_server(issued(&keeper, key, "-sha256"), at, &[version]);
+        let seen = keeper.check("tls", at, json!({})).await;
+        ended(&seen, Outcome::Fail, Some(Reason::TlsWeak));
+        assert!(seen.message.contains("this agent does not have it (keys of RSA-PSS"), "{seen:?}");
     }
 }
 

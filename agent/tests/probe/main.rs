@@ -25,5 +25,6 @@ mod starttls;
 mod tcp;
 mod timing;
 mod tls;
+mod tls_chain;
 mod tls_options;
 mod true_times;

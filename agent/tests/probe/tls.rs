@@ -106,7 +106,7 @@ pub(crate) fn quic_config(certificate: CertificateDer<'static>, key: &KeyPair) -
         .expect("a server")
 }
 
-fn acceptor(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> TlsAcceptor {
+pub(crate) fn acceptor(chain: Vec<CertificateDer<'static>>, key: &KeyPair) -> TlsAcceptor {
     let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -158,7 +158,7 @@ pub(crate) async fn check_named(
 }
 
 /// Unix seconds of a day.
-fn day(year: i64) -> i64 {
+pub(crate) fn day(year: i64) -> i64 {
     // Days from 1970 to the first of January, by counting leap years.
     let leap = |y: i64| y / 4 - y / 100 + y / 400;
     (365 * (year - 1970) + leap(year - 1) - leap(1969)) * 24 * 3600
@@ -247,7 +247,7 @@ async fn days_left_fail_or_degrade() {
 }
 
 /// The offset that makes it the first of January.
-fn offset_us(year: i64) -> i64 {
+pub(crate) fn offset_us(year: i64) -> i64 {
     day(year) * 1_000_000 - hyperverge_agent::clock::boot_us()
 }
 

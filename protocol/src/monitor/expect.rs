@@ -31,7 +31,7 @@ pub struct Expect {
     /// http: headers by name, each with a regular expression for its value.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
-    /// Every certificate of the chain that was sent must be good for at least this many days.
+    /// The certificate, and every one that it depends on, must be good for at least this many days.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chain_days: Option<u32>,
     /// icmp: percent of requests that may stay unanswered, 0 to 99; absent: all but one.

@@ -41,8 +41,11 @@ pub struct TlsFacts {
     pub fingerprint: String,
     /// When the leaf expires, Unix seconds.
     pub leaf_expires_s: i64,
-    /// When the first certificate of the chain that was sent expires, Unix seconds.
+    /// When the first certificate expires that the leaf depends on, or the leaf itself, Unix seconds.
     pub chain_expires_s: i64,
+    /// Whose that is, if not the leaf's; for the agent's own messages, so not on the wire.
+    #[serde(skip)]
+    pub chain_subject: String,
     /// Common name or first alternative name of the leaf.
     pub subject: String,
     /// Common name of its issuer.
@@ -130,6 +133,7 @@ impl Details {
                 fingerprint: hex::encode(&tls.fingerprint[..tls.fingerprint.len().min(32)]),
                 leaf_expires_s: tls.leaf_expires_s,
                 chain_expires_s: tls.chain_expires_s,
+                chain_subject: String::new(),
                 subject: cut(&tls.subject),
                 issuer: cut(&tls.issuer),
             }),

@@ -1,5 +1,5 @@
 //! `certificate_days` and `chain_days`: how long the leaf certificate, and every
-//! certificate of the chain that was sent, is still good for.
+//! certificate that it depends on, is still good for.
 
 use super::Judgement;
 use hyperverge_protocol::monitor::MonitorSpec;
@@ -64,12 +64,17 @@ impl AtLeast {
             return Some((Reason::CertificateDays, says));
         }
         let tls = seen.details.as_ref().and_then(|details| details.tls.as_ref());
-        let says = match (self.chain?, tls.map(|tls| days(tls.chain_expires_s))) {
+        let says = match (self.chain?, tls) {
             (at_least, None) => none(at_least),
-            (at_least, Some(left)) => {
+            (at_least, Some(tls)) => {
+                let left = days(tls.chain_expires_s);
                 let at_least = short(left, Some(at_least))?;
+                let whose = match tls.chain_subject.as_str() {
+                    "" => String::new(),
+                    other => format!(" depends on that of {other:?}, which"),
+                };
                 format!(
-                    "a certificate of the chain is good for {left} more days, expected at least \
+                    "the certificate{whose} is good for {left} more days, expected at least \
                      {at_least}"
                 )
             }
@@ -123,6 +128,30 @@ mod tests {
             let judged = rules.must(&seen, NOW_S).and_then(|()| rules.should(&seen, NOW_S));
             let judged = judged.err().map(|judgement| (judgement.outcome, judgement.reason));
             assert_eq!(judged, judgement, "{sections}");
+        }
+    }
+
+    #[test]
+    fn whose_days_are_few_is_said() {
+        for (subject, says) in [
+            ("", "the certificate is good for 9 more days, expected at least 10"),
+            (
+                "House",
+                "the certificate depends on that of \"House\", which is good for 9 more days, \
+                 expected at least 10",
+            ),
+        ] {
+            let spec =
+                br#"{"name": "a", "target": "https://a.test", "expect": {"chain_days": 10}}"#;
+            let rules = Certificate::new(&MonitorSpec::from_json(spec).expect("a monitor"));
+            let mut seen = Observation::bare(Outcome::Ok, None, "");
+            seen.details_mut().tls = Some(TlsFacts {
+                chain_expires_s: NOW_S + 10 * DAY_S - 1,
+                chain_subject: subject.to_owned(),
+                ..TlsFacts::default()
+            });
+            let judged = rules.must(&seen, NOW_S).expect_err("too few");
+            assert_eq!(judged.message, says);
         }
     }
 

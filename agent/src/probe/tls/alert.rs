@@ -118,12 +118,13 @@ fn judge(shown: &str, error: &Error, witness: &Witness, offered: &[Vec<u8>]) -> 
             | P::NullCompressionRequired,
         )
         | Error::AlertReceived(Alert::InsufficientSecurity) => {
-            failed(Reason::TlsWeak, "offers only ciphers that are no longer accepted")
+            failed(Reason::TlsWeak, "offers only ciphers or groups that are not accepted")
         }
         Error::AlertReceived(Alert::HandshakeFailure) if !witness.showed_certificate() => failed(
             Reason::TlsWeak,
-            "found no cipher or signature that both sides accept (it offers only old ones, \
-             or has no certificate for this name)",
+            "found no cipher, group or signature that both sides accept: what it offers is too \
+             old, or this agent does not have it (keys of RSA-PSS, Brainpool and Ed448), or it \
+             has no certificate for this name",
         ),
         Error::AlertReceived(Alert::UnrecognisedName) => {
             failed(Reason::TlsWrongHost, "says that it does not serve this name")

@@ -4,11 +4,12 @@ use rustls::CertificateError;
 use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::asn1_rs::oid;
 use x509_parser::certificate::{X509Certificate, X509CertificateParser};
-use x509_parser::extensions::{GeneralName, SubjectAlternativeName};
+use x509_parser::extensions::{ExtendedKeyUsage, GeneralName, SubjectAlternativeName};
 use x509_parser::nom::Parser;
 use x509_parser::oid_registry::{
     OID_PKCS1_MD2WITHRSAENC, OID_PKCS1_MD5WITHRSAENC, OID_PKCS1_SHA1WITHRSA,
-    OID_X509_EXT_SUBJECT_ALT_NAME, Oid,
+    OID_X509_EXT_BASIC_CONSTRAINTS, OID_X509_EXT_EXTENDED_KEY_USAGE, OID_X509_EXT_SUBJECT_ALT_NAME,
+    Oid,
 };
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
@@ -35,6 +36,37 @@ pub(super) fn is_self_signed(certificate: &X509Certificate<'_>) -> bool {
     certificate.subject().as_raw() == certificate.issuer().as_raw()
 }
 
+/// What of `certificate` its issuer signed.
+pub(super) fn signed_part(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
+    parse(certificate).map(|parsed| parsed.tbs_certificate.as_ref().to_vec())
+}
+
+/// A copy of an authority's certificate that says that it is nobody's; its signature
+/// no longer fits.
+pub(super) fn without_authority(
+    certificate: &CertificateDer<'_>,
+) -> Option<CertificateDer<'static>> {
+    let parsed = parse(certificate)?;
+    let value = extension(&parsed, &OID_X509_EXT_BASIC_CONSTRAINTS)?;
+    // BasicConstraints is a sequence that begins with a boolean, `cA`.
+    let [0x30, _, 0x01, 0x01, 0xff, ..] = value else { return None };
+    let at = value.as_ptr().addr().checked_sub(certificate.as_ptr().addr())? + 4;
+    let mut copy = certificate.to_vec();
+    *copy.get_mut(at).filter(|byte| **byte == 0xff)? = 0;
+    Some(copy.into())
+}
+
+/// Whether it says what it is for, and servers are not among that.
+pub(super) fn is_for_no_server(certificate: &X509Certificate<'_>) -> bool {
+    extension(certificate, &OID_X509_EXT_EXTENDED_KEY_USAGE)
+        .and_then(|value| ExtendedKeyUsage::from_der(value).ok())
+        .is_some_and(|(_, usage)| !usage.server_auth)
+}
+
+fn extension<'a>(certificate: &X509Certificate<'a>, oid: &Oid<'_>) -> Option<&'a [u8]> {
+    certificate.iter_extensions().find(|extension| extension.oid == *oid).map(|one| one.value)
+}
+
 /// The name of `certificate`'s holder as it is written in it.
 pub(super) fn subject_der(certificate: &CertificateDer<'_>) -> Option<Vec<u8>> {
     parse(certificate).map(|parsed| parsed.subject().as_raw().to_vec())
@@ -57,10 +89,8 @@ fn common_name(name: &X509Name<'_>) -> Option<String> {
 }
 
 fn alternative_name(certificate: &X509Certificate<'_>) -> Option<String> {
-    let extension = certificate
-        .iter_extensions()
-        .find(|extension| extension.oid == OID_X509_EXT_SUBJECT_ALT_NAME)?;
-    let (_, names) = SubjectAlternativeName::from_der(extension.value).ok()?;
+    let value = extension(certificate, &OID_X509_EXT_SUBJECT_ALT_NAME)?;
+    let (_, names) = SubjectAlternativeName::from_der(value).ok()?;
     names.general_names.iter().find_map(|name| match name {
         GeneralName::DNSName(name) => Some(shown(name)),
         GeneralName::IPAddress(bytes) => match <[u8; 4]>::try_from(*bytes) {

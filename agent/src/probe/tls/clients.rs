@@ -5,6 +5,7 @@
 //! ordinary monitors share one, and no private key stays behind in a map.
 
 use super::algorithms;
+use super::groups;
 use super::handshake::Handshake;
 use super::options::{self, TlsOptionsError};
 use super::recent::Recent;
@@ -65,6 +66,7 @@ pub enum TlsSetupError {
 fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
     provider.signature_verification_algorithms = algorithms::all();
+    provider.kx_groups = groups::all();
     let first = CipherSuite::TLS13_AES_128_GCM_SHA256;
     provider.cipher_suites.sort_by_key(|suite| suite.suite() != first);
     provider

@@ -2,29 +2,86 @@
 
 use super::certificate;
 use super::refusal::Chain;
+use crate::probe::limits;
 use hyperverge_protocol::outcome::{Observation, TlsFacts};
 use rustls::{ClientConnection, ProtocolVersion};
 use rustls_pki_types::CertificateDer;
 use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
 
-/// Facts of the leaf and what it leads to; `None` if its first certificate cannot be read.
-pub(super) fn of(
-    leaf: &CertificateDer<'_>,
-    intermediates: &[CertificateDer<'_>],
-) -> Option<TlsFacts> {
-    // Without the strays among what was sent, which nobody depends on.
-    let chain = Chain::read(leaf, intermediates);
-    let parsed = chain.leaf()?;
-    let leaf_expires_s = certificate::expires_s(parsed);
-    Some(TlsFacts {
-        version: String::new(),
-        cipher: String::new(),
-        fingerprint: hex::encode(Sha256::digest(leaf)),
-        leaf_expires_s,
-        chain_expires_s: chain.expires_s().unwrap_or(leaf_expires_s),
-        subject: certificate::subject(parsed),
-        issuer: certificate::name(parsed.issuer()),
-    })
+/// What was read from the certificates that a server sent.
+#[derive(Debug, Clone)]
+pub(super) struct Sent {
+    /// By the chain that they make by their names.
+    facts: TlsFacts,
+    /// Of each but the leaf, in the order in which they came; `None` where it cannot be read.
+    others: Box<[Option<Expiry>]>,
+}
+
+#[derive(Debug, Clone)]
+struct Expiry {
+    at_s: i64,
+    subject: String,
+}
+
+impl Expiry {
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let at_s = certificate::expires_s(certificate);
+        Self { at_s, subject: certificate::subject(certificate) }
+    }
+}
+
+impl Sent {
+    /// `None` if the leaf cannot be read.
+    pub(super) fn read(
+        leaf: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+    ) -> Option<Self> {
+        // Without the strays among what was sent, which nobody depends on.
+        let chain = Chain::read(leaf, intermediates);
+        let parsed = chain.leaf()?;
+        let mut facts = TlsFacts {
+            version: String::new(),
+            cipher: String::new(),
+            fingerprint: hex::encode(Sha256::digest(leaf)),
+            leaf_expires_s: certificate::expires_s(parsed),
+            chain_expires_s: 0,
+            chain_subject: String::new(),
+            subject: certificate::subject(parsed),
+            issuer: certificate::name(parsed.issuer()),
+        };
+        depend(&mut facts, chain.first_to_expire().map(Expiry::of).as_ref());
+        let others = intermediates.iter().take(limits::CHAIN_CERTIFICATES);
+        let others = others.map(|other| certificate::parse(other).as_ref().map(Expiry::of));
+        Some(Self { facts, others: others.collect() })
+    }
+
+    /// What the leaf and the intermediates at `path` say: the path to the authority that
+    /// is trusted. What was sent beyond that authority, such as an old copy of its
+    /// certificate, is nothing that the leaf depends on. `None`: nothing was verified,
+    /// and all that the leaf leads to counts.
+    pub(super) fn facts(&self, path: Option<&[usize]>) -> TlsFacts {
+        let mut facts = self.facts.clone();
+        if let Some(path) = path {
+            let others = path.iter().filter_map(|at| self.others.get(*at)?.as_ref());
+            depend(&mut facts, others.min_by_key(|other| other.at_s));
+        }
+        facts
+    }
+}
+
+/// Notes that the leaf depends on certificates of which `first` expires first.
+fn depend(facts: &mut TlsFacts, first: Option<&Expiry>) {
+    match first.filter(|first| first.at_s < facts.leaf_expires_s) {
+        Some(first) => {
+            facts.chain_expires_s = first.at_s;
+            facts.chain_subject.clone_from(&first.subject);
+        }
+        None => {
+            facts.chain_expires_s = facts.leaf_expires_s;
+            facts.chain_subject.clear();
+        }
+    }
 }
 
 /// Adds what both sides agreed on.
@@ -95,7 +152,7 @@ mod tests {
         let leaf = params.signed_by(&key, &good).expect("a certificate");
         let sent = |others: &[&CertificateDer<'static>]| {
             let others: Vec<_> = others.iter().map(|der| (*der).clone()).collect();
-            of(leaf.der(), &others).expect("facts").chain_expires_s
+            Sent::read(leaf.der(), &others).expect("certificates").facts(None).chain_expires_s
         };
         let (good, late, stray) = (good.der(), late.der(), stray.der());
         let (in_2020, in_2040, in_2050) = (1_577_836_800, 2_208_988_800, 2_524_608_000);

@@ -4,7 +4,7 @@
 //! be believed is verified anew each time; what they say about themselves is
 //! read again only where a byte of them is another one.
 
-use super::facts;
+use super::facts::Sent;
 use crate::probe::limits;
 use hyperverge_protocol::outcome::TlsFacts;
 use rustls_pki_types::CertificateDer;
@@ -19,7 +19,7 @@ struct Known {
     /// The leaf and whatever came with it, one after the other.
     bytes: Box<[u8]>,
     lengths: Box<[usize]>,
-    facts: TlsFacts,
+    sent: Sent,
 }
 
 impl Default for Recent {
@@ -35,11 +35,12 @@ impl fmt::Debug for Recent {
 }
 
 impl Recent {
-    /// As [`facts::of`].
+    /// As [`Sent::read`] and [`Sent::facts`].
     pub(super) fn facts(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
+        path: Option<&[usize]>,
     ) -> Option<TlsFacts> {
         // Nothing panics while it holds the lock.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,10 +48,11 @@ impl Recent {
         let place = usize::try_from(end % limits::TLS_CHAINS as u64).unwrap_or(0);
         let place = known.get_mut(place)?;
         if let Some(known) = place.as_ref().filter(|known| known.is(leaf, intermediates)) {
-            return Some(known.facts.clone());
+            return Some(known.sent.facts(path));
         }
-        let facts = facts::of(leaf, intermediates)?;
-        *place = Known::new(leaf, intermediates, &facts);
+        let sent = Sent::read(leaf, intermediates)?;
+        let facts = sent.facts(path);
+        *place = Known::new(leaf, intermediates, sent);
         Some(facts)
     }
 }
@@ -60,7 +62,7 @@ impl Known {
     fn new(
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        facts: &TlsFacts,
+        sent: Sent,
     ) -> Option<Self> {
         let all = || std::iter::once(leaf).chain(intermediates);
         let lengths: Box<[usize]> = all().map(|one| one.len()).collect();
@@ -68,7 +70,7 @@ impl Known {
             return None;
         }
         let bytes = all().flat_map(|one| one.iter().copied()).collect();
-        Some(Self { bytes, lengths, facts: facts.clone() })
+        Some(Self { bytes, lengths, sent })
     }
 
     fn is(&self, leaf: &CertificateDer<'_>, intermediates: &[CertificateDer<'_>]) -> bool {
@@ -102,10 +104,12 @@ mod tests {
         for _ in 0..3 {
             for leaf in &certificates {
                 for others in [&certificates[..], &certificates[1..], &[]] {
-                    let expected = facts::of(leaf, others);
-                    assert!(expected.is_some());
-                    assert_eq!(recent.facts(leaf, others), expected);
-                    assert_eq!(recent.facts(leaf, others), expected);
+                    let sent = Sent::read(leaf, others).expect("certificates");
+                    for path in [None, Some(&[][..]), Some(&[0]), Some(&[1, 0])] {
+                        let expected = Some(sent.facts(path));
+                        assert_eq!(recent.facts(leaf, others, path), expected);
+                        assert_eq!(recent.facts(leaf, others, path), expected);
+                    }
                 }
             }
         }
@@ -114,9 +118,9 @@ mod tests {
     #[test]
     fn a_chain_is_known_by_every_byte_of_it() {
         let (leaf, other) = (certificate("a.test"), certificate("b.test"));
-        let facts = facts::of(&leaf, &[]).expect("facts");
+        let sent = Sent::read(&leaf, &[]).expect("certificates");
         let chain = [leaf.clone(), other.clone()];
-        let known = Known::new(&leaf, &chain, &facts).expect("small enough");
+        let known = Known::new(&leaf, &chain, sent.clone()).expect("small enough");
         assert!(known.is(&leaf, &chain));
         assert!(!known.is(&leaf, &chain[..1]));
         assert!(!known.is(&leaf, &[other.clone(), leaf.clone()]));
@@ -128,17 +132,18 @@ mod tests {
         // The same bytes, cut elsewhere.
         let (head, tail) = other.split_at(10);
         let (head, tail) = (CertificateDer::from(head), CertificateDer::from(tail));
-        let known = Known::new(&leaf, std::slice::from_ref(&other), &facts).expect("small enough");
+        let known =
+            Known::new(&leaf, std::slice::from_ref(&other), sent.clone()).expect("small enough");
         assert!(!known.is(&leaf, &[head, tail]));
         let endless = vec![leaf.clone(); limits::TLS_CHAIN_BYTES / leaf.len() + 1];
-        assert!(Known::new(&leaf, &endless, &facts).is_none());
+        assert!(Known::new(&leaf, &endless, sent).is_none());
     }
 
     #[test]
     fn what_cannot_be_read_is_not_remembered() {
         let recent = Recent::default();
         for bytes in [&b""[..], b"\x30", &[0x30; 64]] {
-            assert_eq!(recent.facts(&CertificateDer::from(bytes), &[]), None);
+            assert_eq!(recent.facts(&CertificateDer::from(bytes), &[], None), None);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::probe::limits;
 use hyperverge_protocol::outcome::Reason;
 use rustls::CertificateError as E;
 use rustls_pki_types::{CertificateDer, UnixTime};
+use webpki::{EndEntityCert, Error as W};
 use x509_parser::certificate::X509Certificate;
 
 /// A refused certificate. `says` ends a sentence that begins with
@@ -85,8 +86,7 @@ impl Refusal {
             }
             E::Revoked => Self::target(Reason::TlsRevoked, "was revoked"),
             E::UnknownIssuer => chain.end(),
-            // webpki says "used as a server's" of an authority's certificate before
-            // anybody looks for its issuer.
+            // Read no further than to one of the rules; what else it breaks comes after that.
             E::Other(_) if chain.is_self_signed() => chain.end(),
             why if is_unsupported(why) => {
                 chain.weak().unwrap_or_else(|| Self::unknown_algorithm(own_authority))
@@ -95,7 +95,15 @@ impl Refusal {
             E::BadSignature => chain.weak().unwrap_or_else(|| {
                 Self::target(Reason::TlsUnknownIssuer, "is not signed by the authority it names")
             }),
-            why => Self::target(Reason::TlsHandshake, format!("is not usable: {why}")),
+            E::InvalidPurpose => {
+                let other = chain.beyond_leaf(certificate::is_for_no_server);
+                let says = "is not for servers, by its own extended key usage";
+                Self::target(Reason::TlsHandshake, of_whom(other, says))
+            }
+            E::BadEncoding => chain.broken(&W::BadDer),
+            E::UnhandledCriticalExtension => chain.broken(&W::UnsupportedCriticalExtension),
+            E::Other(why) => why.0.downcast_ref().map_or_else(unusable, |why| chain.broken(why)),
+            _ => unusable(),
         }
     }
 
@@ -147,9 +155,8 @@ impl<'a> Chain<'a> {
         self.0.first()
     }
 
-    /// When the first of them expires, Unix seconds; `None` if there is none.
-    pub(super) fn expires_s(&self) -> Option<i64> {
-        self.0.iter().map(certificate::expires_s).min()
+    pub(super) fn first_to_expire(&self) -> Option<&X509Certificate<'a>> {
+        self.0.iter().min_by_key(|one| certificate::expires_s(one))
     }
 
     /// Whether the last of them names one of `authorities` as its issuer.
@@ -194,6 +201,66 @@ impl<'a> Chain<'a> {
         Refusal::target(Reason::TlsUnknownIssuer, says)
     }
 
+    /// That it breaks the rule `why`.
+    fn broken(&self, why: &W) -> Refusal {
+        let says = match why {
+            W::CertDistrusted => "depends on a key that nobody trusts any more",
+            W::EndEntityUsedAsCa => "depends on a certificate that is no authority's",
+            W::NameConstraintViolation => {
+                "is for a name that one of its authorities may not vouch for"
+            }
+            W::PathLenConstraintViolated => "has more authorities above it than they allow",
+            W::MaximumPathDepthExceeded
+            | W::MaximumPathBuildCallsExceeded
+            | W::MaximumSignatureChecksExceeded
+            | W::MaximumNameConstraintComparisonsExceeded => {
+                "came with more certificates, or names in them, than a client looks through"
+            }
+            W::BadDer
+            | W::ExtensionValueInvalid
+            | W::InvalidSerialNumber
+            | W::MalformedExtensions
+            | W::SignatureAlgorithmMismatch
+            | W::UnsupportedCertVersion
+            | W::UnsupportedCriticalExtension => return self.unread(why),
+            _ => return unusable(),
+        };
+        Refusal::target(Reason::TlsHandshake, says)
+    }
+
+    /// That webpki cannot read one of the certificates, for `why`.
+    fn unread(&self, why: &W) -> Refusal {
+        let unread = |c: &X509Certificate<'_>| {
+            EndEntityCert::try_from(&CertificateDer::from(c.as_raw())).err()
+        };
+        let found = self.0.iter().enumerate().find_map(|(at, c)| Some((at, c, unread(c)?)));
+        let badly = "is not written as certificates are (X.509)";
+        let Some((at, certificate, why)) = found else {
+            return match why {
+                // A stray, which nobody needs: it is the issuer that is missing.
+                W::UnsupportedCertVersion | W::UnsupportedCriticalExtension => self.end(),
+                _ => {
+                    let says = format!("came with one that {badly}, or {badly} itself");
+                    Refusal::target(Reason::TlsHandshake, says)
+                }
+            };
+        };
+        let (reason, says) = match why {
+            W::UnsupportedCertVersion if at == 0 => {
+                (Reason::TlsWrongHost, "is of X.509 version 1 or 2, which can name no host")
+            }
+            W::UnsupportedCertVersion => {
+                (Reason::TlsHandshake, "is of X.509 version 1 or 2, which no authority may be")
+            }
+            W::UnsupportedCriticalExtension => {
+                (Reason::TlsHandshake, "has a critical extension that this agent does not know")
+            }
+            _ => (Reason::TlsHandshake, badly),
+        };
+        let other = (at > 0).then(|| certificate::subject(certificate));
+        Refusal::target(reason, of_whom(other, says))
+    }
+
     /// What nobody accepts any more, if that is in the chain.
     fn weak(&self) -> Option<Refusal> {
         self.0.iter().enumerate().find_map(|(at, c)| {
@@ -202,6 +269,10 @@ impl<'a> Chain<'a> {
             Some(Refusal::target(Reason::TlsWeak, of_whom(whose, &weak)))
         })
     }
+}
+
+fn unusable() -> Refusal {
+    Refusal::target(Reason::TlsHandshake, "is not usable")
 }
 
 /// Where among `rest` the one is that `last` names. Of several, such as an

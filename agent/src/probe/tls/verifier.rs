@@ -4,19 +4,20 @@
 use super::certificate;
 use super::clients::TlsSetupError;
 use super::options::{self, TlsOptionsError};
+use super::path::{self, Path, Search};
+use super::raw_key;
 use super::recent::Recent;
 use super::refusal::{Chain, Refusal};
 use super::witness::Witness;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{CertificateError as E, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use webpki::{EndEntityCert, Error as W};
 
 /// Whom to believe.
 #[derive(Debug)]
@@ -80,31 +81,42 @@ impl Trust {
                 && Chain::read(leaf, intermediates).leads_to(&self.authorities)
     }
 
+    /// The path to whom is trusted; `None` where that is anybody.
     fn verify(
         &self,
         leaf: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         name: &ServerName<'_>,
         now: UnixTime,
-    ) -> Result<(), Error> {
-        let Some(roots) = &self.roots else { return Ok(()) };
-        let parsed = ParsedCertificate::try_from(leaf)?;
-        let signed = verify_server_cert_signed_by_trust_anchor(
-            &parsed,
-            roots,
-            intermediates,
-            now,
-            self.algorithms.all,
-        );
-        if let Err(error) = signed {
-            // webpki refuses an authority's certificate in a server's place, which is what
-            // most self-signed ones are. Named by the monitor itself, it is good in its time.
-            if !self.named.iter().any(|named| named == leaf) {
-                return Err(error);
+    ) -> Result<Option<Path>, E> {
+        let Some(roots) = &self.roots else { return Ok(None) };
+        // webpki refuses an authority's certificate in a server's place, which is what
+        // most self-signed ones are. Named by the monitor itself, it is good in its time.
+        let is_named = || self.named.iter().any(|named| named == leaf);
+        let parsed = match EndEntityCert::try_from(leaf) {
+            Err(W::UnsupportedCertVersion) if is_named() => {
+                certificate::verify_time(leaf, now)?;
+                // It is who the monitor says, but of an X.509 in which it can name no host.
+                let (expected, presented) = (name.to_owned(), Vec::new());
+                return Err(E::NotValidForNameContext { expected, presented });
             }
-            certificate::verify_time(leaf, now)?;
-        }
-        verify_server_name(&parsed, name)
+            Err(W::UnsupportedCriticalExtension) if is_named() => {
+                return Err(E::UnhandledCriticalExtension);
+            }
+            parsed => parsed.map_err(path::told)?,
+        };
+        let algorithms = self.algorithms.all;
+        let search = Search { roots: &roots.roots, intermediates, now, algorithms };
+        let path = match search.verify(&parsed) {
+            Err(_) if is_named() => {
+                certificate::verify_time(leaf, now)?;
+                Path::new()
+            }
+            Err(W::CaUsedAsEndEntity) => search.verify_authority(leaf).map_err(path::told)?,
+            verified => verified.map_err(path::told)?,
+        };
+        parsed.verify_is_valid_for_subject_name(name).map_err(path::told)?;
+        Ok(Some(path))
     }
 }
 
@@ -163,17 +175,17 @@ impl ServerCertVerifier for Verifier {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.witness.certificate(self.rules.recent.facts(leaf, intermediates));
-        if let Err(error) = self.rules.trust.verify(leaf, intermediates, name, now) {
-            if let Error::InvalidCertificate(why) = &error {
-                let own = self.rules.trust.is_own(leaf, intermediates);
-                self.witness.refuse(Refusal::of_chain(leaf, intermediates, why, now, own));
-            }
-            return Err(error);
+        let verified = self.rules.trust.verify(leaf, intermediates, name, now);
+        let path = verified.as_ref().ok().and_then(Option::as_deref);
+        self.witness.certificate(self.rules.recent.facts(leaf, intermediates, path));
+        if let Err(why) = verified {
+            let own = self.rules.trust.is_own(leaf, intermediates);
+            self.witness.refuse(Refusal::of_chain(leaf, intermediates, &why, now, own));
+            return Err(why.into());
         }
         if !self.rules.allows(leaf) {
             self.witness.refuse(Refusal::of_pin());
-            return Err(CertificateError::ApplicationVerificationFailure.into());
+            return Err(E::ApplicationVerificationFailure.into());
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -185,7 +197,13 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.rules.trust.algorithms;
-        self.signature(leaf, verify_tls12_signature(message, leaf, dss, algorithms))
+        let verified = match verify_tls12_signature(message, leaf, dss, algorithms) {
+            Err(error) if raw_key::is_unreadable(&error) => {
+                raw_key::verify_tls12_signature(message, leaf, dss, algorithms)
+            }
+            verified => verified,
+        };
+        self.signature(leaf, verified)
     }
 
     fn verify_tls13_signature(
@@ -195,7 +213,13 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let algorithms = &self.rules.trust.algorithms;
-        self.signature(leaf, verify_tls13_signature(message, leaf, dss, algorithms))
+        let verified = match verify_tls13_signature(message, leaf, dss, algorithms) {
+            Err(error) if raw_key::is_unreadable(&error) => {
+                raw_key::verify_tls13_signature(message, leaf, dss, algorithms)
+            }
+            verified => verified,
+        };
+        self.signature(leaf, verified)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
