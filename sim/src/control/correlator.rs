@@ -234,20 +234,24 @@ impl Round<'_> {
         channels: BTreeSet<usize>,
         kind: NoticeKind,
     ) -> Told {
-        let summary = match group.and_then(|group| self.db.groups.get(&group)) {
-            Some(group) if kind == NoticeKind::Opened => group.summary.clone(),
-            _ => {
-                self.db.incidents.get(&incident).map(|row| row.summary.clone()).unwrap_or_default()
+        let members = group.map_or_else(|| vec![incident], |group| self.members(group));
+        let of_incident = || self.db.incidents.get(&incident).map(|row| row.summary.clone());
+        let of_group = group.and_then(|group| self.db.groups.get(&group)).map(|row| match kind {
+            NoticeKind::Opened => Some(row.summary.clone()),
+            // What its lead says of itself is not what is over.
+            NoticeKind::Resolved if members.len() > 1 => {
+                Some(format!("{}: all of it is over", row.cause.phrase(members.len())))
             }
-        };
+            _ => None,
+        });
         Told {
             kind,
             incident,
-            members: group.map_or_else(|| vec![incident], |group| self.members(group)),
+            members,
             begins: vec![incident],
             group,
             channels: channels.into_iter().collect(),
-            summary,
+            summary: of_group.flatten().or_else(of_incident).unwrap_or_default(),
             waited: 0,
             opening_included: false,
             quiet: false,
