@@ -97,9 +97,12 @@ impl Probe for DnsProbe {
         let asked = Box::pin(self.ask(&self.question, context, &mut deadline, &mut seen)).await;
         let asked = match (asked, &self.plain) {
             (Ok(refusal), Some(plain)) if EDNS_REFUSED.contains(&refusal.facts.rcode.as_str()) => {
-                // Where that is no answer either, the refusal stays.
-                let again = Box::pin(self.ask(plain, context, &mut deadline, &mut seen)).await;
-                Ok(again.unwrap_or(refusal))
+                match Box::pin(self.ask(plain, context, &mut deadline, &mut seen)).await {
+                    // Where the server has no answer to that either, its refusal stays. What is
+                    // this host's own, or forbidden by it, accuses nobody.
+                    Err(failure) if failure.outcome == Outcome::Fail => Ok(refusal),
+                    again => again,
+                }
             }
             (asked, _) => asked,
         };
